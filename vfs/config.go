@@ -1,0 +1,175 @@
+package vfs
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is the settings of one mount, as YAML or JSON gave them. Its getters
+// accept every form in which a value may arrive: a number may be text, a
+// JSON number is a float64. A value of the wrong form gives [Invalid].
+type Config map[string]any
+
+// Check refuses settings that params does not name and names missing ones.
+func (c Config) Check(params []Param) error {
+	var unknown, allowed []string
+	for _, p := range params {
+		allowed = append(allowed, "'"+p.Name+"'")
+		if _, ok := c[p.Name]; p.Required && !ok {
+			return Invalid.Withf("%s is required in configuration", p.Name)
+		}
+	}
+	for k := range c {
+		if !slices.ContainsFunc(params, func(p Param) bool { return p.Name == k }) {
+			unknown = append(unknown, "'"+k+"'")
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	sort.Strings(unknown)
+	list := "none"
+	if len(allowed) > 0 {
+		list = strings.Join(allowed, ", ")
+	}
+	return Invalid.Withf("unknown configuration parameter(s) %s - allowed parameters are: %s",
+		strings.Join(unknown, ", "), list)
+}
+
+// String returns the text of key, or def. Numbers are taken as text.
+func (c Config) String(key, def string) (string, error) {
+	switch v := c[key].(type) {
+	case nil:
+		return def, nil
+	case string:
+		return v, nil
+	case int, int64, uint64:
+		return fmt.Sprint(v), nil
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	}
+	return "", Invalid.Withf("%s must be a string", key)
+}
+
+// Int returns the whole number at key, or def.
+func (c Config) Int(key string, def int64) (int64, error) {
+	switch v := c[key].(type) {
+	case nil:
+		return def, nil
+	case int:
+		return int64(v), nil
+	case int64:
+		return v, nil
+	case uint64:
+		if v <= math.MaxInt64 {
+			return int64(v), nil
+		}
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int64(v), nil
+		}
+	case string:
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, Invalid.Withf("%s must be an integer", key)
+}
+
+// Size returns bytes: a whole number, or text such as "10MB" (1024-based).
+func (c Config) Size(key string, def int64) (int64, error) {
+	s, ok := c[key].(string)
+	if !ok {
+		return c.Int(key, def)
+	}
+	n, err := ParseSize(s)
+	if err != nil {
+		return 0, Invalid.Withf("%s: %v", key, err)
+	}
+	return n, nil
+}
+
+// Duration returns a time: text as Go writes it, or a number of seconds.
+func (c Config) Duration(key string, def time.Duration) (time.Duration, error) {
+	if s, ok := c[key].(string); ok {
+		if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+			return d, nil
+		}
+	}
+	n, err := c.Int(key, int64(def/time.Second))
+	if err != nil || n < 0 || n > math.MaxInt64/int64(time.Second) {
+		return 0, Invalid.Withf("%s must be a duration such as 30s, or seconds", key)
+	}
+	if c[key] == nil {
+		return def, nil
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+// Strings returns the list of texts at key, nil if there is none.
+func (c Config) Strings(key string) ([]string, error) {
+	switch v := c[key].(type) {
+	case nil:
+		return nil, nil
+	case []string:
+		return v, nil
+	case []any:
+		out := make([]string, len(v))
+		for i, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil, Invalid.Withf("%s must be an array of strings", key)
+			}
+			out[i] = s
+		}
+		return out, nil
+	}
+	return nil, Invalid.Withf("%s must be an array", key)
+}
+
+// Map returns the object at key with its values as text, nil if there is none.
+func (c Config) Map(key string) (map[string]string, error) {
+	switch v := c[key].(type) {
+	case nil:
+		return nil, nil
+	case map[string]string:
+		return v, nil
+	case map[string]any:
+		out := make(map[string]string, len(v))
+		for k := range v {
+			s, err := Config(v).String(k, "")
+			if err != nil {
+				return nil, Invalid.Withf("%s: values must be strings", key)
+			}
+			out[k] = s
+		}
+		return out, nil
+	}
+	return nil, Invalid.Withf("%s must be a map/object", key)
+}
+
+// ParseSize reads a size in bytes: digits with B, KB, MB, GB or TB behind them
+// (1024-based, any case, a fraction allowed), or digits alone.
+func ParseSize(s string) (int64, error) {
+	t := strings.ToUpper(strings.TrimSpace(s))
+	unit := 1.0
+	for _, u := range []struct {
+		suffix string
+		bytes  float64
+	}{{"TB", 1 << 40}, {"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}, {"B", 1}} {
+		if num, ok := strings.CutSuffix(t, u.suffix); ok {
+			t, unit = strings.TrimSpace(num), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(t, 64)
+	if err != nil || n < 0 || n*unit > math.MaxInt64/2 || math.IsNaN(n) {
+		return 0, fmt.Errorf("%q is not a size such as 10MB", s)
+	}
+	return int64(n * unit), nil
+}

@@ -1,0 +1,160 @@
+package vfs
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+	"sort"
+)
+
+// Overlay is a set of changes over a View: reads see the changes, the View
+// stays as it was. The state machine folds each Event into an Overlay of its
+// own, so that a failed one is dropped whole. Not safe for concurrent use.
+type Overlay struct {
+	base    View
+	entries map[string]change
+	keys    []string // of entries, sorted when clean
+	clean   bool
+	ranges  []keyRange // deleted below the entries, in order of arrival
+}
+
+type change struct {
+	value   []byte
+	deleted bool
+}
+
+type keyRange struct{ from, to string }
+
+// NewOverlay returns an empty Overlay over base.
+func NewOverlay(base View) *Overlay {
+	return &Overlay{base: base, entries: map[string]change{}, clean: true}
+}
+
+// Get returns the value of key as changed.
+func (o *Overlay) Get(key []byte) ([]byte, bool) {
+	if c, ok := o.entries[string(key)]; ok {
+		return c.value, !c.deleted
+	}
+	if o.covered(key) {
+		return nil, false
+	}
+	return o.base.Get(key)
+}
+
+func (o *Overlay) covered(key []byte) bool {
+	for _, r := range o.ranges {
+		if string(key) >= r.from && string(key) < r.to {
+			return true
+		}
+	}
+	return false
+}
+
+// Put sets key to a copy of value.
+func (o *Overlay) Put(key, value []byte) {
+	o.set(key, change{value: append(make([]byte, 0, len(value)), value...)})
+}
+
+// Delete removes key.
+func (o *Overlay) Delete(key []byte) { o.set(key, change{deleted: true}) }
+
+func (o *Overlay) set(key []byte, c change) {
+	if _, ok := o.entries[string(key)]; !ok {
+		o.keys = append(o.keys, string(key))
+		o.clean = false
+	}
+	o.entries[string(key)] = c
+}
+
+// DeleteRange removes the keys in [from, to).
+func (o *Overlay) DeleteRange(from, to []byte) {
+	lo, hi := o.span(string(from), string(to))
+	for _, k := range o.keys[lo:hi] {
+		delete(o.entries, k)
+	}
+	o.keys = slices.Delete(o.keys, lo, hi)
+	o.ranges = append(o.ranges, keyRange{string(from), string(to)})
+}
+
+func (o *Overlay) span(from, to string) (lo, hi int) {
+	o.sort()
+	lo, hi = sort.SearchStrings(o.keys, from), sort.SearchStrings(o.keys, to)
+	return lo, max(lo, hi)
+}
+
+func (o *Overlay) sort() {
+	if !o.clean {
+		slices.Sort(o.keys)
+		o.clean = true
+	}
+}
+
+// Scan merges the changes into the View's pairs. The Overlay must not be
+// changed while a Scan runs over it.
+func (o *Overlay) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		start := prefix
+		if bytes.Compare(from, prefix) > 0 {
+			start = from
+		}
+		lo, hi := o.span(string(start), string(PrefixEnd(prefix)))
+		if PrefixEnd(prefix) == nil {
+			hi = len(o.keys)
+		}
+		mine := slices.Clone(o.keys[lo:hi])
+		emit := func(k string) bool {
+			c := o.entries[k]
+			return c.deleted || yield([]byte(k), c.value)
+		}
+		for k, v := range o.base.Scan(prefix, from) {
+			for len(mine) > 0 && mine[0] < string(k) {
+				if !emit(mine[0]) {
+					return
+				}
+				mine = mine[1:]
+			}
+			if len(mine) > 0 && mine[0] == string(k) || o.covered(k) {
+				continue
+			}
+			if !yield(k, v) {
+				return
+			}
+		}
+		for _, k := range mine {
+			if !emit(k) {
+				return
+			}
+		}
+	}
+}
+
+// Sink takes the changes of an Overlay.
+type Sink interface {
+	Put(key, value []byte)
+	Delete(key []byte)
+	DeleteRange(from, to []byte)
+}
+
+// Flush hands all changes to sink: first the ranges, then the keys in order.
+func (o *Overlay) Flush(sink Sink) {
+	for _, r := range o.ranges {
+		sink.DeleteRange([]byte(r.from), []byte(r.to))
+	}
+	o.sort()
+	for _, k := range o.keys {
+		if c := o.entries[k]; c.deleted {
+			sink.Delete([]byte(k))
+		} else {
+			sink.Put([]byte(k), c.value)
+		}
+	}
+}
+
+// Len returns how many keys and ranges were changed.
+func (o *Overlay) Len() int { return len(o.entries) + len(o.ranges) }
+
+// Reset drops all changes.
+func (o *Overlay) Reset() {
+	clear(o.entries)
+	o.keys, o.ranges, o.clean = o.keys[:0], nil, true
+}

@@ -1,0 +1,159 @@
+package vfs
+
+import (
+	"context"
+	"io"
+	"iter"
+	"log/slog"
+	"time"
+)
+
+// View is one mount's state at one index: ordered keys and values. What it
+// returns must not be changed and is valid until the View is closed by whoever
+// made it. A fault in the store under it panics with a [StoreFault].
+type View interface {
+	// Get returns the value of key, and whether there is one.
+	Get(key []byte) (value []byte, ok bool)
+	// Scan yields the keys that start with prefix and are not below from, in
+	// order. from is a whole key; nil starts at the prefix. The pairs are
+	// valid only until the next step.
+	Scan(prefix, from []byte) iter.Seq2[[]byte, []byte]
+}
+
+// StoreFault is what a View panics with when the store under it fails. It ends
+// the node and never becomes an answer.
+type StoreFault struct{ Err error }
+
+// Error says what failed.
+func (f StoreFault) Error() string { return "store fault: " + f.Err.Error() }
+
+// Unwrap returns the cause.
+func (f StoreFault) Unwrap() error { return f.Err }
+
+// Tx is a View that can change. All of it commits with its Event, or none of
+// it does. It takes copies of what it is given.
+type Tx interface {
+	View
+	Put(key, value []byte)
+	Delete(key []byte)
+	DeleteRange(from, to []byte) // [from, to)
+	Retain(ref ChunkRef)         // counts a chunk in; a hole is ignored
+	Release(ref ChunkRef)        // counts it out
+	Now() time.Time              // the Event's time; never goes back; the same on every node
+	Seq() uint64                 // the Event's number
+}
+
+// FileSystem is three reads. Paths are relative to the mount. Stat does not
+// follow a link at the end of p; List and ReadAt answer a [*LinkError] there.
+type FileSystem interface {
+	Stat(ctx context.Context, v View, p Path) (Info, error)
+	// List returns the entries of a directory in order of the bytes of their
+	// names, those after `after` only, at most limit (0: all).
+	List(ctx context.Context, v View, p Path, after string, limit int) ([]Info, error)
+	// ReadAt is as io.ReaderAt: fewer bytes than asked for come with io.EOF.
+	ReadAt(ctx context.Context, v View, p Path, b []byte, off int64) (int, error)
+}
+
+// Folder is a filesystem whose whole state is what its Ops fold into the Tx.
+// It keeps no state of its own. The verb Mount comes first, once.
+type Folder interface {
+	FileSystem
+	// Apply folds one Op in; alone, in log order. It depends only on tx and
+	// op. On an error the caller drops all that tx took.
+	Apply(tx Tx, op Op) (Result, error)
+}
+
+// Device is a filesystem that reaches something outside; its View is nil.
+type Device interface {
+	FileSystem
+	Do(ctx context.Context, op Op) (Result, error)
+}
+
+// Timer is a Folder with work that time brings: the leader asks and proposes
+// the Ops (paths relative to the mount), each bounded. next is when to ask
+// again; zero for not before the next change.
+type Timer interface {
+	Due(v View, now time.Time) (ops []Op, next time.Time)
+}
+
+// Replier renders what Consume took, outside Apply.
+type Replier interface {
+	Reply(ctx context.Context, r Result, w io.Writer) error
+}
+
+// Finder is a FileSystem whose files have ids: PathOf returns the present path
+// of one, false once it is gone.
+type Finder interface {
+	PathOf(v View, file uint64) (Path, bool)
+}
+
+// Starter is a Device that must be started; with io.Closer, stopped.
+type Starter interface {
+	Start(ctx context.Context) error
+}
+
+// Checker names a broken invariant of the state.
+type Checker interface {
+	Check(v View) error
+}
+
+// Placement says where a mount's operations run.
+type Placement uint8
+
+// The placements. Numbers are in the log: only append.
+const (
+	Replicated Placement = iota + 1 // folded from the log on every node
+	Shared                          // an outside service that any node reaches
+	Pinned                          // lives on one node; others forward there
+	PerNode                         // each node answers for itself
+)
+
+// String returns the placement in lower case.
+func (p Placement) String() string {
+	switch p {
+	case Replicated:
+		return "replicated"
+	case Shared:
+		return "shared"
+	case Pinned:
+		return "pinned"
+	case PerNode:
+		return "per-node"
+	}
+	return "unknown"
+}
+
+// Chunks reads content beside the log.
+type Chunks interface {
+	// ReadChunk fills b from the slice ref, starting off bytes into it. A
+	// chunk that this node lacks is fetched from another; bytes are verified.
+	ReadChunk(ctx context.Context, ref ChunkRef, b []byte, off int64) error
+}
+
+// Env is what a plugin may use. A Folder gets Chunks only.
+type Env struct {
+	Chunks  Chunks
+	Node    string       // the node's id
+	Version string       // the server's version
+	Log     *slog.Logger // never nil for a Device
+}
+
+// Param is one setting of a plugin.
+type Param struct {
+	Name        string
+	Type        string // "string", "int", "bool", "size", "duration", "list", "map"
+	Required    bool
+	Default     string
+	Description string
+	Secret      bool
+}
+
+// Plugin is a kind of filesystem as a value.
+type Plugin struct {
+	Type   string // "queuefs"
+	Doc    string // its README, shown at the mount and by /plugins
+	Verbs  VerbSet
+	Params []Param
+	Place  func(Config) (Placement, error)
+	New    func(Env, Config) (FileSystem, error) // no side effects
+}
