@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pfs-project/pfs/client"
+)
+
+func (a *app) mount() *cobra.Command {
+	return &cobra.Command{Use: "mount type path [key=value…]", Short: "Mount a plugin", Args: cobra.MinimumNArgs(2),
+		Example: "  pfs mount memfs /scratch\n  pfs mount kvfs /settings",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config := map[string]any{}
+			for _, kv := range args[2:] {
+				k, v, ok := strings.Cut(kv, "=")
+				if !ok || k == "" {
+					return usage("%q is not key=value", kv)
+				}
+				config[k] = v
+			}
+			return a.each(cmd, args[1:2], func(ctx context.Context, c *client.Client, p string) error {
+				return c.Mount(ctx, args[0], p, config)
+			})
+		}}
+}
+
+func (a *app) unmount() *cobra.Command {
+	return &cobra.Command{Use: "unmount path…", Aliases: []string{"umount"}, Short: "Detach mounts; their state is kept", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.each(cmd, args, func(ctx context.Context, c *client.Client, p string) error {
+				return c.Unmount(ctx, p)
+			})
+		}}
+}
+
+func (a *app) mounts() *cobra.Command {
+	return &cobra.Command{Use: "mounts", Short: "List the mount table", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.each(cmd, []string{"/"}, func(ctx context.Context, c *client.Client, _ string) error {
+				mounts, err := c.Mounts(ctx)
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.encode(mounts)
+				}
+				w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+				for _, m := range mounts {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Path, m.Type, m.Status, m.Error)
+				}
+				return w.Flush()
+			})
+		}}
+}
+
+func (a *app) cluster() *cobra.Command {
+	c := &cobra.Command{Use: "cluster", Short: "Look at the cluster"}
+	c.AddCommand(&cobra.Command{Use: "status", Short: "Nodes, their roles and how far each has applied the log", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.each(cmd, []string{"/"}, func(ctx context.Context, c *client.Client, _ string) error {
+				s, err := c.Cluster(ctx)
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.encode(s)
+				}
+				a.printf("cluster %s  term %d  commit %d  asked %s\n", s.ClusterID, s.Term, s.CommitIndex, s.NodeID)
+				w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "NODE\tROLE\tSTATE\tAPPLIED\tCONTACT\tRAFT\tHTTP")
+				for _, n := range s.Nodes {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%dms\t%s\t%s\n", n.ID, n.Role, n.State, n.AppliedIndex, n.LastContact, n.RaftAddress, n.HTTPAddress)
+				}
+				return w.Flush()
+			})
+		}})
+	return c
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Config is the whole configuration of a node.
+type Config struct {
+	Server   ServerConfig            `yaml:"server"`
+	Cluster  ClusterConfig           `yaml:"cluster"`
+	External ExternalConfig          `yaml:"external_plugins"`
+	Plugins  map[string]mountConfigs `yaml:"plugins"`
+}
+
+// ServerConfig is the part that each node has for itself.
+type ServerConfig struct {
+	Address  string `yaml:"address"`   // HTTP API
+	DataDir  string `yaml:"data_dir"`  // all durable state of the node
+	LogLevel string `yaml:"log_level"` // debug, info, warn, error
+	MaxBody  int64  `yaml:"max_request_body_bytes"`
+}
+
+// ClusterConfig says who the node is and whom it joins.
+type ClusterConfig struct {
+	NodeID          string     `yaml:"node_id"`
+	RaftAddress     string     `yaml:"raft_address"`
+	RaftAdvertise   string     `yaml:"raft_advertise"`
+	HTTPAdvertise   string     `yaml:"http_advertise"`
+	BootstrapExpect int        `yaml:"bootstrap_expect"`
+	Join            stringList `yaml:"join"`
+	NonVoter        bool       `yaml:"non_voter"`
+	LogStore        string     `yaml:"log_store"`
+	ChunkGrace      string     `yaml:"chunk_grace"`
+}
+
+// ExternalConfig keeps the compatible keys for third-party plugins. They are
+// read so that existing files load; the hosts do not exist yet.
+type ExternalConfig struct {
+	Enabled       bool           `yaml:"enabled"`
+	PluginDir     string         `yaml:"plugin_dir"`
+	AutoLoad      bool           `yaml:"auto_load"`
+	PluginPaths   []string       `yaml:"plugin_paths"`
+	WASIMountPath string         `yaml:"wasi_mount_path"`
+	WASM          map[string]any `yaml:"wasm"`
+}
+
+// mountConfig is one entry below plugins.
+type mountConfig struct {
+	Name    string         `yaml:"name"`
+	Enabled *bool          `yaml:"enabled"`
+	Path    string         `yaml:"path"`
+	Node    string         `yaml:"node"`
+	Config  map[string]any `yaml:"config"`
+}
+
+// mountConfigs is what stands at one key: one entry or a list of them.
+type mountConfigs []mountConfig
+
+// UnmarshalYAML accepts both forms.
+func (m *mountConfigs) UnmarshalYAML(unmarshal func(any) error) error {
+	var form any
+	if err := unmarshal(&form); err != nil {
+		return err
+	}
+	if _, ok := form.([]any); ok {
+		var list []mountConfig
+		err := unmarshal(&list)
+		*m = list
+		return err
+	}
+	var one mountConfig
+	err := unmarshal(&one)
+	*m = mountConfigs{one}
+	return err
+}
+
+// stringList is a list, or one text with commas.
+type stringList []string
+
+// UnmarshalYAML accepts both forms.
+func (l *stringList) UnmarshalYAML(unmarshal func(any) error) error {
+	var s string
+	if unmarshal(&s) == nil {
+		*l = splitList(s)
+		return nil
+	}
+	var list []string
+	err := unmarshal(&list)
+	*l = list
+	return err
+}
+
+func splitList(s string) []string {
+	var out []string
+	for e := range strings.SplitSeq(s, ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// defaults is the configuration without a file or a flag.
+func defaults() Config {
+	return Config{
+		Server:  ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info"},
+		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m"},
+	}
+}
+
+// maxConfigSize bounds a configuration file, in bytes.
+const maxConfigSize = 1 << 20
+
+// load reads a file over the defaults. Unknown and repeated keys are errors.
+func load(file string) (Config, error) {
+	c := defaults()
+	st, err := os.Stat(file)
+	if err != nil {
+		return c, fmt.Errorf("configuration file: %w", err)
+	}
+	if st.IsDir() || st.Size() > maxConfigSize {
+		return c, fmt.Errorf("configuration file %s: a directory, or larger than %d bytes", file, maxConfigSize)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return c, fmt.Errorf("configuration file: %w", err)
+	}
+	c, err = parse(b)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", filepath.Base(file), err)
+	}
+	return c, nil
+}
+
+func parse(b []byte) (Config, error) {
+	c := defaults()
+	err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict())
+	var unknown *yaml.UnknownFieldError
+	if errors.As(err, &unknown) {
+		key := unknown.GetToken().Value
+		if s := nearest(key, knownKeys()); s != "" {
+			return c, fmt.Errorf("%w\nunknown key %q: did you mean %q?", err, key, s)
+		}
+		return c, fmt.Errorf("%w\nunknown key %q", err, key)
+	}
+	return c, err
+}
+
+// check refuses values that no node could run with.
+func (c *Config) check() error {
+	if c.Server.Address == "" || c.Server.DataDir == "" {
+		return errors.New("server.address and server.data_dir must not be empty")
+	}
+	if n := c.Cluster.BootstrapExpect; n < 1 || n > 9 {
+		return fmt.Errorf("cluster.bootstrap_expect is %d; it must be 1 to 9", n)
+	}
+	if c.Cluster.BootstrapExpect > 1 && len(c.Cluster.Join) == 0 {
+		return errors.New("cluster.bootstrap_expect over 1 needs cluster.join: the raft addresses of all nodes")
+	}
+	if s := c.Cluster.LogStore; s != "bolt" && s != "pebble" {
+		return fmt.Errorf("cluster.log_store is %q; it must be bolt or pebble", s)
+	}
+	if _, err := c.chunkGrace(); err != nil {
+		return err
+	}
+	_, err := level(c.Server.LogLevel)
+	return err
+}
+
+func (c *Config) chunkGrace() (time.Duration, error) {
+	d, err := vfs.Config{"chunk_grace": c.Cluster.ChunkGrace}.Duration("chunk_grace", 10*time.Minute)
+	if err == nil && d < time.Second {
+		err = errors.New("cluster.chunk_grace must be at least 1s")
+	}
+	return d, err
+}

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// fileMount is one mount that the configuration asks for.
+type fileMount struct {
+	Path   vfs.Path
+	Type   string
+	Name   string // shown as "instance"
+	Node   string
+	Config vfs.Config
+}
+
+// defaultMounts are there when no configuration file is given, as far as their
+// plugins are built in.
+var defaultMounts = []string{"memfs", "kvfs", "queuefs", "streamfs", "heartbeatfs", "hellofs", "serverinfofs"}
+
+// devMount is always there.
+var devMount = fileMount{Path: "/dev", Type: "devfs"}
+
+// fileMounts returns the mounts that the configuration asks for, by path.
+func fileMounts(c Config, hasFile bool, builtin []vfs.Plugin) ([]fileMount, error) {
+	types := make([]string, len(builtin))
+	for i, p := range builtin {
+		types[i] = p.Type
+	}
+	mounts := []fileMount{devMount}
+	if !hasFile {
+		for _, t := range defaultMounts {
+			if slices.Contains(types, t) {
+				mounts = append(mounts, fileMount{Path: vfs.Path("/" + t), Type: t})
+			}
+		}
+	}
+	for key, entries := range c.Plugins {
+		t, err := pluginType(key, types)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.Enabled != nil && !*e.Enabled {
+				continue
+			}
+			m, err := e.mount(key, t, builtin)
+			if err != nil {
+				return nil, err
+			}
+			mounts = append(mounts, m)
+		}
+	}
+	sort.Slice(mounts, func(i, j int) bool { return mounts[i].Path < mounts[j].Path })
+	for i := 1; i < len(mounts); i++ {
+		if mounts[i].Path == mounts[i-1].Path && mounts[i].Path != devMount.Path {
+			return nil, fmt.Errorf("plugins: two mounts at %s", mounts[i].Path)
+		}
+	}
+	return slices.CompactFunc(mounts, func(a, b fileMount) bool { return a.Path == b.Path }), nil
+}
+
+func (e mountConfig) mount(key, typ string, builtin []vfs.Plugin) (fileMount, error) {
+	p, err := vfs.ParsePath(e.Path)
+	if err != nil {
+		return fileMount{}, fmt.Errorf("plugins.%s: path %q: %w", key, e.Path, err)
+	}
+	i := slices.IndexFunc(builtin, func(b vfs.Plugin) bool { return b.Type == typ })
+	if err := vfs.Config(e.Config).Check(builtin[i].Params); err != nil {
+		return fileMount{}, fmt.Errorf("plugins.%s: %w", key, err)
+	}
+	name := e.Name
+	if name == "" {
+		name = key
+	}
+	return fileMount{Path: p, Type: typ, Name: name, Node: e.Node, Config: e.Config}, nil
+}
+
+// pluginType finds the plugin that a key names: the whole key, or what stands
+// before its first underscore, as in memfs_scratch.
+func pluginType(key string, types []string) (string, error) {
+	if slices.Contains(types, key) {
+		return key, nil
+	}
+	if t, _, ok := strings.Cut(key, "_"); ok && slices.Contains(types, t) {
+		return t, nil
+	}
+	msg := fmt.Sprintf("plugins.%s: unknown filesystem type: %s", key, key)
+	if n := nearest(key, types); n != "" {
+		return "", fmt.Errorf("%s; did you mean %q?", msg, n)
+	}
+	return "", fmt.Errorf("%s; known types: %s", msg, strings.Join(types, ", "))
+}
