@@ -1,0 +1,121 @@
+package store
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// An archive is a stream:
+//
+//	magic, 8 bytes
+//	file:  tag 1, name length u16, size u64, name, CRC32C of these; data, CRC32C of the data
+//	end:   tag 2, count of files u32, CRC32C of these
+//
+// Numbers are big endian.
+const (
+	archiveMagic = "PFSARC\x00\x01"
+	tagFile      = 1
+	tagEnd       = 2
+	fileHead     = 1 + 2 + 8
+	endHead      = 1 + 4
+	sumLen       = 4
+	maxName      = 255
+)
+
+// ErrArchive is wrapped by what Extract says of a stream that is damaged.
+var ErrArchive = errors.New("damaged archive")
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+// Archive writes the files of dir, a checkpoint that nobody changes, to w as a
+// stream of exactly ArchiveSize bytes for Extract.
+func Archive(w io.Writer, dir string) error {
+	files, err := archived(dir)
+	if err != nil {
+		return fmt.Errorf("archive %s: %w", dir, err)
+	}
+	out := bufio.NewWriterSize(w, 128<<10)
+	if _, err := out.WriteString(archiveMagic); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := archiveFile(out, dir, f); err != nil {
+			return fmt.Errorf("archive %s: %s: %w", dir, f.Name(), err)
+		}
+	}
+	head := binary.BigEndian.AppendUint32([]byte{tagEnd}, uint32(len(files)))
+	if _, err := out.Write(sealed(head)); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// ArchiveSize returns how many bytes Archive will write for dir.
+func ArchiveSize(dir string) (int64, error) {
+	files, err := archived(dir)
+	if err != nil {
+		return 0, fmt.Errorf("archive %s: %w", dir, err)
+	}
+	n := int64(len(archiveMagic) + endHead + sumLen)
+	for _, f := range files {
+		n += int64(fileHead+len(f.Name())+2*sumLen) + f.Size()
+	}
+	return n, nil
+}
+
+// archived lists the files of dir, which must hold nothing else, by name.
+func archived(dir string) ([]fs.FileInfo, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]fs.FileInfo, len(entries))
+	for i, e := range entries {
+		if files[i], err = e.Info(); err != nil {
+			return nil, err
+		}
+		if !files[i].Mode().IsRegular() || !fileName(e.Name()) {
+			return nil, fmt.Errorf("%s is no plain file", e.Name())
+		}
+	}
+	return files, nil
+}
+
+func archiveFile(w io.Writer, dir string, info fs.FileInfo) error {
+	head := binary.BigEndian.AppendUint16([]byte{tagFile}, uint16(len(info.Name())))
+	head = binary.BigEndian.AppendUint64(head, uint64(info.Size()))
+	head = append(head, info.Name()...)
+	if _, err := w.Write(sealed(head)); err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join(dir, info.Name()))
+	if err != nil {
+		return err
+	}
+	sum := crc32.New(castagnoli())
+	_, err = io.CopyN(io.MultiWriter(w, sum), f, info.Size())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	_, err = w.Write(binary.BigEndian.AppendUint32(nil, sum.Sum32()))
+	return err
+}
+
+// sealed appends the checksum of b to b.
+func sealed(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
+}
+
+// fileName reports whether name is one element that stays inside a directory.
+func fileName(name string) bool {
+	return name != "" && name != "." && name != ".." && len(name) <= maxName &&
+		!strings.ContainsAny(name, "/\\\x00:")
+}

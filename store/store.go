@@ -1,0 +1,256 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// ErrClosed is the answer of a Store after Close.
+var ErrClosed = errors.New("store is closed")
+
+// DefaultCacheBytes is the block cache of a Store that asks for none.
+const DefaultCacheBytes = 16 << 20
+
+const (
+	memTableBytes = 16 << 20
+	openFiles     = 512
+	bloomBits     = 10
+)
+
+// Options are the settings of a Store; the zero value is ready to use.
+type Options struct {
+	// FS is where the files live; nil for the disk.
+	FS pebblevfs.FS
+	// CacheBytes bounds the cache of uncompressed blocks; 0 for
+	// [DefaultCacheBytes].
+	CacheBytes int64
+	// Fatal hears of the first fault, also one in background work: the node
+	// must end. It must not call the Store. nil panics with a vfs.StoreFault.
+	Fatal func(error)
+}
+
+// KV is a key and its value.
+type KV struct{ Key, Value []byte }
+
+// Store is an open database. Commit and the live View are for one goroutine at
+// a time; all else is safe for concurrent use.
+type Store struct {
+	db    *pebble.DB
+	fs    pebblevfs.FS
+	fault *fault
+
+	mu     sync.Mutex
+	idle   sync.Cond // users is 0
+	users  int       // open snapshots and calls under way
+	closed bool
+}
+
+// Open opens the store in dir and makes it if there is none. It replays what a
+// crash left behind, and refuses a directory that is in use, damaged, or
+// written by a newer version.
+func Open(dir string, o Options) (*Store, error) {
+	s := &Store{fs: o.FS, fault: newFault(o.Fatal)}
+	s.idle.L = &s.mu
+	if s.fs == nil {
+		s.fs = pebblevfs.Default
+	}
+	if err := prepare(s.fs, dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	db, err := pebble.Open(dir, s.options(o.CacheBytes))
+	if err = errors.Join(err, s.fault.get()); err != nil {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	s.db = db
+	s.fault.arm()
+	return s, nil
+}
+
+func (s *Store) options(cache int64) *pebble.Options {
+	if cache <= 0 {
+		cache = DefaultCacheBytes
+	}
+	o := &pebble.Options{
+		FS:                 s.fs,
+		CacheSize:          cache,
+		MemTableSize:       memTableBytes,
+		MaxOpenFiles:       openFiles,
+		FormatMajorVersion: pebble.FormatTableFormatV6,
+		Logger:             s.fault,
+		EventListener:      s.fault.listener(),
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	return o
+}
+
+// enter holds off Close until leave.
+func (s *Store) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if err := s.fault.get(); err != nil {
+		return err
+	}
+	s.users++
+	return nil
+}
+
+func (s *Store) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users--
+	if s.users == 0 {
+		s.idle.Broadcast()
+	}
+}
+
+// Commit writes the changes of o and then the meta keys as one batch. Views
+// made later see it; it is durable only after a Sync. An error is final.
+func (s *Store) Commit(o *vfs.Overlay, meta ...KV) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	b := s.db.NewBatch()
+	sink := batchSink{b: b}
+	if o != nil {
+		o.Flush(&sink)
+	}
+	for _, kv := range meta {
+		sink.Put(kv.Key, kv.Value)
+	}
+	err := sink.err
+	if err == nil {
+		err = b.Commit(pebble.NoSync)
+	}
+	return s.settle("commit", errors.Join(err, b.Close()))
+}
+
+// Sync returns once everything committed before the call is durable. An error
+// is final: what was committed since the last Sync may be lost.
+func (s *Store) Sync() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.settle("sync", s.db.LogData(nil, pebble.Sync))
+}
+
+// settle makes an error of a write final. Pebble reports a failed write to its
+// logger and returns nil, so the fault is asked too.
+func (s *Store) settle(what string, err error) error {
+	if err != nil {
+		s.fault.raise(fmt.Errorf("%s: %w", what, err))
+	}
+	return s.fault.get()
+}
+
+// Checkpoint makes dir, which must not exist, a copy of all that is committed:
+// hard links where it can, so dir must be on the store's filesystem. It is
+// durable when Checkpoint returns, opens as a Store, and holds disk space that
+// compactions would have freed until it is removed.
+func (s *Store) Checkpoint(dir string) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	err := s.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	if err == nil {
+		err = writeFormat(s.fs, dir)
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint to %s: %w", dir, err)
+	}
+	return s.fault.get()
+}
+
+// Close waits until all Snapshots are closed and calls have returned, then
+// closes the database. New ones get [ErrClosed] at once. Closing twice is no
+// error.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	for s.users > 0 {
+		s.idle.Wait()
+	}
+	s.mu.Unlock()
+	s.fault.disarm()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Metrics is what a Store tells of itself. All sizes are bytes.
+type Metrics struct {
+	DiskBytes      uint64 // all files
+	WALBytes       uint64 // logical size of the write-ahead log
+	MemTableBytes  uint64 // held in memory
+	CacheBytes     int64  // held by the block cache
+	FlushedBytes   uint64 // written by flushes since Open
+	CompactedBytes uint64 // written by compactions since Open
+	CompactionDebt uint64 // estimated work that compactions are behind
+	ReadAmp        int    // levels that a read may have to look into
+	Snapshots      int    // open in the database
+}
+
+// Metrics returns the present figures; all zero after Close.
+func (s *Store) Metrics() Metrics {
+	if s.enter() != nil {
+		return Metrics{}
+	}
+	defer s.leave()
+	m := s.db.Metrics()
+	out := Metrics{
+		DiskBytes:      m.DiskSpaceUsage(),
+		WALBytes:       m.WAL.Size,
+		MemTableBytes:  m.MemTable.Size,
+		CacheBytes:     m.BlockCache.Size,
+		CompactionDebt: m.Compact.EstimatedDebt,
+		ReadAmp:        m.ReadAmp(),
+		Snapshots:      m.Snapshots.Count,
+	}
+	for i := range m.Levels {
+		out.FlushedBytes += m.Levels[i].TableBytesFlushed
+		out.CompactedBytes += m.Levels[i].TableBytesCompacted
+	}
+	return out
+}
+
+// batchSink writes an Overlay's changes into a batch.
+type batchSink struct {
+	b   *pebble.Batch
+	err error
+}
+
+func (s *batchSink) keep(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+func (s *batchSink) Put(key, value []byte) { s.keep(s.b.Set(key, value, nil)) }
+func (s *batchSink) Delete(key []byte)     { s.keep(s.b.Delete(key, nil)) }
+func (s *batchSink) DeleteRange(from, to []byte) {
+	if string(from) < string(to) { // an empty range would be an invalid tombstone
+		s.keep(s.b.DeleteRange(from, to, nil))
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// View is the live state: it sees every Commit. It is for the goroutine that
+// commits, and no Scan of it may be open across a Commit.
+type View struct{ reader }
+
+// Snapshot is the state at one moment, a [vfs.View] for any number of
+// goroutines. Values that Get returns are copies and stay valid; pairs of a
+// Scan are valid until the next step. A fault panics with a vfs.StoreFault.
+type Snapshot struct {
+	reader
+	snap *pebble.Snapshot
+	s    *Store
+	once sync.Once
+}
+
+// View returns the live view; it may be kept until Close.
+func (s *Store) View() *View { return &View{reader{r: s.db}} }
+
+// Snapshot returns the state of this moment, to be closed soon: it holds what
+// later commits replace. After Close it is one whose reads panic.
+func (s *Store) Snapshot() *Snapshot {
+	if err := s.enter(); err != nil {
+		return &Snapshot{reader: reader{err: err}}
+	}
+	snap := s.db.NewSnapshot()
+	return &Snapshot{reader: reader{r: snap}, snap: snap, s: s}
+}
+
+// Close releases the Snapshot. Nobody may read it any more. Closing twice is
+// harmless.
+func (s *Snapshot) Close() {
+	s.once.Do(func() {
+		if s.snap != nil {
+			defer s.s.leave()
+			if err := s.snap.Close(); err != nil {
+				panic(vfs.StoreFault{Err: err})
+			}
+		}
+	})
+}
+
+type reader struct {
+	r   pebble.Reader
+	err error
+}
+
+// Get returns a copy of the value of key, and whether there is one.
+func (r reader) Get(key []byte) ([]byte, bool) {
+	r.check(r.err)
+	value, closer, err := r.r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false
+	}
+	r.check(err)
+	value = append(make([]byte, 0, len(value)), value...)
+	r.check(closer.Close())
+	return value, true
+}
+
+// Scan yields the pairs whose keys start with prefix and are not below from,
+// in key order, each valid until the next step. Every range over it has an
+// iterator of its own.
+func (r reader) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		r.check(r.err)
+		low := slices.Clone(prefix)
+		if bytes.Compare(from, prefix) > 0 {
+			low = slices.Clone(from)
+		}
+		it, err := r.r.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: vfs.PrefixEnd(prefix)})
+		r.check(err)
+		defer func() { r.check(it.Close()) }()
+		for ok := it.First(); ok; ok = it.Next() {
+			v, err := it.ValueAndErr()
+			r.check(err)
+			if !yield(it.Key(), v) {
+				return
+			}
+		}
+		r.check(it.Error())
+	}
+}
+
+func (reader) check(err error) {
+	if err != nil {
+		panic(vfs.StoreFault{Err: err})
+	}
+}
