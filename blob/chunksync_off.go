@@ -1,0 +1,5 @@
+//go:build plant_nosync_chunk
+
+package blob
+
+const syncChunk = false

@@ -1,0 +1,5 @@
+//go:build plant_nosync_dir
+
+package blob
+
+const syncNames = false
