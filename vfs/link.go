@@ -5,6 +5,7 @@ const MaxLinks = 40
 
 // LinkError says that a path leads through a symbolic link that the filesystem
 // keeps itself. The Table follows it and asks again; filesystems never follow.
+// A Folder's Apply answers it before it has changed anything.
 type LinkError struct {
 	At     Path   // the link, relative to the mount
 	Target string // as given; relative to At.Dir() unless it starts with "/"
