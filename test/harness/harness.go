@@ -1,0 +1,396 @@
+// Package harness starts real PFS processes for black-box tests, hurts them,
+// and reads what they cost. It talks to them over real sockets only.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pfs-project/pfs/client"
+)
+
+// Build compiles the two programs into a fresh directory, with build tags if
+// any are given, and returns the directory.
+func Build(t testing.TB, tags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	args := []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/"}
+	if len(tags) > 0 {
+		args = append(args, "-tags", strings.Join(tags, ","))
+	}
+	cmd := exec.Command("go", append(args, "./cmd/pfs-server", "./cmd/pfs")...)
+	cmd.Dir = Root(t)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// Root returns the checkout's folder.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatal("no go.mod above the working directory")
+	return ""
+}
+
+// Options say what cluster to start. The zero value is one node.
+type Options struct {
+	Nodes   int
+	Bin     string                // from Build; empty builds
+	Dir     func(node int) string // data directory of a node; nil: below the test's
+	Args    []string              // further flags for every node
+	Config  func(node int) string // YAML of a node, or ""; nil: none
+	NoReady bool                  // do not wait
+}
+
+// Cluster is a set of nodes on loopback.
+type Cluster struct {
+	t     testing.TB
+	Nodes []*Node
+	Bin   string
+}
+
+// Node is one pfs-server process and where it lives.
+type Node struct {
+	t             testing.TB
+	ID, URL, Raft string
+	Dir, Log      string
+	bin           string
+	args          []string
+	mu            sync.Mutex
+	cmd           *exec.Cmd
+	exited        chan struct{}
+}
+
+// Start starts the nodes, waits until each is ready, and kills them when the
+// test ends.
+func Start(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	o.Nodes = max(o.Nodes, 1)
+	if o.Bin == "" {
+		o.Bin = Build(t)
+	}
+	c := &Cluster{t: t, Bin: o.Bin}
+	ports := freePorts(t, 2*o.Nodes)
+	var join []string
+	for i := range o.Nodes {
+		join = append(join, addr(ports[2*i+1]))
+	}
+	for i := range o.Nodes {
+		dir := filepath.Join(t.TempDir(), "data")
+		if o.Dir != nil {
+			dir = o.Dir(i)
+		}
+		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), URL: "http://" + addr(ports[2*i]), Raft: join[i], Dir: dir, bin: o.Bin}
+		n.Log = filepath.Join(t.TempDir(), n.ID+".log")
+		n.args = []string{"-addr", addr(ports[2*i]), "-raft-addr", n.Raft, "-data-dir", dir, "-node-id", n.ID}
+		if o.Nodes > 1 {
+			n.args = append(n.args, "-bootstrap-expect", fmt.Sprint(o.Nodes), "-join", strings.Join(join, ","))
+		}
+		if o.Config != nil {
+			if y := o.Config(i); y != "" {
+				file := filepath.Join(t.TempDir(), "config.yaml")
+				if err := os.WriteFile(file, []byte(y), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				n.args = append(n.args, "-c", file)
+			}
+		}
+		n.args = append(n.args, o.Args...)
+		c.Nodes = append(c.Nodes, n)
+	}
+	t.Cleanup(func() { c.KillAll() })
+	c.StartAll()
+	if !o.NoReady {
+		c.Ready()
+	}
+	return c
+}
+
+func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+// Start starts the process if it does not run.
+func (n *Node) Start() {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		return
+	}
+	log, err := os.OpenFile(n.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(n.bin, "pfs-server"), n.args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.cmd, n.exited = cmd, make(chan struct{})
+	go func(done chan struct{}) {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(done)
+	}(n.exited)
+}
+
+// Signal sends a signal to the process, if it runs.
+func (n *Node) Signal(s syscall.Signal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(s) // it may be gone already
+	}
+}
+
+// Kill ends the process with SIGKILL and waits.
+func (n *Node) Kill() { n.end(syscall.SIGKILL, 10*time.Second) }
+
+// Stop ends the process with SIGTERM, waits, and returns its exit code.
+func (n *Node) Stop() int { return n.end(syscall.SIGTERM, 20*time.Second) }
+
+func (n *Node) end(s syscall.Signal, within time.Duration) int {
+	n.mu.Lock()
+	cmd, exited := n.cmd, n.exited
+	n.cmd = nil
+	n.mu.Unlock()
+	if cmd == nil {
+		return 0
+	}
+	_ = cmd.Process.Signal(s) // it may be gone already
+	select {
+	case <-exited:
+	case <-time.After(within):
+		_ = cmd.Process.Kill()
+		<-exited
+		n.t.Errorf("%s did not end within %s of %s\n%s", n.ID, within, s, n.Tail())
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// Alive reports whether the process still runs.
+func (n *Node) Alive() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return false
+	}
+	select {
+	case <-n.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// Pid returns the process id; 0 if it does not run.
+func (n *Node) Pid() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return 0
+	}
+	return n.cmd.Process.Pid
+}
+
+// Tail returns the end of the node's log.
+func (n *Node) Tail() string {
+	b, _ := os.ReadFile(n.Log) // none is none
+	return n.ID + ": " + string(b[max(0, len(b)-4000):])
+}
+
+// Ready waits until the node is ready, at most 30 s.
+func (n *Node) Ready() {
+	n.t.Helper()
+	ok := Poll(30*time.Second, func() bool {
+		resp, err := http.Get(n.URL + "/api/v1/ready")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	if !ok {
+		n.t.Fatalf("not ready after 30 s\n%s", n.Tail())
+	}
+}
+
+// Client returns a client of this node alone, which does not retry.
+func (n *Node) Client() *client.Client { return newClient(n.t, []string{n.URL}, -1) }
+
+// StartAll starts every node that does not run.
+func (c *Cluster) StartAll() {
+	for _, n := range c.Nodes {
+		n.Start()
+	}
+}
+
+// KillAll ends every node with SIGKILL, all at once.
+func (c *Cluster) KillAll() {
+	var wg sync.WaitGroup
+	for _, n := range c.Nodes {
+		wg.Go(n.Kill)
+	}
+	wg.Wait()
+}
+
+// Ready waits until every node is ready.
+func (c *Cluster) Ready() {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		n.Ready()
+	}
+}
+
+// Client returns a client of all nodes that retries, starting at node i.
+func (c *Cluster) Client(i int) *client.Client {
+	var urls []string
+	for j := range c.Nodes {
+		urls = append(urls, c.Nodes[(i+j)%len(c.Nodes)].URL)
+	}
+	return newClient(c.t, urls, 20)
+}
+
+func newClient(t testing.TB, urls []string, retries int) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{URLs: urls, Retries: retries})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Leader returns the node that a live node names as the leader; nil if there
+// is none within 15 s.
+func (c *Cluster) Leader() *Node {
+	var found *Node
+	Poll(15*time.Second, func() bool {
+		for _, n := range c.Nodes {
+			if !n.Alive() {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			s, err := n.Client().Cluster(ctx)
+			cancel()
+			if err != nil {
+				continue
+			}
+			for _, l := range c.Nodes {
+				if l.ID == s.LeaderID && l.Alive() {
+					found = l
+					return true
+				}
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// SameDigest waits until all nodes have applied the same index and fails
+// unless their digests are equal; it returns index and digest.
+func (c *Cluster) SameDigest() (uint64, string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	var last string
+	for ctx.Err() == nil {
+		at := map[uint64]map[string]bool{}
+		var index uint64
+		var digest string
+		for _, n := range c.Nodes {
+			i, d, err := n.Client().Digest(ctx, index)
+			if err != nil {
+				last = n.ID + ": " + err.Error()
+				continue
+			}
+			index, digest = i, d
+			if at[i] == nil {
+				at[i] = map[string]bool{}
+			}
+			at[i][n.ID+" "+d] = true
+		}
+		b, _ := json.Marshal(at) // for the message only
+		last = string(b)
+		if len(at[index]) == len(c.Nodes) {
+			for k := range at[index] {
+				if !strings.HasSuffix(k, digest) {
+					c.t.Fatalf("digests differ at index %d: %s", index, last)
+				}
+			}
+			return index, digest
+		}
+	}
+	c.t.Fatalf("the nodes did not settle at one index: %s", last)
+	return 0, ""
+}
+
+// Run runs the pfs program with arguments against the cluster and returns
+// stdout; it fails the test if the program fails.
+func (c *Cluster) Run(stdin string, args ...string) string {
+	c.t.Helper()
+	var urls []string
+	for _, n := range c.Nodes {
+		urls = append(urls, n.URL)
+	}
+	cmd := exec.Command(filepath.Join(c.Bin, "pfs"), args...)
+	cmd.Env = append(os.Environ(), "PFS_URL="+strings.Join(urls, ","))
+	cmd.Stdin = strings.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		c.t.Fatalf("pfs %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return stdout.String()
+}
+
+// Poll calls f every 20 ms until it is true, at most for d; it returns whether
+// it became true.
+func Poll(d time.Duration, f func() bool) bool {
+	deadline := time.Now().Add(d)
+	for {
+		if f() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

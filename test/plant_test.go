@@ -1,0 +1,46 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/pfs-project/pfs/test/harness"
+)
+
+// TestPlantedBugs builds the code with a bug in it, one at a time, and demands
+// that the tests that guard against it fail.
+func TestPlantedBugs(t *testing.T) {
+	root := harness.Root(t)
+	for _, b := range []struct{ tag, pkg string }{
+		{"plant_nosync_log", "./raftlog"},
+		{"plant_nosync_chunk", "./blob"},
+		{"plant_nosync_dir", "./blob"},
+	} {
+		t.Run(b.tag, func(t *testing.T) {
+			cmd := exec.Command("go", "test", "-count=1", "-tags", b.tag, b.pkg)
+			cmd.Dir = root
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			out, err := cmd.CombinedOutput()
+			if _, failed := err.(*exec.ExitError); !failed {
+				t.Errorf("the tests of %s pass with %s (%v)\n%s", b.pkg, b.tag, err, out)
+			}
+		})
+	}
+}
+
+// TestPlantedEarlyAck acknowledges before the log has synced; a power cut must
+// show it.
+func TestPlantedEarlyAck(t *testing.T) {
+	p := startPowered(t, harness.Build(t, "plant_earlyack"), "-log-level", "error")
+	for round := range 10 {
+		p.cut(round)
+		p.StartAll()
+		p.Ready()
+		if lost := p.lost(); lost > 0 {
+			t.Logf("caught in round %d: %d acknowledged writes are lost", round+1, lost)
+			return
+		}
+	}
+	t.Errorf("acknowledging before the log has synced was not caught in 10 power cuts")
+}
