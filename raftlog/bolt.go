@@ -1,0 +1,108 @@
+package raftlog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+const (
+	boltFile = "raft.db"
+	// boltLock is how long to wait for a process that is just ending.
+	boltLock = 2 * time.Second
+	// boltDelete bounds the entries that one transaction deletes, so that a
+	// long deletion does not look like a disk that hangs.
+	boltDelete = 4096
+)
+
+// boltStore is raft-boltdb with long deletions cut into pieces. It is not
+// monotonic: gaps are fine, and deleting the whole log is slow.
+type boltStore struct{ *boltdb.BoltStore }
+
+// OpenBolt opens the store in dir, the file raft.db, and makes it if there is
+// none. Every write is fsynced; the list of free pages is not written but
+// found again when the file is opened.
+func OpenBolt(dir string) (Store, error) {
+	s, err := openBolt(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+func openBolt(dir string) (Store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s, err := boltdb.New(boltdb.Options{
+		Path: filepath.Join(dir, boltFile),
+		BoltOptions: &bbolt.Options{
+			Timeout:        boltLock,
+			NoFreelistSync: true,
+			FreelistType:   bbolt.FreelistMapType,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := syncDir(d); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return boltStore{s}, nil
+}
+
+// DeleteRange deletes the entries from min to max, both included. A crash on
+// the way leaves no gap: the tail goes from its end, all else from its start.
+func (s boltStore) DeleteRange(min, max uint64) error {
+	first, err := s.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := s.LastIndex()
+	if err != nil || last == 0 {
+		return err
+	}
+	tail := max >= last
+	if min < first {
+		min = first
+	}
+	if max > last {
+		max = last
+	}
+	for min <= max && max-min >= boltDelete {
+		from, to := min, min+boltDelete-1
+		if tail {
+			from, to = max-boltDelete+1, max
+			max -= boltDelete
+		} else {
+			min += boltDelete
+		}
+		if err := s.BoltStore.DeleteRange(from, to); err != nil {
+			return err
+		}
+	}
+	if min > max {
+		return nil
+	}
+	return s.BoltStore.DeleteRange(min, max)
+}
+
+// syncDir makes the names in dir durable; Windows knows no such call.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,5 @@
+//go:build plant_nosync_log
+
+package raftlog
+
+const syncLog = false
