@@ -29,7 +29,8 @@ type Config struct {
 	// HTTP does the requests; nil uses a client of its own with no total
 	// timeout, since transfers of any length are normal.
 	HTTP *http.Client
-	// Retries of a repeatable request after the first try; 0 means 5.
+	// Retries of a repeatable request after the first try; 0 means 5, less
+	// than 0 none.
 	Retries int
 	// Backoff before the first retry, doubled up to 2 s; 0 means 100 ms.
 	Backoff time.Duration
@@ -125,7 +126,7 @@ func (c *Client) do(ctx context.Context, k call) (*http.Response, error) {
 	}
 	tries := 1
 	if k.repeatable() {
-		tries += c.retries
+		tries += max(c.retries, 0)
 	}
 	wait := c.backoff
 	for try := 1; ; try++ {

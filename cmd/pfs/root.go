@@ -49,7 +49,7 @@ given, separated by commas.`,
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time; 0 waits")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress")
 	c.AddCommand(a.ls(), a.cat(), a.stat(), a.mkdir(), a.rm(), a.mv(), a.put(), a.get(), a.cp(),
-		a.mount(), a.unmount(), a.mounts(), a.cluster(), exitCodes(),
+		a.mount(), a.unmount(), a.mounts(), a.cluster(), a.bench(), exitCodes(),
 		&cobra.Command{Use: "server", Short: "Run a node; pfs server -help lists its flags", DisableFlagParsing: true})
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	return c
