@@ -1,0 +1,2 @@
+// Package plugins lists the filesystems that are built in.
+package plugins
