@@ -76,10 +76,7 @@ func (t *Table) foldAt(tx Tx, op Op, at place) (Result, error) {
 	if err == nil && op.Verb == RemoveAll {
 		at.dropLinksBelow(tx)
 	}
-	if op.Verb == Write && op.Flag&FlagCreate != 0 && bare(err, NotFound) {
-		err = NotFound.With("parent directory")
-	}
-	return res, err
+	return res, op.said(err)
 }
 
 // apply hands op to the Folder.
@@ -234,8 +231,12 @@ func (t *Table) foldRename(tx Tx, op Op) (Result, error) {
 		return Result{}, NotEmpty
 	}
 	if _, ok := to.link(tx); ok {
-		if info, err := from.stat(ctx, tx); err != nil || info.IsDir() {
-			return Result{}, orExists(err)
+		info, err := from.stat(ctx, tx)
+		switch {
+		case err != nil:
+			return Result{}, err
+		case info.IsDir():
+			return Result{}, Exists.With("symlink")
 		}
 		to.dropLink(tx)
 	}
@@ -247,13 +248,6 @@ func (t *Table) foldRename(tx Tx, op Op) (Result, error) {
 	return res, err
 }
 
-func orExists(err error) error {
-	if err == nil {
-		return Exists
-	}
-	return err
-}
-
 // renameLink moves a kept link, over a link or a file at its new name.
 func (t *Table) renameLink(tx Tx, from, to place, link kept) (Result, error) {
 	if _, ok := to.link(tx); ok {
@@ -261,8 +255,12 @@ func (t *Table) renameLink(tx Tx, from, to place, link kept) (Result, error) {
 	}
 	err := t.mayLink(context.Background(), tx, to)
 	if KindOf(err) == Exists {
-		if info, err := to.stat(context.Background(), tx); err != nil || info.IsDir() || !to.e.Verbs.Has(Remove) {
-			return Result{}, orExists(err)
+		info, _ := to.stat(context.Background(), tx)
+		switch {
+		case info.IsDir():
+			return Result{}, Exists.With("directory")
+		case !to.e.Verbs.Has(Remove):
+			return Result{}, Exists
 		}
 		_, err = to.apply(tx, Op{Verb: Remove})
 	}

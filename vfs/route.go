@@ -17,9 +17,9 @@ var (
 //
 // The Placement of the answer is the one of this Op: a link that the Table
 // keeps for a Device is Replicated. A Replicated Op is proposed as it came,
-// with a global path, so that links are followed once more when it is applied;
-// if that answers Moved, the way led through a Device, and the Op is proposed
-// again with m.Path.Join(rel.Path).
+// with global paths, so that links are followed once more when it is applied;
+// if that answers Moved, the way led through a Device, and m.Global(rel) is
+// proposed instead. What a Device answers goes through [Table.Explain].
 //
 // A refusal is only as fresh as v; where that may be behind what a client
 // knows, ask again with a fresh one before answering.
@@ -80,6 +80,8 @@ func (t *Table) target(ctx context.Context, v View, op Op) (Mounted, Op, error) 
 		return Mounted{}, Op{}, Exists
 	case !m.Verbs.Has(op.Verb):
 		return Mounted{}, Op{}, Unsupported
+	case op.Verb == Remove && at.hasLinksBelow(v):
+		return Mounted{}, Op{}, NotEmpty
 	case m.FS == nil:
 		return Mounted{}, Op{}, at.e.down()
 	}
@@ -263,8 +265,37 @@ func (t *Table) mayLink(ctx context.Context, v View, at place) error {
 	return err
 }
 
-// explain adds the verb and the global path to an error, and what the
-// filesystem left unsaid.
+// Global returns an Op whose paths are relative to the mount with global ones.
+func (m Mounted) Global(rel Op) Op {
+	rel.Path = m.Path.Join(rel.Path)
+	if rel.Verb == Rename {
+		rel.To = m.Path.Join(rel.To)
+	}
+	return rel
+}
+
+// Explain returns what clients are to read of an error that a Device answered
+// to op; op has the paths that the client gave. nil stays nil.
+func (t *Table) Explain(v View, op Op, err error) error {
+	if err == nil {
+		return nil
+	}
+	return t.explain(v, &op, op.said(err))
+}
+
+// said fills in what a filesystem leaves unsaid in its answer to op.
+func (op *Op) said(err error) error {
+	var link *LinkError
+	switch {
+	case errors.As(err, &link) && link.Rest.IsRoot() && !op.follows():
+		return Exists
+	case op.Verb == Write && op.Flag&FlagCreate != 0 && op.File == 0 && bare(err, NotFound):
+		return NotFound.With("parent directory")
+	}
+	return err
+}
+
+// explain adds the verb and the global path to an error.
 func (t *Table) explain(v View, op *Op, err error) error {
 	if errors.Is(err, errAcross) {
 		return err
