@@ -1,7 +1,5 @@
 package vfs
 
-import "context"
-
 // Apply folds op into tx, the whole state: it routes op.Path, follows links,
 // guards mount points, checks op.If against the file as it is now, and hands
 // the Op to its Folder. On an error the caller drops all that tx took.
@@ -63,7 +61,7 @@ func (t *Table) foldAt(tx Tx, op Op, at place) (Result, error) {
 		at.dropLink(tx)
 		return Result{}, nil
 	case keeps:
-		if err := t.mayLink(context.Background(), tx, at); err != nil {
+		if err := t.mayLink(foldContext(), tx, at); err != nil {
 			return Result{}, err
 		}
 		return at.keepLink(tx, op.Target), nil
@@ -114,7 +112,7 @@ func (t *Table) agree(tx Tx, op *Op, at place) error {
 	if op.If.Kind == Always && op.Verb != Consume {
 		return nil
 	}
-	info, err := t.statAt(context.Background(), tx, at)
+	info, err := t.statAt(foldContext(), tx, at)
 	if err == nil && info.Mode.IsLink() && op.follows() {
 		return &LinkError{At: at.rel, Target: info.Target, Rest: Root}
 	}
@@ -183,7 +181,7 @@ func (t *Table) foldByID(tx Tx, op Op) (Result, error) {
 		var info Info
 		err := error(NotFound)
 		if ok {
-			info, err = place{e, p.Rel(e.Path), p}.stat(context.Background(), tx)
+			info, err = place{e, p.Rel(e.Path), p}.stat(foldContext(), tx)
 		}
 		if err := op.If.compare(info, err); err != nil {
 			return Result{}, err
@@ -193,7 +191,7 @@ func (t *Table) foldByID(tx Tx, op Op) (Result, error) {
 }
 
 func (t *Table) foldRename(tx Tx, op Op) (Result, error) {
-	ctx := context.Background()
+	ctx := foldContext()
 	from, err := t.locate(ctx, tx, op.Path, false, false)
 	if err != nil {
 		return Result{}, err
@@ -253,9 +251,9 @@ func (t *Table) renameLink(tx Tx, from, to place, link kept) (Result, error) {
 	if _, ok := to.link(tx); ok {
 		to.dropLink(tx)
 	}
-	err := t.mayLink(context.Background(), tx, to)
+	err := t.mayLink(foldContext(), tx, to)
 	if KindOf(err) == Exists {
-		info, _ := to.stat(context.Background(), tx)
+		info, _ := to.stat(foldContext(), tx)
 		switch {
 		case info.IsDir():
 			return Result{}, Exists.With("directory")

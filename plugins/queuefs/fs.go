@@ -178,6 +178,9 @@ func (f FS) fileInfo(ctx context.Context, v vfs.View, id uint64, name string) (v
 		return info, nil
 	}
 	info.ModTime = t.enqueued.time()
+	if vfs.Folding(ctx) {
+		return info, nil
+	}
 	var w window
 	err := f.writePeek(ctx, v, t, &w)
 	info.Size = w.size
