@@ -1,0 +1,24 @@
+package plugins
+
+import (
+	"github.com/pfs-project/pfs/plugins/devfs"
+	"github.com/pfs-project/pfs/plugins/hellofs"
+	"github.com/pfs-project/pfs/plugins/kvfs"
+	"github.com/pfs-project/pfs/plugins/memfs"
+	"github.com/pfs-project/pfs/plugins/queuefs"
+	"github.com/pfs-project/pfs/plugins/serverinfofs"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Builtin returns the built-in plugins. Of t, the source of the numbers that
+// serverinfofs shows as traffic, nil counts nothing.
+func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
+	return []vfs.Plugin{
+		memfs.Plugin(),
+		kvfs.Plugin(),
+		queuefs.Plugin(),
+		hellofs.Plugin(),
+		serverinfofs.Plugin(t),
+		devfs.Plugin(),
+	}
+}
