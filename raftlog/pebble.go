@@ -49,7 +49,7 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
-	db, err := pebble.Open(dir, &pebble.Options{
+	db, err := openDB(dir, &pebble.Options{
 		FS:                 fs,
 		CacheSize:          pebbleCache,
 		MemTableSize:       pebbleMemTable,
@@ -74,6 +74,16 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)
 	}
 	return s, nil
+}
+
+// openDB is pebble.Open, which panics when a directory cannot be synced.
+func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return pebble.Open(dir, o)
 }
 
 // pebbleLog is where pebble reports that it cannot go on; it then returns as
@@ -179,11 +189,11 @@ func (s *pebbleStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft
 // StoreLogs appends entries, all or none of them. They must follow the last
 // one without a gap; the first one ever may have any index.
 func (s *pebbleStore) StoreLogs(logs []*raft.Log) error {
-	if len(logs) == 0 {
-		return nil
-	}
 	s.write.Lock()
 	defer s.write.Unlock()
+	if err := s.writable(); err != nil || len(logs) == 0 {
+		return err
+	}
 	next := logs[0].Index
 	if s.last != 0 {
 		next = s.last + 1
@@ -222,20 +232,15 @@ func (s *pebbleStore) StoreLogs(logs []*raft.Log) error {
 func (s *pebbleStore) DeleteRange(min, max uint64) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.last == 0 || max < min || max < s.first || min > s.last {
-		return nil
+	if err := s.writable(); err != nil || s.last == 0 || max < min || max < s.first || min > s.last {
+		return err
 	}
 	if min > s.first && max < s.last {
 		return fmt.Errorf("raft log: deletion of %d to %d would leave a gap between %d and %d", min, max, s.first, s.last)
 	}
-	err := s.commit("delete", func(b *pebble.Batch) error {
-		return b.DeleteRange(logKey(min), append(logKey(max), 0), nil)
-	})
-	if err != nil {
-		return err
-	}
+	// The bounds come first: a reader beside this must find the entries gone,
+	// not missing. Should the deletion fail, no write follows it.
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
 	case min <= s.first && max >= s.last:
 		s.first, s.last = 0, 0
@@ -244,19 +249,26 @@ func (s *pebbleStore) DeleteRange(min, max uint64) error {
 	default:
 		s.last = min - 1
 	}
-	return nil
+	s.mu.Unlock()
+	return s.commit("delete", func(b *pebble.Batch) error {
+		return b.DeleteRange(logKey(min), append(logKey(max), 0), nil)
+	})
+}
+
+// writable returns why nothing may be written. The write lock is held.
+func (s *pebbleStore) writable() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return errors.Join(s.open(), s.failed())
 }
 
 // commit writes one batch and syncs it. The write lock is held.
 func (s *pebbleStore) commit(what string, fill func(*pebble.Batch) error) error {
-	s.mu.RLock()
-	err := s.open()
-	s.mu.RUnlock()
-	if err = errors.Join(err, s.failed()); err != nil {
+	if err := s.writable(); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
-	err = fill(b)
+	err := fill(b)
 	if err == nil {
 		err = b.Commit(&pebble.WriteOptions{Sync: syncLog})
 	}

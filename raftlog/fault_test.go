@@ -1,0 +1,91 @@
+package raftlog
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/hashicorp/raft"
+)
+
+var errDisk = errors.New("input/output error")
+
+// nth fails the n-th operation of some kinds, and only that one.
+func nth(n int64, kinds ...errorfs.OpKind) (errorfs.Injector, *atomic.Int64) {
+	var seen atomic.Int64
+	return errorfs.InjectorFunc(func(op errorfs.Op) error {
+		for _, k := range kinds {
+			if op.Kind == k && seen.Add(1) == n {
+				return errDisk
+			}
+		}
+		return nil
+	}), &seen
+}
+
+// TestEveryFailedWriteIsFinal fails the first disk write, then the second, and
+// so on until none fails: after the failure nothing is said yes to, and all
+// that was said yes to before survives a power cut.
+func TestEveryFailedWriteIsFinal(t *testing.T) {
+	for name, kinds := range map[string][]errorfs.OpKind{
+		"sync":  {errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo},
+		"write": {errorfs.OpFileWrite, errorfs.OpFileWriteAt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failures := 0
+			for n := int64(1); ; n++ {
+				injector, seen := nth(n, kinds...)
+				if failed := oneFault(t, n, injector); failed {
+					failures++
+				}
+				if seen.Load() < n {
+					break
+				}
+			}
+			if failures < 20 {
+				t.Fatalf("only %d failures: the test proves nothing", failures)
+			}
+			t.Logf("%d failed operations", failures)
+		})
+	}
+}
+
+func oneFault(t *testing.T, n int64, injector errorfs.Injector) (failed bool) {
+	mem := vfs.NewCrashableMem()
+	s, err := OpenPebble("raft", errorfs.Wrap(mem, injector))
+	if err != nil {
+		return true
+	}
+	// Should a new file be due, pebble answers a failure with the end of the
+	// process, which says yes to nothing either.
+	m := model{logs: map[uint64][]byte{}, stable: map[string]uint64{}, small: true}
+	acked, r := m.clone(), rand.New(rand.NewPCG(uint64(n), 0))
+	for range 60 {
+		switch err := m.step(r, s); {
+		case err != nil:
+			failed = true
+		case failed:
+			t.Fatalf("operation %d failed, and a later write was said yes to", n)
+		default:
+			acked = m.clone()
+		}
+	}
+	if failed {
+		// What was under way may be there; what was before must be.
+		crashed := openMem(t, mem.CrashClone(vfs.CrashCloneCfg{}))
+		if acked.last != 0 {
+			var log raft.Log
+			for i, want := range acked.logs {
+				if err := crashed.GetLog(i, &log); err != nil || string(log.Data) != string(want) {
+					t.Fatalf("operation %d failed, and entry %d from before is lost: %v", n, i, err)
+				}
+			}
+		}
+		check(t, crashed.Close())
+	}
+	_ = s.Close()
+	return failed
+}
