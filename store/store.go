@@ -31,6 +31,8 @@ type Options struct {
 	// CacheBytes bounds the cache of uncompressed blocks; 0 for
 	// [DefaultCacheBytes].
 	CacheBytes int64
+	// ReadOnly leaves the files as they are: nothing may be committed.
+	ReadOnly bool
 	// Fatal hears of the first fault, also one in background work: the node
 	// must end. It must not call the Store. nil panics with a vfs.StoreFault.
 	Fatal func(error)
@@ -64,7 +66,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := prepare(s.fs, dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	db, err := pebble.Open(dir, s.options(o.CacheBytes))
+	db, err := openDB(dir, s.options(dir, o.CacheBytes))
 	if err = errors.Join(err, s.fault.get()); err != nil {
 		if db != nil {
 			err = errors.Join(err, db.Close())
@@ -76,12 +78,22 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) options(cache int64) *pebble.Options {
+// openDB is pebble.Open, which panics when a directory cannot be synced.
+func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return pebble.Open(dir, o)
+}
+
+func (s *Store) options(dir string, cache int64) *pebble.Options {
 	if cache <= 0 {
 		cache = DefaultCacheBytes
 	}
 	o := &pebble.Options{
-		FS:                 s.fs,
+		FS:                 faultFS{s.fs, dir, s.fault},
 		CacheSize:          cache,
 		MemTableSize:       memTableBytes,
 		MaxOpenFiles:       openFiles,
