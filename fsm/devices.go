@@ -1,0 +1,139 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// device is what this node has of a mount that is not folded. It belongs to
+// the Event that mounted it: mounted anew, it is made anew.
+type device struct {
+	seq uint64
+	fs  vfs.FileSystem
+	err error
+}
+
+var errStarting = errors.New("starting")
+
+// NewFS makes the filesystem of a mount, as its plugin does on this node. What
+// it returns has not been started.
+func (m *Machine) NewFS(mt vfs.Mounted) (fs vfs.FileSystem, err error) {
+	plugin, ok := m.plugins[mt.Type]
+	if !ok {
+		m.mu.Lock()
+		plugin, ok = m.extra[mt.Type]
+		m.mu.Unlock()
+	}
+	if !ok {
+		return nil, fmt.Errorf("unknown filesystem type: %s", mt.Type)
+	}
+	var env vfs.Env
+	if m.o.Env != nil {
+		env = m.o.Env(mt)
+	}
+	if mt.Place == vfs.Replicated {
+		env = vfs.Env{Chunks: env.Chunks}
+	}
+	if fs, err = plugin.New(env, mt.Config); err != nil {
+		return nil, err
+	}
+	_, folds := fs.(vfs.Folder)
+	if folds != (mt.Place == vfs.Replicated) {
+		return nil, fmt.Errorf("type %s does not run %s", mt.Type, mt.Place)
+	}
+	return fs, nil
+}
+
+// makeDevices returns what this node has of all mounts of table that are not
+// folded. Those that need neither a start nor an end are put up at once; the
+// others are down until SetFS. The caller does not hold mu.
+func (m *Machine) makeDevices(table *vfs.Table) map[uint64]device {
+	m.mu.Lock()
+	old := m.devices
+	m.mu.Unlock()
+	out := map[uint64]device{}
+	for _, mt := range table.Mounts() {
+		if mt.Place == vfs.Replicated {
+			continue
+		}
+		d, ok := old[mt.ID]
+		if !ok || d.seq != mt.Seq {
+			d = m.makeDevice(mt)
+		}
+		out[mt.ID] = d
+	}
+	return out
+}
+
+func (m *Machine) makeDevice(mt vfs.Mounted) device {
+	if mt.Place == vfs.Pinned && m.o.Env != nil && m.o.Env(mt).Node != mt.Node {
+		return device{seq: mt.Seq, err: errors.New("lives on node " + mt.Node)}
+	}
+	fs, err := m.NewFS(mt)
+	if err != nil {
+		return device{seq: mt.Seq, err: err}
+	}
+	_, starts := fs.(vfs.Starter)
+	_, ends := fs.(io.Closer)
+	if starts || ends {
+		return device{seq: mt.Seq, err: errStarting}
+	}
+	return device{seq: mt.Seq, fs: fs}
+}
+
+// withDevices returns table with the Devices of this node.
+func (m *Machine) withDevices(table *vfs.Table, devices map[uint64]device) *vfs.Table {
+	mounts := table.Mounts()
+	for i := range mounts {
+		if mounts[i].Place != vfs.Replicated {
+			d := devices[mounts[i].ID]
+			mounts[i].FS, mounts[i].Err = d.fs, d.err
+		}
+	}
+	return vfs.NewTable(mounts)
+}
+
+// SetFS puts a Device up on this node, or down for a reason. It reports
+// whether there is such a mount still: if not, fs is the caller's to close.
+// What Apply does never depends on it.
+func (m *Machine) SetFS(mount uint64, fs vfs.FileSystem, err error) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mt, ok := m.shown.Mount(mount)
+	if !ok || mt.Place == vfs.Replicated {
+		return false
+	}
+	// The map is shared with a makeDevices that may be reading it.
+	next := map[uint64]device{mount: {seq: mt.Seq, fs: fs, err: err}}
+	for id, d := range m.devices {
+		if id != mount {
+			next[id] = d
+		}
+	}
+	m.devices = next
+	m.dropImage()
+	m.shown = m.withDevices(m.shown, next)
+	return true
+}
+
+// AddPlugin makes a type known that was loaded on this node only; its mounts
+// are Devices. It does not touch mounts that wait for it: SetFS does.
+func (m *Machine) AddPlugin(p vfs.Plugin) error {
+	if _, ok := m.plugins[p.Type]; ok || !validType(p.Type) {
+		return vfs.Exists.Withf("plugin type %q is taken or not a name", p.Type)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.extra[p.Type] = p
+	return nil
+}
+
+// RemovePlugin forgets a loaded type. Its mounts stay as they are.
+func (m *Machine) RemovePlugin(kind string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.extra, kind)
+}

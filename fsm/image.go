@@ -1,0 +1,126 @@
+package fsm
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/pfs-project/pfs/store"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Image is the state of this node at one index, with the mounts at it. Any
+// number of readers share one; each that got it from [Machine.Image] releases
+// it, soon: it holds what later Events replace.
+type Image struct {
+	Table *vfs.Table
+	View  vfs.View // of the whole state
+	Index uint64   // of the last entry in it
+	Seq   uint64   // of the last Event in it
+
+	snap *store.Snapshot
+	refs atomic.Int64 // readers, and the machine while it is the newest
+}
+
+// Image returns the newest state. It is cheap: a snapshot of the store is made
+// only if there is none at the applied index yet.
+func (m *Machine) Image() *Image {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.image == nil {
+		snap := m.live.Snapshot()
+		i := &Image{Table: m.shown, View: snap, snap: snap, Index: m.applied.index}
+		i.refs.Store(1) // the machine's own
+		if m.failed == nil {
+			// A commit may be under way: the snapshot itself knows what it has.
+			n, _ := getNums(snap, []byte(metaApplied), 2)
+			i.Index, i.Seq = n[0], getNum(snap, rowSeq)
+			if m.coming.table != nil && n[0] >= m.coming.index {
+				i.Table = m.coming.table
+			}
+		}
+		m.image = i
+	}
+	return m.image.Retain()
+}
+
+// Retain makes one more Release needed, for a reader that outlives another.
+func (i *Image) Retain() *Image {
+	i.refs.Add(1)
+	return i
+}
+
+// Release gives the Image back. It must not be read after.
+func (i *Image) Release() {
+	if i.refs.Add(-1) == 0 {
+		i.snap.Close()
+	}
+}
+
+// Now returns the log's time at this index: that of the last Event.
+func (i *Image) Now() time.Time { return timeOf(getNum(i.View, rowTime)) }
+
+// Members returns all nodes that the log has heard of, by id.
+func (i *Image) Members() []Member { return Members(i.View) }
+
+// ClusterID returns the cluster's id; "" before the first Begin.
+func (i *Image) ClusterID() string { return ClusterID(i.View) }
+
+// dropImage lets readers have a new one. The caller holds mu.
+func (m *Machine) dropImage() {
+	if m.image != nil {
+		m.image.Release()
+		m.image = nil
+	}
+}
+
+// coming is a table that belongs to the state from an index on.
+type coming struct {
+	index uint64
+	table *vfs.Table
+}
+
+// announce has the table of a commit ready: an Image that is made while the
+// commit is under way may hold the new state or the old.
+func (m *Machine) announce(index uint64, table *vfs.Table, devices map[uint64]device) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.coming = coming{index, m.withDevices(table, devices)}
+}
+
+// publish shows readers what was committed; devices is nil if the table is the
+// same. The caller holds mu.
+func (m *Machine) publish(at applied, table *vfs.Table, devices map[uint64]device) {
+	m.dropImage()
+	if devices != nil {
+		for id, d := range m.devices { // SetFS may have been faster
+			if made, ok := devices[id]; ok && made.seq == d.seq {
+				devices[id] = d
+			}
+		}
+		m.devices, m.shown, m.coming = devices, m.withDevices(table, devices), coming{}
+	}
+	m.applied = at
+	m.waiters.reached(at.index)
+}
+
+// Digest returns a hash of the replicated state and the index that it is of.
+// Nodes at one index have one digest.
+func (m *Machine) Digest(ctx context.Context) (index uint64, digest [32]byte, err error) {
+	i := m.Image()
+	defer i.Release()
+	defer func() {
+		if f := fault(recover()); f != nil {
+			err = f
+		}
+	}()
+	digest, err = store.Digest(ctx, i.View)
+	return i.Index, digest, err
+}
+
+// Counted reports whether a chunk must be kept; see the function of that name.
+func (m *Machine) Counted(hash [32]byte) bool {
+	i := m.Image()
+	defer i.Release()
+	return Counted(i.View, hash)
+}
