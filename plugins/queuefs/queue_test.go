@@ -20,12 +20,13 @@ import (
 // state is a mount of queuefs in memory, and the chunks beside it.
 type state struct {
 	*vfs.Overlay
-	t      testing.TB
-	fs     FS
-	seq    uint64
-	clock  time.Time
-	counts map[vfs.ChunkRef]int
-	chunks map[[32]byte][]byte
+	t         testing.TB
+	fs        FS
+	seq       uint64
+	clock     time.Time
+	counts    map[vfs.ChunkRef]int
+	chunks    map[[32]byte][]byte
+	unchecked bool
 }
 
 type empty struct{}
@@ -43,10 +44,16 @@ func newState(t testing.TB) *state {
 	return s
 }
 
-func (s *state) Retain(r vfs.ChunkRef)  { s.counts[r]++ }
-func (s *state) Release(r vfs.ChunkRef) { s.counts[r]-- }
-func (s *state) Now() time.Time         { return s.clock }
-func (s *state) Seq() uint64            { return s.seq }
+// event is the Tx of one Op.
+type event struct {
+	*vfs.Overlay
+	s *state
+}
+
+func (e event) Retain(r vfs.ChunkRef)  { e.s.counts[r]++ }
+func (e event) Release(r vfs.ChunkRef) { e.s.counts[r]-- }
+func (e event) Now() time.Time         { return e.s.clock }
+func (e event) Seq() uint64            { return e.s.seq }
 
 func (s *state) ReadChunk(_ context.Context, ref vfs.ChunkRef, b []byte, off int64) error {
 	copy(b, s.chunks[ref.Hash][int64(ref.Off)+off:])
@@ -66,7 +73,14 @@ func (s *state) keep(data []byte, size int) (refs []vfs.ChunkRef) {
 func (s *state) apply(op vfs.Op) (vfs.Result, error) {
 	s.seq++
 	s.clock = s.clock.Add(time.Millisecond / 4)
-	r, err := s.fs.Apply(s, op)
+	fold := vfs.NewOverlay(s.Overlay) // dropped if the Op fails
+	r, err := s.fs.Apply(event{fold, s}, op)
+	if err == nil {
+		fold.Flush(s.Overlay)
+	}
+	if s.unchecked {
+		return r, err
+	}
 	if e := s.fs.Check(s); e != nil {
 		s.t.Fatalf("after %v %s: %v", op.Verb, op.Path, e)
 	}
