@@ -1,0 +1,253 @@
+package api
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// call is one request on its way through a handler, and its answer. It is the
+// only place that touches fasthttp; what its methods return are copies.
+type call struct {
+	s     *Server
+	fc    *fasthttp.RequestCtx
+	conn  *conn // nil in tests without a connection
+	route *route
+	id    string
+	query query
+	in    *body
+	plain bool // the Ops of this request take neither its key nor its conditions
+}
+
+func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
+	c := &call{s: s, fc: fc, route: r}
+	c.conn, _ = fc.Conn().(*conn)
+	c.id = requestID(fc.Request.Header.Peek("X-Request-Id"))
+	fc.Response.Header.Set("X-Request-Id", c.id)
+	return c
+}
+
+// requestID returns the client's own id if it is sane, or a new one.
+func requestID(given []byte) string {
+	ok := len(given) > 0 && len(given) <= 128
+	for _, b := range given {
+		ok = ok && (b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
+			strings.IndexByte("-._:/", b) >= 0)
+	}
+	if ok {
+		return string(given)
+	}
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, rand.Uint64()))
+}
+
+// handle is the way of every request.
+func (s *Server) handle(fc *fasthttp.RequestCtx) {
+	cn, _ := fc.Conn().(*conn)
+	if cn != nil {
+		cn.body()
+	}
+	f, r := check(&fc.Request.Header)
+	path := pathOf(fc.Request.Header.RequestURI())
+	switch {
+	case r != nil:
+		s.newCall(fc, nil).refuse(*r)
+	case s.tooLong(f, string(fc.Method()), path):
+		s.newCall(fc, nil).refuse(refusal{413, tooLarge(s.bodyLimit(string(fc.Method()), path)).Error()})
+	default:
+		s.router.Handler(fc)
+		leftover(fc)
+	}
+	if s.down.Load() {
+		fc.SetConnectionClose()
+	}
+	if cn != nil && fc.Response.ConnectionClose() && f.length != 0 {
+		cn.unread = true
+	}
+}
+
+// leftover reads the little that is left of a body, so that the connection can
+// be used again; where it is not little, the connection is closed.
+func leftover(fc *fasthttp.RequestCtx) {
+	const little = 64 << 10
+	in := fc.RequestBodyStream()
+	if in == nil || fc.Response.ConnectionClose() {
+		return
+	}
+	n := fc.Request.Header.ContentLength()
+	if n > little {
+		var b [1]byte // at its end already?
+		if k, err := in.Read(b[:0]); k == 0 && err == io.EOF {
+			return
+		}
+	}
+	k, err := io.Copy(io.Discard, io.LimitReader(in, little))
+	if err != nil || k == little {
+		fc.SetConnectionClose()
+	}
+}
+
+// run calls the handler of a route and answers its error.
+func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
+	start := time.Now()
+	c := s.newCall(fc, r)
+	s.metrics.inFlight.Add(1)
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked(p)
+		}
+		s.metrics.inFlight.Add(-1)
+		s.metrics.observe(r, string(fc.Method()), fc.Response.StatusCode(), time.Since(start))
+	}()
+	q, err := parseQuery(string(fc.URI().QueryString()))
+	if err == nil {
+		c.query = q
+		err = r.serve(c)
+	}
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+// panicked turns a panic into an answer; a fault of the store ends the node.
+func (c *call) panicked(p any) {
+	if f, ok := p.(vfs.StoreFault); ok {
+		c.s.fault(f)
+	}
+	c.s.log.Error("handler panicked", "request_id", c.id, "panic", p, "stack", string(debug.Stack()))
+	c.fc.Response.ResetBody()
+	c.fail(vfs.Internal)
+	c.fc.SetConnectionClose()
+}
+
+func (s *Server) fault(f vfs.StoreFault) {
+	if s.cfg.Fatal == nil {
+		panic(f)
+	}
+	s.cfg.Fatal(f)
+}
+
+// within returns a context for one step in the cluster. It ends when the
+// server loses its patience at a shutdown.
+func (c *call) within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.s.base, c.s.limits.Op)
+}
+
+func (c *call) method() string { return string(c.fc.Method()) }
+
+// header returns a header of the request, "" if it is not there.
+func (c *call) header(name string) string { return string(c.fc.Request.Header.Peek(name)) }
+
+// value returns what the route's pattern matched under name.
+func (c *call) value(name string) string {
+	v, _ := c.fc.UserValue(name).(string)
+	return strings.Clone(v)
+}
+
+// set sets a header of the answer.
+func (c *call) set(name, value string) { c.fc.Response.Header.Set(name, value) }
+
+// gone reports whether the client is known to have left.
+func (c *call) gone() bool { return c.conn != nil && c.conn.gone() }
+
+// body is the body of a request, read once. It knows where it ends: a body cut
+// short is an error, never a short body.
+type body struct {
+	r     io.Reader
+	want  int64 // bytes; -1 when not told
+	limit int64 // bytes; 0: none
+	got   int64
+	err   error // what ended it, but for EOF
+}
+
+// errBody is the answer to a body whose framing is broken or that ends early.
+var errBody error = &vfs.Error{Kind: vfs.Invalid, Reason: "malformed or incomplete request body"}
+
+// errBodySlow is the answer to a body that does not move.
+var errBodySlow = errors.New("request body timed out")
+
+func tooLarge(n int64) error {
+	return vfs.TooLarge.Withf("request body exceeds maximum size of %d bytes", n)
+}
+
+// body returns the body of the request under the limit of its route.
+func (c *call) body() *body {
+	if c.in == nil {
+		c.in = &body{want: 0, limit: c.s.bodyLimit(c.method(), string(c.fc.Request.URI().PathOriginal()))}
+		if r := c.fc.RequestBodyStream(); r != nil {
+			c.in.r, c.in.want = r, int64(c.fc.Request.Header.ContentLength())
+		}
+	}
+	return c.in
+}
+
+// Read reads the body; an error ends it for good.
+func (b *body) Read(p []byte) (int, error) {
+	switch {
+	case b.err != nil:
+		return 0, b.err
+	case b.r == nil || len(p) == 0:
+		if b.r == nil {
+			return 0, io.EOF
+		}
+		return 0, nil
+	}
+	if b.limit > 0 {
+		p = p[:min(int64(len(p)), b.limit+1-b.got)]
+	}
+	n, err := b.r.Read(p)
+	b.got += int64(n)
+	switch {
+	case b.limit > 0 && b.got > b.limit:
+		b.err = tooLarge(b.limit)
+		return 0, b.err
+	case err == nil:
+		return n, nil
+	case err == io.EOF && (b.want < 0 || b.got == b.want):
+		return n, io.EOF
+	case isTimeout(err):
+		b.err = errBodySlow
+	default:
+		b.err = errBody
+	}
+	return n, b.err
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// all reads the whole body, which its route limits.
+func (b *body) all() ([]byte, error) {
+	if b.want > 0 {
+		buf := make([]byte, 0, min(b.want, 64<<10)+1)
+		return appendAll(buf, b)
+	}
+	return appendAll(nil, b)
+}
+
+func appendAll(buf []byte, r io.Reader) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}

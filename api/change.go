@@ -1,0 +1,228 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// change is what a mutation did.
+type change struct {
+	out      vfs.Outcome
+	external bool // it ran outside the log
+}
+
+// result returns what the Op that matters answered: the last one.
+func (a change) result() vfs.Result {
+	if n := len(a.out.Results); n > 0 {
+		return a.out.Results[n-1]
+	}
+	return vfs.Result{}
+}
+
+// key returns the idempotency key of the request, "" if it has none.
+func (c *call) key() (string, error) {
+	all := c.fc.Request.Header.PeekAll("Idempotency-Key")
+	if len(all) == 0 || c.plain {
+		return "", nil
+	}
+	k := string(all[0])
+	ok := len(all) == 1 && len(k) >= 1 && len(k) <= 128
+	for i := range len(k) {
+		ok = ok && k[i] >= 0x20 && k[i] < 0x7f
+	}
+	if !ok {
+		return "", vfs.Invalid.With("Idempotency-Key must be 1 to 128 printable ASCII characters, given once")
+	}
+	return k, nil
+}
+
+// sum returns what the idempotency key belongs to: the method, the route, the
+// parameters in any order, the conditions and the body.
+func (c *call) sum(body [32]byte) [32]byte {
+	q := slices.Clone(c.query)
+	slices.SortFunc(q, func(a, b param) int { return strings.Compare(a.key, b.key) })
+	h := sha256.New()
+	for _, s := range append([]string{c.method(), string(c.fc.Path()),
+		c.header("If-Match"), c.header("If-None-Match")}, q.flat()...) {
+		h.Write(strconv.AppendInt(nil, int64(len(s)), 10))
+		h.Write([]byte{':'})
+		h.Write([]byte(s))
+	}
+	h.Write(body[:])
+	return [32]byte(h.Sum(nil))
+}
+
+func (q query) flat() []string {
+	out := make([]string, 0, 2*len(q))
+	for _, p := range q {
+		out = append(out, p.key, p.value)
+	}
+	return out
+}
+
+// cond returns what a conditional write or delete asks for.
+func (c *call) cond() (vfs.Cond, error) {
+	match, none := c.header("If-Match"), c.header("If-None-Match")
+	switch {
+	case match == "" && none == "" || c.plain:
+		return vfs.Cond{}, nil
+	case match != "" && none != "":
+		return vfs.Cond{}, vfs.Invalid.With("If-Match and If-None-Match exclude each other")
+	case none == "*":
+		return vfs.Cond{Kind: vfs.IfAbsent}, nil
+	case none != "":
+		return vfs.Cond{}, vfs.Invalid.With("If-None-Match of a change must be *")
+	case match == "*":
+		return vfs.Cond{Kind: vfs.IfExists}, nil
+	}
+	v, ok := tag(match)
+	if !ok { // not one of ours, so it cannot match
+		return vfs.Cond{Kind: vfs.IfVersion}, nil
+	}
+	return vfs.Cond{Kind: vfs.IfVersion, Version: v}, nil
+}
+
+// target says where op is to run. A refusal is only given by a state that sees
+// every acknowledged write, since this node may be behind its client.
+func (c *call) target(ctx context.Context, op vfs.Op) (m vfs.Mounted, rel vfs.Op, err error) {
+	for _, l := range []vfs.Level{{}, {Linearizable: true}} {
+		img, ierr := c.s.cfg.Node.Image(ctx, l)
+		if ierr != nil {
+			return m, rel, ierr
+		}
+		m, rel, err = img.Table.Target(ctx, img.View, op)
+		img.Release()
+		if err == nil {
+			return m, rel, nil
+		}
+	}
+	return m, rel, err
+}
+
+// commit runs one Op: through the log, or on its Device. body is the hash of
+// the request's body.
+func (c *call) commit(op vfs.Op, body [32]byte) (change, error) {
+	ctx, cancel := c.within()
+	defer cancel()
+	var err error
+	if op.If, err = c.cond(); err != nil {
+		return change{}, err
+	}
+	m, rel, err := c.target(ctx, op)
+	if err != nil {
+		return change{}, err
+	}
+	if m.Place != vfs.Replicated {
+		return c.device(ctx, m, op, rel)
+	}
+	return c.propose(ctx, m, rel, body, op)
+}
+
+// propose commits Ops, the last of which is the one that the client asked for;
+// m and rel are where that one leads, as target told.
+func (c *call) propose(ctx context.Context, m vfs.Mounted, rel vfs.Op, body [32]byte, ops ...vfs.Op) (change, error) {
+	key, err := c.key()
+	if err != nil {
+		return change{}, err
+	}
+	r := vfs.Request{Ops: ops, Key: key}
+	if key != "" {
+		r.Sum = c.sum(body)
+	}
+	out, err := c.s.cfg.Node.Propose(ctx, r)
+	if err == nil && vfs.KindOf(out.Err) == vfs.Moved {
+		// A Device stood in the way of a path that ends in the log.
+		last := &r.Ops[len(r.Ops)-1]
+		data, refs := last.Data, last.Refs
+		*last = m.Global(rel)
+		last.Data, last.Refs = data, refs
+		out, err = c.s.cfg.Node.Propose(ctx, r)
+	}
+	if err != nil {
+		return change{}, err
+	}
+	if out.Replayed {
+		c.set("Idempotency-Replayed", "true")
+	}
+	if out.Index > 0 {
+		c.set("X-Pfs-Index", formatIndex(out.Index))
+	}
+	if vfs.KindOf(out.Err) == vfs.Moved {
+		return change{}, vfs.Unavailable.With("mount is moving, try again")
+	}
+	return change{out: out}, out.Err
+}
+
+// device runs an Op outside the log; op has the paths as the client gave them.
+func (c *call) device(ctx context.Context, m vfs.Mounted, op, rel vfs.Op) (change, error) {
+	if key, err := c.key(); err != nil {
+		return change{}, err
+	} else if key != "" {
+		return change{}, vfs.Unsupported.Withf("%s: %s: idempotency keys are not kept outside the log", op.Verb, op.Path)
+	}
+	r, err := c.s.cfg.Node.Do(ctx, m, rel)
+	img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{})
+	if ierr != nil {
+		return change{}, vfs.At(err, op.Verb.String(), op.Path)
+	}
+	defer img.Release()
+	if err = img.Table.Explain(img.View, op, err); err != nil {
+		return change{}, err
+	}
+	if img.Table.Carries(img.View, rel) {
+		out, err := c.s.cfg.Node.Propose(ctx, vfs.Request{Ops: []vfs.Op{m.Global(rel)}})
+		if err != nil {
+			return change{}, err
+		}
+		if out.Err != nil && vfs.KindOf(out.Err) != vfs.Moved {
+			return change{}, out.Err
+		}
+	}
+	return change{out: vfs.Outcome{Results: []vfs.Result{r}}, external: true}, nil
+}
+
+// changed sets the headers of a change that was made.
+func (c *call) changed(a change) {
+	if a.external {
+		c.set("X-Pfs-Placement", "external")
+		return
+	}
+	c.set("X-Pfs-Index", formatIndex(a.out.Index))
+	c.set("X-Pfs-Seq", formatIndex(a.out.Seq))
+	if v := a.result().Version; v > 0 {
+		c.set("ETag", etag(v))
+	}
+}
+
+// done answers a change: its message, its index, and what the filesystem adds.
+func (c *call) done(status int, text string, a change) error {
+	c.changed(a)
+	b, err := json.Marshal(message{text, a.out.Index})
+	if err != nil {
+		return err
+	}
+	c.raw(status, append(joined(b, a.result().Data), '\n'))
+	return nil
+}
+
+// simple commits an Op that stands in the query alone.
+func (c *call) simple(status int, text string, op vfs.Op) error {
+	p, err := c.path()
+	if err != nil {
+		return err
+	}
+	op.Path = p
+	a, err := c.commit(op, [32]byte{})
+	if err != nil {
+		return err
+	}
+	return c.done(status, text, a)
+}
+
+func formatIndex(n uint64) string { return strconv.FormatUint(n, 10) }

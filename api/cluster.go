@@ -1,0 +1,39 @@
+package api
+
+import (
+	"encoding/hex"
+	"strconv"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// cluster answers GET /cluster: the members as this node sees them.
+func (c *call) cluster() error {
+	if c.s.cfg.Cluster == nil {
+		return c.json(200, map[string]any{"node_id": c.s.cfg.Node.ID(), "nodes": []any{}})
+	}
+	return c.json(200, c.s.cfg.Cluster())
+}
+
+// stateDigest answers a hash of the replicated state at an index.
+func (c *call) stateDigest() error {
+	index := uint64(0)
+	if v, ok := c.query.get("index"); ok {
+		n, err := strconv.ParseUint(v, 10, 64)
+		if err != nil {
+			return vfs.Invalid.With("index must be a number")
+		}
+		index = n
+	}
+	ctx, cancel := c.within()
+	defer cancel()
+	at, sum, err := c.s.cfg.Node.Digest(ctx, index)
+	if err != nil {
+		return err
+	}
+	c.set("X-Pfs-Index", formatIndex(at))
+	return c.json(200, struct {
+		Index  uint64 `json:"index"`
+		Digest string `json:"digest"`
+	}{at, hex.EncodeToString(sum[:])})
+}

@@ -1,0 +1,212 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// phase is what a connection waits for.
+type phase uint8
+
+const (
+	phaseIdle phase = iota // the first byte of a request
+	phaseHead              // the rest of its header
+	phaseBody              // its body
+)
+
+// piece is how many bytes one write deadline covers.
+const piece = 64 << 10
+
+// errSlow is what a body that arrives too slowly gives; it is a timeout.
+var errSlow error = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+
+// conn is an accepted connection with deadlines that move with the transfer:
+// the header has a fixed time, a body and an answer only have to keep moving.
+// Between requests it gives fasthttp's buffers back: Read answers EOF, which
+// ends ServeConn, and the connection waits parked with one byte of memory.
+// All fields but those under mu belong to the connection's goroutine.
+type conn struct {
+	net.Conn
+	s      *Server
+	phase  phase
+	headBy time.Time
+	first  byte // read while parked
+	has    bool // first is to be handed out
+	parked bool // ServeConn ended because the connection was idle
+	unread bool // the client may still be sending what nobody will read
+	line   int  // bytes since the last newline
+
+	blocked time.Duration // spent waiting for the body in this window
+	moved   int           // bytes of body in this window
+
+	mu   sync.Mutex
+	idle bool // blocked in Read between requests
+	stop bool // the server shuts down
+}
+
+// Close is called by fasthttp when it is done with the connection; the loop
+// that accepted it decides what follows.
+func (c *conn) Close() error { return nil }
+
+// state follows fasthttp through the requests of the connection.
+func (c *conn) state(s fasthttp.ConnState) {
+	switch s {
+	case fasthttp.StateActive:
+		c.phase, c.headBy = phaseHead, time.Now().Add(c.s.limits.Head)
+	case fasthttp.StateIdle:
+		c.phase = phaseIdle
+	}
+}
+
+// body starts the clock of a body; called when the handler begins.
+func (c *conn) body() { c.phase, c.blocked, c.moved = phaseBody, 0, 0 }
+
+// Read reads with the deadline of the phase.
+func (c *conn) Read(p []byte) (n int, err error) {
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case c.has:
+		p[0], c.has = c.first, false
+		n = 1
+	case c.phase == phaseIdle:
+		n, err = c.readIdle(p, c.s.limits.Warm)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.parked = !c.stopped()
+			err = io.EOF
+		}
+	case c.phase == phaseHead:
+		if err = c.Conn.SetReadDeadline(c.headBy); err == nil {
+			n, err = c.Conn.Read(p)
+		}
+	default:
+		n, err = c.readBody(p)
+	}
+	c.s.metrics.in.Add(uint64(n))
+	if i := bytes.LastIndexByte(p[:n], '\n'); i >= 0 {
+		c.line = n - 1 - i
+	} else {
+		c.line += n
+	}
+	return n, err
+}
+
+// readBody reads as long as at least MinRate bytes a second arrive, averaged
+// over each Stall of waiting.
+func (c *conn) readBody(p []byte) (int, error) {
+	l := &c.s.limits
+	start := time.Now()
+	if err := c.Conn.SetReadDeadline(start.Add(l.Stall - c.blocked)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Read(p)
+	c.blocked += time.Since(start)
+	c.moved += n
+	if c.blocked >= l.Stall {
+		if float64(c.moved) < l.Stall.Seconds()*float64(l.MinRate) {
+			return n, errSlow
+		}
+		c.blocked, c.moved = 0, 0
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return c.readBody(p)
+		}
+	}
+	return n, err
+}
+
+// readIdle waits up to d for the first bytes of a request. A shutdown ends it.
+func (c *conn) readIdle(p []byte, d time.Duration) (int, error) {
+	c.mu.Lock()
+	if c.stop {
+		d = -time.Second
+	}
+	c.idle = true
+	err := c.Conn.SetReadDeadline(time.Now().Add(d))
+	c.mu.Unlock()
+	n := 0
+	if err == nil {
+		n, err = c.Conn.Read(p)
+	}
+	c.mu.Lock()
+	c.idle = false
+	c.mu.Unlock()
+	return n, err
+}
+
+// park waits for the next request without any buffer; false when the client
+// has gone, was idle for too long, or the server stops.
+func (c *conn) park() bool {
+	var b [1]byte
+	if n, _ := c.readIdle(b[:], c.s.limits.Idle); n == 0 {
+		return false
+	}
+	c.first, c.has, c.parked = b[0], true, false
+	return true
+}
+
+// drain tells the connection that the server stops: an idle one ends now.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = true
+	if c.idle {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(-time.Second)) // it is going away anyhow
+	}
+}
+
+func (c *conn) stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stop
+}
+
+// Write writes in pieces; each must leave within Stall.
+func (c *conn) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		part := p[done:min(len(p), done+piece)]
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.s.limits.Stall)); err != nil {
+			return done, err
+		}
+		n, err := c.Conn.Write(part)
+		done += n
+		c.s.metrics.out.Add(uint64(n))
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// linger closes so that the client gets the last answer: while unread bytes
+// are under way, a plain close would throw it away.
+func (c *conn) linger() {
+	defer c.Conn.Close()
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !c.unread || !ok || half.CloseWrite() != nil {
+		return
+	}
+	end := time.Now().Add(5 * time.Second)
+	buf := make([]byte, 16<<10)
+	for left := 64 << 20; left > 0; {
+		wait := time.Now().Add(500 * time.Millisecond)
+		if wait.After(end) {
+			return
+		}
+		if c.Conn.SetReadDeadline(wait) != nil {
+			return
+		}
+		n, err := c.Conn.Read(buf)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}

@@ -1,0 +1,282 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strconv"
+	"sync"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Sizes in bytes: a file up to small is answered from memory, a longer one is
+// streamed through a window.
+const (
+	small  = 32 << 10
+	window = 256 << 10
+)
+
+// readFile answers GET and HEAD /files.
+func (c *call) readFile() error {
+	p, err := c.path()
+	if err != nil {
+		return err
+	}
+	if c.is("stream") {
+		return vfs.NotFound.Withf("filesystem does not support streaming: %s", p)
+	}
+	off, err := c.integer("offset", 0, "invalid offset parameter")
+	if err != nil {
+		return err
+	}
+	size, err := c.integer("size", -1, "invalid size parameter")
+	if err != nil {
+		return err
+	}
+	img, err := c.image()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if img != nil {
+			img.Release()
+		}
+	}()
+	ctx, cancel := c.within()
+	defer cancel()
+	i, at, err := img.Table.Lookup(ctx, img.View, "read", p)
+	switch {
+	case err != nil:
+		return err
+	case i.IsDir():
+		return named(vfs.IsDirectory, "read", p)
+	case i.Consumes():
+		return c.consume(p, at, img)
+	}
+	c.validators(i)
+	c.set("Accept-Ranges", "bytes")
+	part := span{max(off, 0), size, false}
+	_, o := c.query.get("offset")
+	_, s := c.query.get("size")
+	done, err := c.conditions(i, &part, !o && !s)
+	if done || err != nil {
+		return err
+	}
+	img, err = c.content(&fileBody{s: c.s, img: img, path: at, asked: p}, i, part)
+	return err
+}
+
+// content answers a part of the file f. It takes over the image and returns
+// what of it the caller must still release.
+func (c *call) content(f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
+	n := part.within(i.Size)
+	m, _, _ := f.img.Table.Route(f.path)
+	live := m.Place > vfs.Replicated // its size may not be known
+	c.fc.Response.Header.SetContentType("application/octet-stream")
+	c.set("X-Content-Type-Options", "nosniff")
+	status := 200
+	if part.ranged {
+		status = 206
+		c.set("Content-Range", "bytes "+strconv.FormatInt(part.off, 10)+"-"+
+			strconv.FormatInt(part.off+n-1, 10)+"/"+strconv.FormatInt(i.Size, 10))
+	}
+	c.fc.SetStatusCode(status)
+	f.off, f.left = part.off, n
+	switch {
+	case c.method() == "HEAD":
+		c.fc.Response.Header.SetContentLength(int(n))
+		return f.img, nil
+	case live && i.Size == 0:
+		return f.img, c.unsized(f, part)
+	case n <= small:
+		b, err := f.bytes(int(n))
+		c.fc.Response.SetBodyRaw(b)
+		return f.img, err
+	}
+	c.fc.Response.SetBodyStream(f, int(n))
+	return nil, nil
+}
+
+// unsized answers a live file that does not know its length, as far as a
+// window reaches.
+func (c *call) unsized(f *fileBody, part span) error {
+	n := int64(window)
+	if part.size >= 0 {
+		n = min(n, part.size)
+	}
+	f.left = n
+	b, err := f.bytes(int(n))
+	c.fc.Response.SetBodyRaw(b)
+	return err
+}
+
+// fileBody is the content of a file as the body of an answer. It holds its
+// image until the body has been sent.
+type fileBody struct {
+	s         *Server
+	img       *fsm.Image
+	path      vfs.Path // without links
+	asked     vfs.Path // as the client named it
+	off, left int64    // bytes
+}
+
+// windows are the buffers of bodies under way.
+var windows = sync.Pool{New: func() any { return new([window]byte) }}
+
+// readAt fills b from the file; fewer bytes come with io.EOF.
+func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
+	n, err = f.img.Table.ReadAt(ctx, f.img.View, f.path, b, f.off)
+	f.off += int64(n)
+	f.left -= int64(n)
+	if err != nil && err != io.EOF {
+		err = named(err, "read", f.asked)
+	}
+	return n, err
+}
+
+// bytes returns up to n bytes.
+func (f *fileBody) bytes(n int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(f.s.base, f.s.limits.Op)
+	defer cancel()
+	b := make([]byte, n)
+	if n == 0 {
+		return b, nil
+	}
+	k, err := f.readAt(ctx, b)
+	if err == io.EOF {
+		err = nil
+	}
+	return b[:k], err
+}
+
+// Read reads on; only used where WriteTo is not.
+func (f *fileBody) Read(p []byte) (int, error) {
+	if f.left <= 0 {
+		return 0, io.EOF
+	}
+	return f.readAt(f.s.base, p[:min(int64(len(p)), f.left)])
+}
+
+// SupportsBodyWriteTo says that WriteTo gives what Read gives.
+func (f *fileBody) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo sends the content through a window of fixed size. A file that cannot
+// be read to its end aborts the body, which the client sees.
+func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
+	defer f.s.faults()
+	buf := windows.Get().(*[window]byte)
+	defer windows.Put(buf)
+	for f.left > 0 {
+		n, err := f.readAt(f.s.base, buf[:min(window, f.left)])
+		k, werr := w.Write(buf[:n])
+		sent += int64(k)
+		switch {
+		case werr != nil:
+			return sent, werr
+		case err == io.EOF && f.left > 0:
+			return sent, io.ErrUnexpectedEOF
+		case err != nil && err != io.EOF:
+			f.s.log.Error("read failed within a body", "path", string(f.path), "err", err)
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+// Close gives the image back.
+func (f *fileBody) Close() error {
+	if f.img != nil {
+		f.img.Release()
+		f.img = nil
+	}
+	return nil
+}
+
+// faults ends the node when the store failed under a body.
+func (s *Server) faults() {
+	if p := recover(); p != nil {
+		if f, ok := p.(vfs.StoreFault); ok {
+			s.fault(f)
+		}
+		panic(p)
+	}
+}
+
+// consume answers a read that takes something away. Nothing is taken for a
+// client that asks for a part, only looks, or has left.
+func (c *call) consume(p, at vfs.Path, img *fsm.Image) error {
+	_, o := c.query.get("offset")
+	_, s := c.query.get("size")
+	switch {
+	case c.method() == "HEAD":
+		c.fc.Response.Header.SetContentType("application/octet-stream")
+		return nil
+	case o || s || c.header("Range") != "":
+		return named(vfs.Invalid.With("offset, size and Range do not apply to a file that is consumed"), "read", p)
+	case c.gone():
+		return named(vfs.Timeout.With("the client has left"), "read", p)
+	}
+	a, err := c.commit(vfs.Op{Verb: vfs.Consume, Path: p}, [32]byte{})
+	if err != nil {
+		return err
+	}
+	m, _, _ := img.Table.Route(at)
+	c.changed(a)
+	c.fc.SetStatusCode(200)
+	c.fc.Response.Header.SetContentType("application/octet-stream")
+	return c.reply(m, a.result())
+}
+
+// reply answers what was taken, as the plugin renders it.
+func (c *call) reply(m vfs.Mounted, r vfs.Result) error {
+	render, ok := m.FS.(vfs.Replier)
+	if !ok {
+		c.fc.Response.SetBodyRaw(r.Data)
+		return nil
+	}
+	if len(r.Refs) > 0 {
+		c.fc.Response.SetBodyStream(&replyBody{c.s, render, r}, -1)
+		return nil
+	}
+	ctx, cancel := c.within()
+	defer cancel()
+	var b bytes.Buffer
+	err := render.Reply(ctx, r, &b)
+	c.fc.Response.SetBodyRaw(b.Bytes())
+	return err
+}
+
+// replyBody renders long content while it is sent.
+type replyBody struct {
+	s      *Server
+	render vfs.Replier
+	r      vfs.Result
+}
+
+// Read is never used: the body is written.
+func (b *replyBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+
+// SupportsBodyWriteTo makes fasthttp use WriteTo.
+func (b *replyBody) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo renders into w.
+func (b *replyBody) WriteTo(w io.Writer) (int64, error) {
+	defer b.s.faults()
+	n := &counter{w: w}
+	err := b.render.Reply(b.s.base, b.r, n)
+	return n.n, err
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+// Write counts what passes.
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// info is how a file is described to clients.
+type info struct {
+	Name    string `json:"name"`
+	Size    int64  `json:"size"`
+	Mode    uint32 `json:"mode"` // permission bits
+	ModTime string `json:"modTime"`
+	IsDir   bool   `json:"isDir"` // of a symbolic link: the target's
+	Meta    meta   `json:"meta"`
+}
+
+type meta struct {
+	Name    string
+	Type    string
+	Content map[string]string
+}
+
+func infoOf(i vfs.Info) info {
+	out := info{
+		Name: i.Name, Size: i.Size, Mode: uint32(i.Mode.Perm()), IsDir: i.IsDir(),
+		ModTime: i.ModTime.UTC().Format(time.RFC3339Nano),
+		Meta:    meta{Name: i.Meta.Name, Type: i.Meta.Type},
+	}
+	if len(i.Meta.Content) > 0 {
+		out.Meta.Content = i.Meta.Content
+	}
+	if i.Mode.IsLink() {
+		out.Mode, out.Meta.Type = 0o777, "symlink"
+	}
+	return out
+}
+
+// describe is infoOf of the file at p; the target of a link tells isDir.
+func describe(ctx context.Context, img *fsm.Image, p vfs.Path, i vfs.Info) info {
+	out := infoOf(i)
+	if !i.Mode.IsLink() {
+		return out
+	}
+	out.Size = int64(len(i.Target))
+	if target, _, err := img.Table.Lookup(ctx, img.View, "stat", p); err == nil {
+		out.IsDir = target.IsDir()
+	}
+	return out
+}
+
+// named returns err under the verb and the path that the client used.
+func named(err error, verb string, p vfs.Path) error {
+	if err == nil {
+		return nil
+	}
+	e, ok := vfs.At(err, verb, p).(*vfs.Error)
+	if ok {
+		e.Verb, e.Path = verb, p
+		return e
+	}
+	return err
+}
+
+// image returns the state to read from, as fresh as the request asks, and says
+// in the answer which index it reflects. The caller releases it.
+func (c *call) image() (*fsm.Image, error) {
+	l, err := c.level()
+	if err != nil {
+		return nil, err
+	}
+	return c.imageAt(l)
+}
+
+func (c *call) imageAt(l vfs.Level) (*fsm.Image, error) {
+	ctx, cancel := context.WithTimeout(c.s.base, max(l.Wait, c.s.limits.Op))
+	defer cancel()
+	img, err := c.s.cfg.Node.Image(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	c.set("X-Pfs-Index", formatIndex(img.Index))
+	return img, nil
+}
+
+// stat answers GET /stat. A link at the end is not followed.
+func (c *call) stat() error {
+	p, err := c.path()
+	if err != nil {
+		return err
+	}
+	img, err := c.image()
+	if err != nil {
+		return err
+	}
+	defer img.Release()
+	ctx, cancel := c.within()
+	defer cancel()
+	i, err := img.Table.Stat(ctx, img.View, p)
+	if err != nil {
+		return err
+	}
+	c.validators(i)
+	return c.json(200, describe(ctx, img, p, i))
+}
+
+// validators sets what conditional requests compare with.
+func (c *call) validators(i vfs.Info) {
+	if i.Version > 0 {
+		c.set("ETag", etag(i.Version))
+	}
+	if !i.ModTime.IsZero() {
+		c.set("Last-Modified", i.ModTime.UTC().Format(httpTime))
+	}
+}
+
+// httpTime is the date format of HTTP.
+const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"

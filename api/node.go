@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"io"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Writer changes the tree.
+type Writer interface {
+	// Propose commits a Request and returns when it is applied on this node.
+	// Outcome.Err is the fold's own answer. An error of kind Unavailable means
+	// that nothing was applied; a *vfs.Unknown that it may have been.
+	Propose(ctx context.Context, r vfs.Request) (vfs.Outcome, error)
+	// Keep reads all of r and keeps it: few bytes inline, more as chunks that
+	// a quorum has synced. More than max bytes (0: no limit) is TooLarge.
+	Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, error)
+	// Do runs an Op of a Device on the node that the placement names; op.Path
+	// is relative to the mount.
+	Do(ctx context.Context, m vfs.Mounted, op vfs.Op) (vfs.Result, error)
+}
+
+// Reader gives the state to read from.
+type Reader interface {
+	vfs.Chunks
+	// Image returns the state at one index, as fresh as l asks. The caller
+	// releases it.
+	Image(ctx context.Context, l vfs.Level) (*fsm.Image, error)
+	// Digest waits until this node has applied index and returns a hash of the
+	// replicated state with the index that it names.
+	Digest(ctx context.Context, index uint64) (at uint64, digest [32]byte, err error)
+}
+
+// Member is this node among the others.
+type Member interface {
+	ID() string
+	// Number is the node's short number: the high bits of its handle ids.
+	Number() uint16
+	// Peer returns the base URL of the node with a number; false if there is
+	// no such node.
+	Peer(number uint16) (url string, ok bool)
+	// Ready returns nil when the node knows a leader and has caught up.
+	Ready() error
+}
+
+// Node is what the API stands on; cluster.Node is one.
+type Node interface {
+	Writer
+	Reader
+	Member
+}
