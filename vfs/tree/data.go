@@ -20,6 +20,8 @@ func (f *fold) target() (n node, s spot, err error) {
 	}
 	n = must(f.tx, s.id)
 	switch attr := f.op.Verb == vfs.Chmod || f.op.Verb == vfs.Touch; {
+	case n.mode.IsLink() && f.op.File != 0:
+		return node{}, s, vfs.Invalid.With("is a symbolic link")
 	case n.mode.IsLink():
 		return node{}, s, &vfs.LinkError{At: p, Target: n.target, Rest: vfs.Root}
 	case n.mode.IsDir() && !attr:
