@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -34,7 +35,7 @@ type Store struct {
 	pool   sync.Pool // of *[scratchLen]byte
 
 	mu      sync.Mutex
-	putting map[[32]byte]*put
+	putting map[[32]byte]*pending
 }
 
 // shard is one directory of chunks. Its lock is held while names in it appear
@@ -47,8 +48,8 @@ type shard struct {
 	syncing bool
 }
 
-// put is a Put under way, which others of the same chunk wait for.
-type put struct {
+// pending is a Put under way, which others of the same chunk wait for.
+type pending struct {
 	done chan struct{}
 	err  error
 }
@@ -60,7 +61,7 @@ func Open(dir string, fsys FS) (*Store, error) {
 	if fsys == nil {
 		fsys = Disk{}
 	}
-	s := &Store{dir: dir, fs: fsys, opened: time.Now(), putting: map[[32]byte]*put{}}
+	s := &Store{dir: dir, fs: fsys, opened: time.Now(), putting: map[[32]byte]*pending{}}
 	s.pool.New = func() any { return new([scratchLen]byte) }
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open chunks in %s: %w", dir, err)
@@ -69,6 +70,9 @@ func Open(dir string, fsys FS) (*Store, error) {
 }
 
 func (s *Store) open() error {
+	if err := s.makeDir(s.dir); err != nil {
+		return err
+	}
 	names := []string{tempDir, quarantineDir}
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -108,6 +112,23 @@ func (s *Store) open() error {
 		}
 	}
 	return nil
+}
+
+// makeDir makes dir and its missing parents, durably: a power cut must not take
+// the directory with all that is in it.
+func (s *Store) makeDir(dir string) error {
+	parent := filepath.Dir(dir)
+	if _, err := s.fs.List(dir); !errors.Is(err, fs.ErrNotExist) || parent == dir {
+		return err
+	}
+	if err := s.makeDir(parent); err != nil {
+		return err
+	}
+	d, err := s.fs.Dir(dir)
+	if err == nil {
+		err = errors.Join(d.Close(), s.syncDir(parent))
+	}
+	return err
 }
 
 func shardName(i byte) string { return hex.EncodeToString([]byte{i}) }
@@ -182,7 +203,7 @@ func (s *Store) Put(data []byte) ([32]byte, error) {
 		<-p.done
 		return hash, p.err
 	}
-	p = &put{done: make(chan struct{})}
+	p = &pending{done: make(chan struct{})}
 	s.putting[hash] = p
 	s.mu.Unlock()
 
@@ -260,7 +281,10 @@ func (s *Store) settle(i byte) error {
 		sh.syncing = true
 		upto := sh.changes
 		sh.mu.Unlock()
-		err := s.syncDir(filepath.Join(s.dir, shardName(i)))
+		var err error
+		if syncNames {
+			err = s.syncDir(filepath.Join(s.dir, shardName(i)))
+		}
 		sh.mu.Lock()
 		sh.syncing = false
 		sh.synced.Broadcast()
@@ -277,10 +301,7 @@ func (s *Store) syncDir(name string) error {
 	if err != nil {
 		return err
 	}
-	if syncNames {
-		err = d.Sync()
-	}
-	return errors.Join(err, d.Close())
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // fail remembers the first failed sync: what the system dropped then it would

@@ -3,11 +3,11 @@ package raftlog
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
-	"runtime"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 )
@@ -37,7 +37,7 @@ func OpenBolt(dir string) (Store, error) {
 }
 
 func openBolt(dir string) (Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(vfs.Default, dir); err != nil {
 		return nil, err
 	}
 	s, err := boltdb.New(boltdb.Options{
@@ -51,8 +51,9 @@ func openBolt(dir string) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	// An earlier process may have been ended before it came to this.
 	for _, d := range []string{dir, filepath.Dir(dir)} {
-		if err := syncDir(d); err != nil {
+		if err := syncDir(vfs.Default, d); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
@@ -95,12 +96,24 @@ func (s boltStore) DeleteRange(min, max uint64) error {
 	return s.BoltStore.DeleteRange(min, max)
 }
 
-// syncDir makes the names in dir durable; Windows knows no such call.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
+// makeDir makes dir and its missing parents, durably: a power cut must not take
+// the directory with all that is in it.
+func makeDir(fsys vfs.FS, dir string) error {
+	parent := fsys.PathDir(dir)
+	if _, err := fsys.Stat(dir); !errors.Is(err, fs.ErrNotExist) || parent == dir {
+		return err
 	}
-	d, err := os.Open(dir)
+	if err := makeDir(fsys, parent); err != nil {
+		return err
+	}
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncDir(fsys, parent)
+}
+
+func syncDir(fsys vfs.FS, dir string) error {
+	d, err := fsys.OpenDir(dir)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestEveryFailedWriteIsFinal(t *testing.T) {
 
 func oneFault(t *testing.T, n int64, injector errorfs.Injector) (failed bool) {
 	mem := vfs.NewCrashableMem()
-	s, err := OpenPebble("raft", errorfs.Wrap(mem, injector))
+	s, err := OpenPebble("node/raft", errorfs.Wrap(mem, injector))
 	if err != nil {
 		return true
 	}

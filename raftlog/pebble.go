@@ -49,6 +49,9 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
+	if err := errors.Join(makeDir(fs, dir), syncDir(fs, fs.PathDir(dir))); err != nil {
+		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)
+	}
 	db, err := openDB(dir, &pebble.Options{
 		FS:                 fs,
 		CacheSize:          pebbleCache,

@@ -11,7 +11,7 @@ import (
 
 func openMem(t *testing.T, fs vfs.FS) *pebbleStore {
 	t.Helper()
-	s, err := OpenPebble("raft", fs)
+	s, err := OpenPebble("node/raft", fs)
 	check(t, err)
 	return s.(*pebbleStore)
 }

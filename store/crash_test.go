@@ -90,7 +90,7 @@ func TestPowerCut(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	fs := pebblevfs.NewCrashableMem()
 	h := history{states: []map[string]string{{}}}
-	s := open(t, "db", fs)
+	s := open(t, "node/db", fs)
 	lost, kept := 0, 0
 	for cut := range cuts {
 		cfg := pebblevfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 0, 10, 50, 90, 100}[r.IntN(6)],
@@ -117,7 +117,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		_ = s.Close() // of the machine that lost its power
 		fs, h.synced = crashed, synced
-		s = open(t, "db", fs)
+		s = open(t, "node/db", fs)
 		before := h.last()
 		after, err := h.recovered(s)
 		if err != nil {
@@ -137,7 +137,7 @@ func TestPowerCut(t *testing.T) {
 // TestCheckpointSurvivesPowerCut: a checkpoint that returned is whole.
 func TestCheckpointSurvivesPowerCut(t *testing.T) {
 	fs := pebblevfs.NewCrashableMem()
-	s := open(t, "db", fs)
+	s := open(t, "node/db", fs)
 	r := rand.New(rand.NewPCG(5, 5))
 	h := history{states: []map[string]string{{}}}
 	for i := range 10 {
@@ -162,7 +162,7 @@ func TestCheckpointSurvivesPowerCut(t *testing.T) {
 	if err := s.Checkpoint("checkpoint3"); err == nil {
 		t.Fatal("a checkpoint replaced another")
 	}
-	if names, err := fs.List("/"); err != nil || !slices.Contains(names, "db") {
+	if names, err := fs.List("/"); err != nil || !slices.Contains(names, "node") {
 		t.Fatal(names, err)
 	}
 	check(t, s.Close())

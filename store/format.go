@@ -32,13 +32,29 @@ func prepare(fsys pebblevfs.FS, dir string) error {
 	if desc != nil && desc.Exists {
 		return fmt.Errorf("a database without a %s file", formatFile)
 	}
-	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(fsys, dir); err != nil {
 		return err
 	}
 	if err := syncDir(fsys, fsys.PathDir(dir)); err != nil {
 		return err
 	}
 	return writeFormat(fsys, dir)
+}
+
+// makeDir makes dir and its missing parents, durably: a power cut must not take
+// the directory with all that is in it.
+func makeDir(fsys pebblevfs.FS, dir string) error {
+	parent := fsys.PathDir(dir)
+	if _, err := fsys.Stat(dir); !errors.Is(err, fs.ErrNotExist) || parent == dir {
+		return err
+	}
+	if err := makeDir(fsys, parent); err != nil {
+		return err
+	}
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncDir(fsys, parent)
 }
 
 func readFormat(fsys pebblevfs.FS, dir string) (version int, err error) {
