@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -22,18 +21,20 @@ type setting struct {
 	value      func(*Config) flag.Value
 }
 
-// settings is every flag with a value in the configuration file, by name.
-var settings = []setting{
-	{"addr", "HTTP API listens on `HOST:PORT`", text(func(c *Config) *string { return &c.Server.Address })},
-	{"data-dir", "all durable state of this node is in `DIR`", text(func(c *Config) *string { return &c.Server.DataDir })},
-	{"log-level", "`LEVEL` is debug, info, warn or error", text(func(c *Config) *string { return &c.Server.LogLevel })},
-	{"node-id", "stable name `ID` of this node; default: the host name, kept in the data dir", text(func(c *Config) *string { return &c.Cluster.NodeID })},
-	{"raft-addr", "the one node-to-node port `HOST:PORT`", text(func(c *Config) *string { return &c.Cluster.RaftAddress })},
-	{"raft-advertise", "what peers dial, `HOST:PORT`; default: the raft address", text(func(c *Config) *string { return &c.Cluster.RaftAdvertise })},
-	{"http-advertise", "`URL` of this node's API as others see it; default: from the HTTP address", text(func(c *Config) *string { return &c.Cluster.HTTPAdvertise })},
-	{"bootstrap-expect", "form a new cluster once `N` nodes of -join see each other", func(c *Config) flag.Value { return (*intValue)(&c.Cluster.BootstrapExpect) }},
-	{"join", "node-to-node addresses of peers, `A,B,C`; the same list on every node", func(c *Config) flag.Value { return (*listValue)(&c.Cluster.Join) }},
-	{"non-voter", "join as a read replica", func(c *Config) flag.Value { return (*boolValue)(&c.Cluster.NonVoter) }},
+// settings returns every flag with a value in the configuration file.
+func settings() []setting {
+	return []setting{
+		{"addr", "HTTP API listens on `HOST:PORT`", text(func(c *Config) *string { return &c.Server.Address })},
+		{"data-dir", "all durable state of this node is in `DIR`", text(func(c *Config) *string { return &c.Server.DataDir })},
+		{"log-level", "`LEVEL` is debug, info, warn or error", text(func(c *Config) *string { return &c.Server.LogLevel })},
+		{"node-id", "stable name `ID` of this node; default: the host name, kept in the data dir", text(func(c *Config) *string { return &c.Cluster.NodeID })},
+		{"raft-addr", "the one node-to-node port `HOST:PORT`", text(func(c *Config) *string { return &c.Cluster.RaftAddress })},
+		{"raft-advertise", "what peers dial, `HOST:PORT`; default: the raft address", text(func(c *Config) *string { return &c.Cluster.RaftAdvertise })},
+		{"http-advertise", "`URL` of this node's API as others see it; default: from the HTTP address", text(func(c *Config) *string { return &c.Cluster.HTTPAdvertise })},
+		{"bootstrap-expect", "form a new cluster once `N` nodes of -join see each other", func(c *Config) flag.Value { return (*intValue)(&c.Cluster.BootstrapExpect) }},
+		{"join", "node-to-node addresses of peers, `A,B,C`; the same list on every node", func(c *Config) flag.Value { return (*listValue)(&c.Cluster.Join) }},
+		{"non-voter", "join as a read replica", func(c *Config) flag.Value { return (*boolValue)(&c.Cluster.NonVoter) }},
+	}
 }
 
 func text(field func(*Config) *string) func(*Config) flag.Value {
@@ -53,7 +54,7 @@ func readOptions(args []string, getenv func(string) string, stderr io.Writer) (o
 	f.BoolVar(&o.printSample, "print-sample-config", false, "print a configuration file with every key, and exit")
 	f.BoolVar(&o.version, "version", false, "print the version, and exit")
 	shown := defaults()
-	for _, s := range settings {
+	for _, s := range settings() {
 		keep := func(v string) error { given[s.name] = v; return s.value(&shown).Set(v) }
 		if _, isBool := s.value(&shown).(*boolValue); isBool {
 			f.BoolFunc(s.name, s.help, keep)
@@ -74,7 +75,7 @@ func readOptions(args []string, getenv func(string) string, stderr io.Writer) (o
 			return o, err
 		}
 	}
-	for _, s := range settings {
+	for _, s := range settings() {
 		v, ok := given[s.name]
 		if env := envName(s.name); !ok && getenv(env) != "" {
 			v, ok = getenv(env), true
@@ -108,11 +109,3 @@ Flags:
 
 // isHelp reports whether err is the answer to -help.
 func isHelp(err error) bool { return errors.Is(err, flag.ErrHelp) }
-
-func hostName() string {
-	h, err := os.Hostname()
-	if err != nil || h == "" {
-		return "node"
-	}
-	return h
-}

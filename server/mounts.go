@@ -6,36 +6,30 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// fileMount is one mount that the configuration asks for.
-type fileMount struct {
-	Path   vfs.Path
-	Type   string
-	Name   string // shown as "instance"
-	Node   string
-	Config vfs.Config
-}
-
 // defaultMounts are there when no configuration file is given, as far as their
 // plugins are built in.
-var defaultMounts = []string{"memfs", "kvfs", "queuefs", "streamfs", "heartbeatfs", "hellofs", "serverinfofs"}
+func defaultMounts() []string {
+	return []string{"memfs", "kvfs", "queuefs", "streamfs", "heartbeatfs", "hellofs", "serverinfofs"}
+}
 
-// devMount is always there.
-var devMount = fileMount{Path: "/dev", Type: "devfs"}
+// devPath is where devfs always is.
+const devPath vfs.Path = "/dev"
 
 // fileMounts returns the mounts that the configuration asks for, by path.
-func fileMounts(c Config, hasFile bool, builtin []vfs.Plugin) ([]fileMount, error) {
+func fileMounts(c Config, hasFile bool, builtin []vfs.Plugin) ([]fsm.FileMount, error) {
 	types := make([]string, len(builtin))
 	for i, p := range builtin {
 		types[i] = p.Type
 	}
-	mounts := []fileMount{devMount}
+	mounts := []fsm.FileMount{{Path: devPath, Type: "devfs"}}
 	if !hasFile {
-		for _, t := range defaultMounts {
+		for _, t := range defaultMounts() {
 			if slices.Contains(types, t) {
-				mounts = append(mounts, fileMount{Path: vfs.Path("/" + t), Type: t})
+				mounts = append(mounts, fsm.FileMount{Path: vfs.Path("/" + t), Type: t})
 			}
 		}
 	}
@@ -57,27 +51,27 @@ func fileMounts(c Config, hasFile bool, builtin []vfs.Plugin) ([]fileMount, erro
 	}
 	sort.Slice(mounts, func(i, j int) bool { return mounts[i].Path < mounts[j].Path })
 	for i := 1; i < len(mounts); i++ {
-		if mounts[i].Path == mounts[i-1].Path && mounts[i].Path != devMount.Path {
+		if mounts[i].Path == mounts[i-1].Path && mounts[i].Path != devPath {
 			return nil, fmt.Errorf("plugins: two mounts at %s", mounts[i].Path)
 		}
 	}
-	return slices.CompactFunc(mounts, func(a, b fileMount) bool { return a.Path == b.Path }), nil
+	return slices.CompactFunc(mounts, func(a, b fsm.FileMount) bool { return a.Path == b.Path }), nil
 }
 
-func (e mountConfig) mount(key, typ string, builtin []vfs.Plugin) (fileMount, error) {
+func (e mountConfig) mount(key, typ string, builtin []vfs.Plugin) (fsm.FileMount, error) {
 	p, err := vfs.ParsePath(e.Path)
 	if err != nil {
-		return fileMount{}, fmt.Errorf("plugins.%s: path %q: %w", key, e.Path, err)
+		return fsm.FileMount{}, fmt.Errorf("plugins.%s: path %q: %w", key, e.Path, err)
 	}
 	i := slices.IndexFunc(builtin, func(b vfs.Plugin) bool { return b.Type == typ })
 	if err := vfs.Config(e.Config).Check(builtin[i].Params); err != nil {
-		return fileMount{}, fmt.Errorf("plugins.%s: %w", key, err)
+		return fsm.FileMount{}, fmt.Errorf("plugins.%s: %w", key, err)
 	}
 	name := e.Name
 	if name == "" {
 		name = key
 	}
-	return fileMount{Path: p, Type: typ, Name: name, Node: e.Node, Config: e.Config}, nil
+	return fsm.FileMount{Path: p, Type: typ, Name: name, Node: e.Node, Config: e.Config}, nil
 }
 
 // pluginType finds the plugin that a key names: the whole key, or what stands

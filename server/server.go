@@ -1,0 +1,186 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/pfs-project/pfs/api"
+	"github.com/pfs-project/pfs/cluster"
+	"github.com/pfs-project/pfs/configs"
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/plugins"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Exit codes of the server; scripts rely on them.
+const (
+	exitOK      = 0
+	exitFailure = 1 // could not start
+	exitUsage   = 2 // command line or configuration
+	exitLocked  = 4 // another process has the data directory
+	exitFault   = 5 // a disk or store fault
+)
+
+// stopWithin bounds a graceful stop.
+const stopWithin = 10 * time.Second
+
+// Main runs a node until ctx ends, and returns the exit code.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := readOptions(args, os.Getenv, stderr)
+	switch {
+	case isHelp(err):
+		return exitOK
+	case err != nil:
+		fmt.Fprintln(stderr, "pfs-server:", err)
+		return exitUsage
+	case o.version:
+		printVersion(stdout)
+		return exitOK
+	case o.printSample:
+		fmt.Fprint(stdout, configs.Sample)
+		return exitOK
+	}
+	n, err := start(ctx, o, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "pfs-server:", err)
+		return startCode(err)
+	}
+	n.banner(stdout)
+	return n.run(ctx)
+}
+
+func startCode(err error) int {
+	var c configError
+	switch {
+	case errors.As(err, &c):
+		return exitUsage
+	case errors.Is(err, cluster.ErrLocked):
+		return exitLocked
+	}
+	return exitFailure
+}
+
+// configError is a mistake in the configuration that only starting shows.
+type configError struct{ error }
+
+// node is everything that runs.
+type node struct {
+	config   Config
+	log      *slog.Logger
+	cluster  *cluster.Node
+	api      *api.Server
+	listener net.Listener
+	served   chan error
+	fault    chan error
+}
+
+// start starts the node's parts; what it started is stopped again on an error.
+func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
+	lvl, err := level(o.config.Server.LogLevel)
+	if err != nil {
+		return nil, configError{err}
+	}
+	n := &node{config: o.config, log: newLogger(stderr, lvl), served: make(chan error, 1), fault: make(chan error, 1)}
+	traffic := &traffic{}
+	builtin := plugins.Builtin(traffic)
+	mounts, err := fileMounts(o.config, o.file != "", builtin)
+	if err != nil {
+		return nil, configError{err}
+	}
+	if n.listener, err = net.Listen("tcp", o.config.Server.Address); err != nil {
+		return nil, fmt.Errorf("server.address: %w", err)
+	}
+	if n.cluster, err = cluster.Start(ctx, n.clusterConfig(builtin, mounts)); err != nil {
+		n.listener.Close()
+		return nil, err
+	}
+	n.api = api.New(n.apiConfig(builtin))
+	traffic.api.Store(n.api)
+	go func() { n.served <- n.api.Serve(n.listener) }()
+	return n, nil
+}
+
+func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) cluster.Config {
+	c := n.config.Cluster
+	grace, _ := n.config.chunkGrace() // checked when it was read
+	cc := cluster.Config{
+		NodeID: c.NodeID, Dir: n.config.Server.DataDir,
+		Address: c.RaftAddress, Advertise: c.RaftAdvertise, HTTP: c.HTTPAdvertise,
+		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
+		LogStore: c.LogStore, ChunkGrace: grace, Plugins: builtin, Version: version,
+		Mounts: mounts, Log: n.log, Fatal: n.fatal,
+	}
+	if cc.HTTP == "" {
+		cc.HTTP = baseURL(n.listener.Addr())
+	}
+	return cc
+}
+
+func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(n.cluster.Collectors()...)
+	return api.Config{
+		Node: n.cluster, Plugins: builtin,
+		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log},
+		Cluster: func() any { return n.cluster.Status() },
+		Metrics: metrics, MaxBody: n.config.Server.MaxBody,
+		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,
+	}
+}
+
+// traffic is what the API has moved; the plugins are made before the API.
+type traffic struct{ api atomic.Pointer[api.Server] }
+
+// Totals returns the bytes that came in from clients and went out to them.
+func (t *traffic) Totals() (in, out int64) {
+	if s := t.api.Load(); s != nil {
+		return s.Totals()
+	}
+	return 0, 0
+}
+
+// fatal is told of a fault that the node must not outlive.
+func (n *node) fatal(err error) {
+	select {
+	case n.fault <- err:
+	default: // the first one ends the node
+	}
+}
+
+// run waits for the end and stops the parts in order: no new requests, then
+// the requests in flight, then the cluster node.
+func (n *node) run(ctx context.Context) int {
+	code := exitOK
+	select {
+	case <-ctx.Done():
+		n.log.Info("stopping")
+	case err := <-n.served:
+		n.log.Error("the API stopped", "error", err)
+		code = exitFailure
+	case err := <-n.fault:
+		// a store that failed must not be flushed: leave it to the log
+		n.log.Error("fault: this node stops rather than guess", "error", err)
+		return exitFault
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	if err := n.api.Shutdown(within); err != nil {
+		n.log.Warn("requests were cut off", "error", err)
+	}
+	if err := n.cluster.Stop(within); err != nil {
+		n.log.Error("stopping", "error", err)
+		return exitFailure
+	}
+	return code
+}
