@@ -136,19 +136,17 @@ func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
 	return n, err
 }
 
-// bytes returns up to n bytes.
+// bytes returns up to n bytes. The file is asked even for none of them: it may
+// be one that nobody reads.
 func (f *fileBody) bytes(n int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(f.s.base, f.s.limits.Op)
 	defer cancel()
-	b := make([]byte, n)
-	if n == 0 {
-		return b, nil
-	}
+	b := make([]byte, max(n, 1))
 	k, err := f.readAt(ctx, b)
 	if err == io.EOF {
 		err = nil
 	}
-	return b[:k], err
+	return b[:min(k, n)], err
 }
 
 // Read reads on; only used where WriteTo is not.
@@ -224,6 +222,7 @@ func (c *call) consume(p, at vfs.Path, img *fsm.Image) error {
 	}
 	m, _, _ := img.Table.Route(at)
 	c.changed(a)
+	c.fc.Response.Header.Del("ETag") // it would be that of the file, not of what was taken
 	c.fc.SetStatusCode(200)
 	c.fc.Response.Header.SetContentType("application/octet-stream")
 	return c.reply(m, a.result())

@@ -52,6 +52,11 @@ func newMetrics(s *Server) *metrics {
 	return m
 }
 
+// Totals returns the bytes that came in from clients and went out to them.
+func (s *Server) Totals() (in, out int64) {
+	return int64(s.metrics.in.Load()), int64(s.metrics.out.Load())
+}
+
 func (m *metrics) observe(r *route, method string, status int, d time.Duration) {
 	m.requests.WithLabelValues(r.path, method, strconv.Itoa(status)).Inc()
 	m.latency.WithLabelValues(r.path).Observe(d.Seconds())

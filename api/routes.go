@@ -136,6 +136,8 @@ func (c *call) unknownRoute() error {
 }
 
 func (c *call) wrongMethod() error {
+	allow := string(c.fc.Response.Header.Peek("Allow"))
+	c.set("Allow", strings.TrimSuffix(allow, ", OPTIONS")) // the router adds it, but there is none
 	c.problem(405, problem{Error: "method not allowed", Code: "method_not_allowed"})
 	return nil
 }
