@@ -10,7 +10,7 @@ import (
 
 // Links behave the same whoever keeps them, in the log or outside of it.
 func TestLinks(t *testing.T) {
-	for _, kind := range []string{"", "=own", "=out", "=outown"} {
+	for _, kind := range []string{"", "=own", "=tree", "=out", "=outown"} {
 		t.Run("a"+kind, func(t *testing.T) {
 			w := newWorld(t, "/a"+kind, "/b=own", "/c")
 			w.script(`
@@ -41,13 +41,18 @@ func TestLinks(t *testing.T) {
 				mkdir /a/abs/sub -> ok
 				chmod /a/rel -> ok
 				ln /a/rel x -> symlink already exists: /a/rel
-				ln /a/d x -> symlink already exists: /a/d
-				ln /a/no/l x -> symlink: /a/no/l: not found` + parent(kind) + `
+				ln /a/d x -> file already exists: /a/d
+				ln /a/no/l x -> symlink: /a/no/l: not found (parent directory)
 				rm /a/abs/sub -> ok
 				ln /a/new d/made -> ok
 				cat /a/new -> read: /a/new: not found
 				write /a/new born -> ok
 				cat /a/d/made -> born
+				ln /a/later d/fresh -> ok
+				create /a/later -> ok
+				stat /a/d/fresh -> fresh 644 0
+				rm /a/d/fresh -> ok
+				rm /a/later -> ok
 				excl /a/new no -> file already exists: /a/new
 				rm /a/new -> ok
 				cat /a/d/made -> born
@@ -80,15 +85,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-func parent(kind string) string {
-	if kind == "" || kind == "=out" {
-		return " (parent directory)"
-	}
-	return ""
-}
-
 func TestLinkLoops(t *testing.T) {
-	for _, kind := range []string{"", "=own", "=outown"} {
+	for _, kind := range []string{"", "=own", "=tree", "=outown"} {
 		w := newWorld(t, "/a"+kind, "/b")
 		w.script(`
 			ln /a/x y -> ok
@@ -164,6 +162,14 @@ func TestKeptLinkRename(t *testing.T) {
 		mv /a/e /a/d -> directory not empty: /a/d
 		ln /dev/l t -> ok
 		write /dev/f x -> ok
+	`)
+	w.script(`
+		ln /dev/m u -> ok
+		mv /dev/m /dev/m -> ok
+		mv /dev/m /dev/k -> ok
+		mv /dev/k /dev/l -> ok
+		readlink /dev/l -> u
+		ls /dev -> [f l@]
 	`)
 	ctx := context.Background()
 	for _, op := range []vfs.Op{

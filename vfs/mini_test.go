@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/tree"
 )
 
 // mapView is a View over a map.
@@ -183,6 +184,9 @@ func (m mini) change(tx vfs.Tx, op vfs.Op, old []byte) (vfs.Result, error) {
 		(op.Verb != vfs.Write || op.Flag&vfs.FlagCreate == 0) {
 		return vfs.Result{}, vfs.NotFound
 	}
+	if old != nil && op.Verb == vfs.Symlink && old[0] != 'l' {
+		return vfs.Result{}, vfs.Exists.With("file")
+	}
 	if old != nil && (op.Verb == vfs.Create || op.Verb == vfs.Mkdir || op.Verb == vfs.Symlink) {
 		return vfs.Result{}, vfs.Exists
 	}
@@ -280,7 +284,8 @@ const allVerbs = vfs.VerbSet(1<<vfs.Mount - 1)
 func noLinks() vfs.VerbSet { return allVerbs &^ vfs.Verbs(vfs.Symlink) }
 
 // newWorld mounts "path" (links kept by the Table), "path=own" (by the
-// filesystem), "path=out" (a Device), "path=outown" and "path=down".
+// filesystem), "path=tree" (likewise), "path=out" (a Device), "path=outown" and
+// "path=down".
 func newWorld(t *testing.T, specs ...string) *world {
 	w := &world{t: t, state: mapView{}, seq: 100}
 	var mounts []vfs.Mounted
@@ -295,6 +300,17 @@ func newWorld(t *testing.T, specs ...string) *world {
 			m.Place, m.FS = vfs.Shared, outside{mini{}, mapView{}, new(uint64)}
 		case "outown":
 			m.Place, m.FS, m.Verbs = vfs.Shared, outside{mini{links: true}, mapView{}, new(uint64)}, allVerbs
+		case "tree":
+			f, err := tree.New(tree.Options{Type: "mini", Verbs: tree.AllVerbs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := tx{vfs.NewOverlay(w.state), 1}
+			if _, err := f.Apply(vfs.SubTx(state, vfs.MountPrefix(m.ID)), vfs.Op{Verb: vfs.Mount}); err != nil {
+				t.Fatal(err)
+			}
+			state.Flush(w.state)
+			m.FS, m.Verbs = f, tree.AllVerbs
 		case "down":
 			m.FS, m.Err = nil, errors.New("disk is gone")
 		}

@@ -248,10 +248,10 @@ func (t *Table) mayLink(ctx context.Context, v View, at place) error {
 		return at.e.down()
 	}
 	if _, ok := at.link(v); ok {
-		return Exists
+		return Exists.With("symlink")
 	}
 	if _, err := at.stat(ctx, v); err == nil {
-		return Exists
+		return Exists.With("file")
 	} else if !absent(err) {
 		return err
 	}
@@ -289,7 +289,7 @@ func (op *Op) said(err error) error {
 	switch {
 	case errors.As(err, &link) && link.Rest.IsRoot() && !op.follows():
 		return Exists
-	case op.Verb == Write && op.Flag&FlagCreate != 0 && op.File == 0 && bare(err, NotFound):
+	case bare(err, NotFound) && (op.Verb == Symlink || op.Verb == Write && op.Flag&FlagCreate != 0 && op.File == 0):
 		return NotFound.With("parent directory")
 	}
 	return err

@@ -3,6 +3,7 @@ package vfs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -221,7 +222,7 @@ func TestTableMoved(t *testing.T) {
 }
 
 func TestTableConditions(t *testing.T) {
-	for _, mount := range []string{"/a", "/a=own"} {
+	for _, mount := range []string{"/a", "/a=own", "/a=tree"} {
 		w := newWorld(t, mount)
 		w.script("write /a/f one -> ok\n ln /a/l f -> ok\n ln /a/new missing -> ok")
 		current := w.seq - 2
@@ -323,5 +324,66 @@ func TestTableWalk(t *testing.T) {
 	}
 	if err := vfs.Walk(context.Background(), w.table, w.state, "/", func(vfs.Path, vfs.Info, error) error { return fs.SkipAll }); err != nil {
 		t.Error(err)
+	}
+}
+
+// Of two mounts at one path the later wins, and ids find mounts.
+func TestTableTwice(t *testing.T) {
+	table := vfs.NewTable([]vfs.Mounted{
+		{ID: 1, Path: "/a", Type: "old", Place: vfs.Replicated, FS: mini{}},
+		{ID: 2, Path: "/a", Type: "new", Place: vfs.Replicated},
+	})
+	if got := table.Mounts(); len(got) != 1 || got[0].Type != "new" {
+		t.Errorf("Mounts = %v", got)
+	}
+	if _, ok := table.Mount(1); ok {
+		t.Error("the mount that lost is found by its id")
+	}
+	if m, ok := table.Mount(2); !ok || m.Type != "new" {
+		t.Errorf("Mount(2) = %v, %v", m.Type, ok)
+	}
+	_, err := table.Stat(context.Background(), mapView{}, "/a")
+	if answer("", err) != "stat: /a: unavailable (mount is not up)" {
+		t.Error(err)
+	}
+	for _, file := range []uint64{7, 8} {
+		if p, ok := table.PathOf(mapView{}, 2, file); ok {
+			t.Errorf("PathOf = %s in a mount without ids", p)
+		}
+	}
+}
+
+// A directory of more entries than Walk holds at once, and one that fails.
+func TestTableWalkPages(t *testing.T) {
+	w := newWorld(t, "/a", "/down=down")
+	const n = 1100
+	for i := range n {
+		w.state.Put(append(vfs.MountPrefix(1), fmt.Sprintf("/f%04d", i)...), row('f', 1, ""))
+	}
+	seen, failed := 0, 0
+	walk := func(stop error) error {
+		seen, failed = 0, 0
+		return vfs.Walk(context.Background(), w.table, w.state, "/", func(p vfs.Path, info vfs.Info, err error) error {
+			if err != nil {
+				failed++
+				return stop
+			}
+			if !info.IsDir() {
+				seen++
+			}
+			return nil
+		})
+	}
+	if err := walk(nil); err != nil || seen != n || failed != 1 {
+		t.Errorf("%v: saw %d files and %d errors", err, seen, failed)
+	}
+	if err := walk(fs.SkipDir); err != nil || failed != 1 {
+		t.Errorf("%v after leaving out what fails", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := vfs.Walk(ctx, w.table, w.state, "/a", func(vfs.Path, vfs.Info, error) error { return nil })
+	if err != context.Canceled {
+		t.Errorf("a cancelled walk ends with %v", err)
 	}
 }

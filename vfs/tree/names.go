@@ -13,6 +13,10 @@ func (f *fold) create() (vfs.Result, error) {
 	if err != nil {
 		return vfs.Result{}, err
 	}
+	if s.kind == linkKind && s.id != 0 {
+		_, err := follow(f.tx, f.op.Path)
+		return vfs.Result{}, err
+	}
 	if s.id != 0 {
 		return vfs.Result{}, vfs.Exists.With("file")
 	}
