@@ -58,7 +58,7 @@ var rooms = []room{
 	{"prochost", 2, []string{"vfs", "vfs/wire", "github.com/vmihailenco/msgpack/v5"}},
 	{"fsm", 2, []string{"vfs", "vfs/wire", "store", raft}},
 	{"plugins", 3, []string{"vfs", "plugins/*"}},
-	{"cluster", 3, []string{"vfs", "vfs/wire", "store", "blob", "raftlog", "fsm", raft, hclog, prom, "golang.org/x/sys"}},
+	{"cluster", 3, []string{"vfs", "vfs/wire", "store", "blob", "raftlog", "fsm", raft, hclog, prom, blake3, "golang.org/x/sys"}},
 	{"api", 4, []string{"vfs", "fsm", fasthttp, "github.com/fasthttp/router", prom, "github.com/zeebo/xxh3"}},
 	{"api/apitest", 4, []string{"vfs", "vfs/wire", "store", "blob", "fsm", "plugins", "api", raft, pebble}},
 	{"shell", 4, []string{"client", "vfs"}},
