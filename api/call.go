@@ -65,7 +65,7 @@ func (s *Server) handle(fc *fasthttp.RequestCtx) {
 		s.newCall(fc, nil).refuse(refusal{413, tooLarge(s.bodyLimit(string(fc.Method()), path)).Error()})
 	default:
 		s.router.Handler(fc)
-		leftover(fc)
+		leftover(fc, cn)
 	}
 	if s.down.Load() {
 		fc.SetConnectionClose()
@@ -77,21 +77,16 @@ func (s *Server) handle(fc *fasthttp.RequestCtx) {
 
 // leftover reads the little that is left of a body, so that the connection can
 // be used again; where it is not little, the connection is closed.
-func leftover(fc *fasthttp.RequestCtx) {
+func leftover(fc *fasthttp.RequestCtx, cn *conn) {
 	const little = 64 << 10
 	in := fc.RequestBodyStream()
 	if in == nil || fc.Response.ConnectionClose() {
 		return
 	}
-	n := fc.Request.Header.ContentLength()
-	if n > little {
-		var b [1]byte // at its end already?
-		if k, err := in.Read(b[:0]); k == 0 && err == io.EOF {
-			return
-		}
+	if cn != nil {
+		cn.hurry()
 	}
-	k, err := io.Copy(io.Discard, io.LimitReader(in, little))
-	if err != nil || k == little {
+	if n, err := io.Copy(io.Discard, io.LimitReader(in, little)); err != nil || n == little {
 		fc.SetConnectionClose()
 	}
 }

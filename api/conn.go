@@ -45,6 +45,7 @@ type conn struct {
 
 	blocked time.Duration // spent waiting for the body in this window
 	moved   int           // bytes of body in this window
+	until   time.Time     // if set, the body has to end by then
 
 	mu   sync.Mutex
 	idle bool // blocked in Read between requests
@@ -66,7 +67,10 @@ func (c *conn) state(s fasthttp.ConnState) {
 }
 
 // body starts the clock of a body; called when the handler begins.
-func (c *conn) body() { c.phase, c.blocked, c.moved = phaseBody, 0, 0 }
+func (c *conn) body() { c.phase, c.blocked, c.moved, c.until = phaseBody, 0, 0, time.Time{} }
+
+// hurry bounds what is left of a body that nobody waits for.
+func (c *conn) hurry() { c.until = time.Now().Add(time.Second) }
 
 // Read reads with the deadline of the phase.
 func (c *conn) Read(p []byte) (n int, err error) {
@@ -103,7 +107,11 @@ func (c *conn) Read(p []byte) (n int, err error) {
 func (c *conn) readBody(p []byte) (int, error) {
 	l := &c.s.limits
 	start := time.Now()
-	if err := c.Conn.SetReadDeadline(start.Add(l.Stall - c.blocked)); err != nil {
+	by := start.Add(l.Stall - c.blocked)
+	if !c.until.IsZero() {
+		by = c.until
+	}
+	if err := c.Conn.SetReadDeadline(by); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(p)

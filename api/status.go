@@ -83,9 +83,6 @@ func (c *call) fail(err error) {
 	switch {
 	case errors.Is(err, errBodySlow):
 		p.Code, status = vfs.Timeout.Code(), 408
-		c.fc.SetConnectionClose()
-	case errors.Is(err, errBody):
-		c.fc.SetConnectionClose()
 	case errors.As(err, &unknown):
 		p.Outcome, p.Code, status = "unknown", vfs.Unavailable.Code(), 503
 	case k == vfs.Internal:
@@ -96,6 +93,9 @@ func (c *call) fail(err error) {
 	case k == vfs.Stale && errors.As(err, &e) && e.Version > 0:
 		p.ETag = strconv.FormatUint(e.Version, 10)
 		c.set("ETag", etag(e.Version))
+	}
+	if c.in != nil && c.in.err != nil {
+		c.fc.SetConnectionClose() // nobody will read the rest of the body
 	}
 	if status == 503 || status == 429 {
 		c.set("Retry-After", "1")

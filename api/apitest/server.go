@@ -161,9 +161,9 @@ func (s *Server) Do(t testing.TB, method, target, body string, header ...string)
 	return Answer{resp.StatusCode, resp.Header, string(b)}
 }
 
-// Raw sends bytes as they are and returns all that comes back until the server
-// closes or wait has passed without a byte.
-func (s *Server) Raw(t testing.TB, wait time.Duration, parts ...string) string {
+// Raw sends bytes as they are, with end also the end of them, and returns all
+// that comes back until the server closes or wait has passed without a byte.
+func (s *Server) Raw(t testing.TB, wait time.Duration, end bool, parts ...string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr)
 	if err != nil {
@@ -173,6 +173,11 @@ func (s *Server) Raw(t testing.TB, wait time.Duration, parts ...string) string {
 	for _, p := range parts {
 		if _, err := io.WriteString(c, p); err != nil {
 			break // refused already: the answer tells why
+		}
+	}
+	if tc, ok := c.(*net.TCPConn); ok && end {
+		if err := tc.CloseWrite(); err != nil {
+			t.Fatal(err)
 		}
 	}
 	var out strings.Builder
