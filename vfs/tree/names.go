@@ -13,7 +13,7 @@ func (f *fold) create() (vfs.Result, error) {
 	if err != nil {
 		return vfs.Result{}, err
 	}
-	if s.kind == linkKind && s.id != 0 {
+	if s.kind == linkKind {
 		_, err := follow(f.tx, f.op.Path)
 		return vfs.Result{}, err
 	}
