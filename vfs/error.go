@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -152,7 +153,10 @@ func KindOf(err error) Kind {
 	for _, m := range []struct {
 		is error
 		k  Kind
-	}{{fs.ErrNotExist, NotFound}, {fs.ErrExist, Exists}, {fs.ErrPermission, Permission}, {fs.ErrInvalid, Invalid}} {
+	}{
+		{fs.ErrNotExist, NotFound}, {fs.ErrExist, Exists}, {fs.ErrPermission, Permission}, {fs.ErrInvalid, Invalid},
+		{context.DeadlineExceeded, Timeout},
+	} {
 		if errors.Is(err, m.is) {
 			return m.k
 		}
