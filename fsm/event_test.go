@@ -17,10 +17,13 @@ import (
 
 // randomLog makes entries that mount, write, fail, stage, sweep and repeat.
 func randomLog(seed int64, entries int) []*raft.Log {
+	return randomLogOf(seed, entries, []string{"box", "memfs", "pipe", "none"})
+}
+
+func randomLogOf(seed int64, entries int, types []string) []*raft.Log {
 	rnd := rand.New(rand.NewSource(seed))
 	clock := time.Unix(1_700_000_000, 0)
 	paths := []vfs.Path{"/a", "/a/b", "/c", "/d"}
-	types := []string{"box", "memfs", "pipe", "none"}
 	one := func() vfs.Op {
 		p := paths[rnd.Intn(len(paths))]
 		file := p.Child(fmt.Sprint("f", rnd.Intn(3)))
