@@ -162,3 +162,14 @@ func (e *event) dropUploads(before time.Time) (dropped int64) {
 	}
 	return dropped
 }
+
+// StaleUpload reports whether the state v has an upload whose last Stage was
+// before the given log time: one that a Sweep with that time drops.
+func StaleUpload(v vfs.View, before time.Time) bool {
+	for _, row := range v.Scan(sysKey(rowUpload), nil) {
+		if len(row) == 32 && binary.BigEndian.Uint64(row) < nanos(before) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Config says who a node is, where it lives and with whom. Zero values of all
+// fields but Dir and Address have defaults.
+type Config struct {
+	NodeID    string   // stable name; "": the one in Dir, or the host's name
+	Dir       string   // all durable state of the node
+	Address   string   // host:port that the node-to-node port listens on
+	Advertise string   // host:port that peers dial; "": the address listened on
+	HTTP      string   // base URL of the node's API as others see it
+	Expect    int      // how many nodes of Join form a new cluster; 0 means 1
+	Join      []string // node-to-node addresses of peers; may name this node too
+	NonVoter  bool     // joins as a read replica
+	LogStore  string   // "bolt" (default) or "pebble"
+	Plugins   []vfs.Plugin
+	Version   string          // of the server, for plugins
+	Mounts    []fsm.FileMount // what the configuration file mounts
+
+	// ChunkGrace is how long a chunk that nothing refers to is kept; 0 for
+	// ten minutes.
+	ChunkGrace time.Duration
+	// ChunkMemory bounds the bytes of chunks in memory on their way in; 0 for
+	// 128 MiB.
+	ChunkMemory int64
+	// CacheBytes is the block cache of the store; 0 for the store's default.
+	CacheBytes int64
+	// Election is how long a follower waits for a leader before it stands; 0
+	// for 500 ms. A leader that reaches no quorum for half of it steps down.
+	Election time.Duration
+
+	Log *slog.Logger // nil: nowhere
+	// Fatal hears, once, that the node cannot go on: a store or the log has
+	// failed. It must end the process; nil panics.
+	Fatal func(error)
+
+	// dial replaces the network in tests.
+	dial func(ctx context.Context, address string) (net.Conn, error)
+}
+
+// The bounds of a node.
+const (
+	defaultGrace    = 10 * time.Minute
+	defaultElection = 500 * time.Millisecond
+	defaultChunkMem = 128 << 20
+
+	proposeTime = 9 * time.Second         // a proposal, from first to last
+	retryTime   = 8 * time.Second         // of which a leader is looked for
+	readTime    = 4500 * time.Millisecond // a linearizable read
+	askTime     = 1500 * time.Millisecond // one question to the leader
+	waitTime    = 5 * time.Second         // a read that waits for an index
+	retryPause  = 20 * time.Millisecond
+	maxLag      = 1000 // entries behind which a node is not ready
+)
+
+func (c *Config) fill() error {
+	if c.Dir == "" || c.Address == "" {
+		return errors.New("a node needs a directory and an address")
+	}
+	if c.NodeID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("name this node: %w", err)
+		}
+		c.NodeID = host
+	}
+	if len(c.NodeID) > maxID {
+		return fmt.Errorf("node id is longer than %d bytes", maxID)
+	}
+	if c.LogStore == "" {
+		c.LogStore = "bolt"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Fatal == nil {
+		c.Fatal = func(err error) { panic(err) }
+	}
+	if c.dial == nil {
+		c.dial = dialTCP
+	}
+	c.Expect = max(c.Expect, 1)
+	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
+	c.Election = orDefault(c.Election, defaultElection)
+	c.ChunkMemory = orDefault(c.ChunkMemory, defaultChunkMem)
+	return nil
+}
+
+func orDefault[T int64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
+}

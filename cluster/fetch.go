@@ -1,0 +1,279 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/pfs-project/pfs/blob"
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+const (
+	fetchers   = 3               // chunks fetched at once in the background
+	fetchDelay = time.Second     // an upload may still be bringing it
+	fetchRetry = 5 * time.Second // after no node had it
+	maxMissing = 1 << 17         // hashes in memory; past that the state is read again
+)
+
+// ReadChunk fills b from the slice ref, starting off bytes into it. A chunk
+// that this node lacks, or holds damaged, is fetched from another and kept.
+// Unavailable says that no node that can be reached has it.
+func (n *Node) ReadChunk(ctx context.Context, ref vfs.ChunkRef, b []byte, off int64) error {
+	if off < 0 || off+int64(len(b)) > int64(ref.Len) {
+		return vfs.Range.With("outside of the chunk")
+	}
+	if ref.Hash == ([32]byte{}) {
+		clear(b)
+		return nil
+	}
+	at := int64(ref.Off) + off
+	err := n.blobs.ReadAt(ref.Hash, b, at)
+	if err == nil {
+		return nil
+	}
+	if !lacking(err) {
+		return vfs.Unavailable.Withf("content cannot be read on this node: %v", err)
+	}
+	if err := n.missing.fetch(ctx, ref.Hash); err != nil {
+		return vfs.Unavailable.Withf("content is not here and cannot be fetched: %v", err)
+	}
+	if err := n.blobs.ReadAt(ref.Hash, b, at); err != nil {
+		return vfs.Unavailable.Withf("content cannot be read on this node: %v", err)
+	}
+	return nil
+}
+
+func lacking(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, blob.ErrCorrupt)
+}
+
+// missing is the chunks that this node should have and lacks, as far as it
+// knows.
+type missing struct {
+	n    *Node
+	wake chan struct{}
+
+	mu      sync.Mutex
+	due     map[[32]byte]time.Time // when to look at it
+	all     bool                   // read the whole state instead
+	flights map[[32]byte]*flight
+}
+
+// flight is a chunk being fetched.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+func newMissing(n *Node) *missing {
+	return &missing{n: n, wake: make(chan struct{}, 1), all: true,
+		due: map[[32]byte]time.Time{}, flights: map[[32]byte]*flight{}}
+}
+
+// add takes note of chunks that are newly referred to. It does not block.
+func (m *missing) add(hashes [][32]byte) {
+	at := time.Now().Add(fetchDelay)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range hashes {
+		if len(m.due) >= maxMissing {
+			m.all = true
+			break
+		}
+		m.due[h] = at
+	}
+}
+
+// rescan has the whole state looked at again. It does not block.
+func (m *missing) rescan() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = true
+}
+
+// count returns how many chunks are known to be looked at.
+func (m *missing) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.due)
+}
+
+// run fetches what is missing until ctx is done.
+func (m *missing) run(ctx context.Context) {
+	work := make(chan [32]byte)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(work)
+	for range fetchers {
+		wg.Go(func() {
+			for h := range work {
+				m.get(ctx, h)
+			}
+		})
+	}
+	for pause(ctx, fetchDelay/4) {
+		m.scan()
+		for _, h := range m.ready() {
+			select {
+			case work <- h:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// scan reads the state for chunks that are not here, if that is due.
+func (m *missing) scan() {
+	m.mu.Lock()
+	all := m.all && len(m.due) < maxMissing/2
+	if all {
+		m.all = false
+	}
+	m.mu.Unlock()
+	if !all {
+		return
+	}
+	im := m.n.machine.Image()
+	defer im.Release()
+	var lacked [][32]byte
+	for hash, count := range fsm.Chunks(im.View) {
+		if count > 0 && !m.n.blobs.Has(hash) {
+			lacked = append(lacked, hash)
+		}
+		if len(lacked) > maxMissing/2 {
+			m.rescan()
+			break
+		}
+	}
+	m.add(lacked)
+}
+
+// ready removes and returns what is due now.
+func (m *missing) ready() [][32]byte {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out [][32]byte
+	for h, at := range m.due {
+		if at.Before(now) {
+			out = append(out, h)
+			delete(m.due, h)
+		}
+	}
+	return out
+}
+
+func (m *missing) get(ctx context.Context, hash [32]byte) {
+	if m.n.blobs.Has(hash) || !m.n.machine.Counted(hash) {
+		return
+	}
+	if err := m.fetch(ctx, hash); err != nil && ctx.Err() == nil {
+		m.n.c.Log.Debug("chunk is not fetched", "hash", fmt.Sprintf("%x", hash[:8]), "error", err)
+		m.mu.Lock()
+		m.due[hash] = time.Now().Add(fetchRetry)
+		m.mu.Unlock()
+	}
+}
+
+// fetch brings a chunk here. Who asks while it is under way shares it.
+func (m *missing) fetch(ctx context.Context, hash [32]byte) error {
+	m.mu.Lock()
+	f := m.flights[hash]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		m.flights[hash] = f
+		fly := func() {
+			// Its end must not depend on who happened to ask first.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spreadTime)
+			defer cancel()
+			f.err = m.n.fetchAny(ctx, hash)
+			m.mu.Lock()
+			delete(m.flights, hash)
+			m.mu.Unlock()
+			close(f.done)
+		}
+		if !m.n.crew.spawn(fly) {
+			delete(m.flights, hash)
+			m.mu.Unlock()
+			return errStopping
+		}
+	}
+	m.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fetchAny asks the other nodes in any order.
+func (n *Node) fetchAny(ctx context.Context, hash [32]byte) error {
+	err := errors.New("no other node")
+	servers := n.configuration().Servers
+	for _, i := range rand.Perm(len(servers)) {
+		id := string(servers[i].ID)
+		if id == n.id {
+			continue
+		}
+		to, ok := n.book.find(id)
+		if !ok {
+			continue
+		}
+		if err = n.fetchFrom(ctx, to, hash); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (n *Node) fetchFrom(ctx context.Context, to target, hash [32]byte) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	data, err := n.peers.call(ctx, to, bulk, callFetch, hash[:])
+	if err != nil {
+		return err
+	}
+	if blob.Sum(data) != hash {
+		return fmt.Errorf("node %s gave another chunk", to.id)
+	}
+	if err := n.keepHere(hash, data, false); err != nil {
+		return err
+	}
+	n.metrics.fetched.Add(float64(len(data)))
+	return nil
+}
+
+// serveFetch answers a whole chunk.
+func (n *Node) serveFetch(ctx context.Context, _ string, b []byte) (reply, error) {
+	if len(b) != 32 {
+		return reply{}, vfs.Invalid.With("not a hash")
+	}
+	hash := [32]byte(b)
+	size, err := n.blobs.Size(hash)
+	if err != nil || size > vfs.ChunkSize {
+		return reply{}, vfs.NotFound.With("chunk is not here")
+	}
+	wait, cancel := context.WithTimeout(ctx, memWait)
+	defer cancel()
+	if err := n.callMem.take(wait, size); err != nil {
+		return reply{}, vfs.Throttled
+	}
+	buf := n.buffers.get(int(size))
+	buf.done = func() { n.callMem.give(size) }
+	if err := n.blobs.ReadAt(hash, buf.b[:size], 0); err != nil {
+		buf.free()
+		if errors.Is(err, blob.ErrCorrupt) {
+			n.missing.add([][32]byte{hash})
+		}
+		return reply{}, vfs.NotFound.With("chunk cannot be read here")
+	}
+	return reply{payload: buf.b[:size], held: buf}, nil
+}

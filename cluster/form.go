@@ -1,0 +1,227 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+const (
+	formEvery  = 200 * time.Millisecond // between two looks for a cluster
+	watchEvery = time.Second            // between two looks at our own place in it
+	helloTime  = time.Second
+)
+
+// hello is what a node says of itself to one that looks for a cluster.
+type hello struct {
+	ID      string   `json:"id"`
+	Nonce   string   `json:"nonce"` // of the process: two nodes may have one id
+	Address string   `json:"address"`
+	Cluster string   `json:"cluster,omitempty"`
+	State   bool     `json:"state,omitempty"` // it is part of a cluster
+	Sees    []string `json:"sees,omitempty"`  // nodes of no cluster, itself among them
+}
+
+// forming asks a node to promise that it will be in a cluster and in no other.
+type forming struct {
+	Cluster string   `json:"cluster"`
+	Servers []server `json:"servers"`
+}
+
+// sight is what a node that looks for a cluster has seen.
+type sight struct {
+	fresh []server // of no cluster, this node among them; by id
+	state *hello   // of a node that is part of one
+	all   bool     // every address answered
+	sees  map[string][]string
+}
+
+// form brings the node into a cluster, and keeps its address there right.
+func (n *Node) form(ctx context.Context) {
+	every := formEvery / 10
+	for pause(ctx, every) {
+		var err error
+		switch conf := n.configuration(); {
+		case len(conf.Servers) > 0:
+			every = watchEvery
+			err = n.keepPlace(ctx, conf)
+		default:
+			every = formEvery
+			err = n.seek(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			every = watchEvery
+			n.c.Log.Warn("forming a cluster", "error", err)
+		}
+	}
+}
+
+// seek is one step of a node that is in no cluster yet.
+func (n *Node) seek(ctx context.Context) error {
+	card := n.self.card()
+	if len(card.Forming) > 0 { // a crash came between the promise and the start
+		return n.start(ctx, card.Cluster, card.Forming)
+	}
+	s := n.look(ctx)
+	switch {
+	case s.state != nil:
+		if err := n.self.promise(s.state.Cluster, nil); err != nil {
+			return err
+		}
+		if card.Cluster == "" {
+			n.peers.reset()
+		}
+		return n.join(ctx, target{s.state.ID, s.state.Address})
+	case card.Cluster != "":
+		return nil // the one that we promised will come
+	case len(s.fresh) > n.c.Expect && n.c.Expect > 1:
+		return fmt.Errorf("%d nodes look for a cluster of %d", len(s.fresh), n.c.Expect)
+	case len(s.fresh) < n.c.Expect || n.c.Expect == 1 && (len(s.fresh) > 1 || !s.all):
+		return nil
+	case s.fresh[0].ID != n.id || n.c.NonVoter:
+		return nil // the first by id starts
+	}
+	mine := ids(s.fresh)
+	for _, f := range s.fresh {
+		if f.ID != n.id && !slices.Equal(s.sees[f.ID], mine) {
+			return nil // it does not see all of us yet
+		}
+	}
+	return n.start(ctx, randomText(), s.fresh)
+}
+
+func ids(servers []server) []string {
+	out := make([]string, len(servers))
+	for i, s := range servers {
+		out[i] = s.ID
+	}
+	return out
+}
+
+// look asks every address of Join, and tells who asks us what it saw.
+func (n *Node) look(ctx context.Context) sight {
+	s := sight{all: true, sees: map[string][]string{}}
+	if n.self.cluster() == "" && !n.c.NonVoter {
+		s.fresh = append(s.fresh, server{n.id, n.mux.advertise})
+	}
+	for _, addr := range n.c.Join {
+		if addr == n.mux.advertise || addr == n.c.Address {
+			continue
+		}
+		h, err := n.hello(ctx, target{address: addr})
+		switch {
+		case err != nil:
+			s.all = false
+			continue
+		case h.ID == n.id && h.Nonce != n.nonce:
+			n.c.Log.Error("two nodes have one id", "node", n.id, "address", addr)
+			s.all = false
+			continue
+		case h.ID == n.id || h.Cluster == "" && slices.Contains(ids(s.fresh), h.ID):
+			continue
+		}
+		n.book.learn(h.ID, h.Address)
+		switch {
+		case h.State && h.Cluster != "":
+			s.state = &h
+		case h.Cluster == "" && len(h.Sees) > 0:
+			s.fresh = append(s.fresh, server{h.ID, h.Address})
+			s.sees[h.ID] = h.Sees
+		}
+	}
+	slices.SortFunc(s.fresh, func(a, b server) int { return strings.Compare(a.ID, b.ID) })
+	sees := ids(s.fresh)
+	n.sees.Store(&sees)
+	return s
+}
+
+func (n *Node) hello(ctx context.Context, to target) (hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	var h hello
+	b, err := n.peers.call(ctx, to, short, callHello)
+	if err == nil {
+		err = json.Unmarshal(b, &h)
+	}
+	if err == nil && (h.ID == "" || len(h.ID) > maxID || h.Address == "") {
+		err = errors.New("hello says nothing")
+	}
+	return h, err
+}
+
+func (n *Node) serveHello(context.Context, string, []byte) (reply, error) {
+	h := hello{ID: n.id, Nonce: n.nonce, Address: n.mux.advertise, Cluster: n.self.cluster(),
+		State: len(n.configuration().Servers) > 0}
+	if p := n.sees.Load(); p != nil && h.Cluster == "" {
+		h.Sees = *p
+	}
+	return jsonReply(h)
+}
+
+// start begins a cluster of the given voters: all promise to be in it, this
+// node first, and only then raft hears of it. Every step may be repeated.
+func (n *Node) start(ctx context.Context, cluster string, servers []server) error {
+	if err := n.self.promise(cluster, servers); err != nil {
+		return err
+	}
+	n.peers.reset()
+	b, err := json.Marshal(forming{cluster, servers})
+	if err != nil {
+		return err
+	}
+	conf := raft.Configuration{}
+	for _, s := range servers {
+		conf.Servers = append(conf.Servers, raft.Server{ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Address)})
+		if s.ID == n.id {
+			continue
+		}
+		n.book.learn(s.ID, s.Address)
+		call, cancel := context.WithTimeout(ctx, helloTime)
+		_, err := n.peers.call(call, target{s.ID, s.Address}, short, callForm, b)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("node %s has not promised: %w", s.ID, err)
+		}
+	}
+	if err := n.raft.BootstrapCluster(conf).Error(); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		return fmt.Errorf("begin cluster: %w", err)
+	}
+	n.peers.reset() // the others know us as a member from now on
+	n.c.Log.Info("cluster begun", "cluster", cluster, "voters", len(servers))
+	return n.self.formed()
+}
+
+func (n *Node) serveForm(_ context.Context, from string, b []byte) (reply, error) {
+	var f forming
+	if err := json.Unmarshal(b, &f); err != nil || f.Cluster == "" {
+		return reply{}, vfs.Invalid.With("form: bad request")
+	}
+	if !slices.Contains(ids(f.Servers), n.id) {
+		return reply{}, vfs.Invalid.With("this node is not one of them")
+	}
+	fresh := n.self.cluster() == ""
+	if err := n.self.promise(f.Cluster, nil); err != nil {
+		return reply{}, vfs.Permission.With(err.Error())
+	}
+	for _, s := range f.Servers {
+		n.book.learn(s.ID, s.Address)
+	}
+	if fresh {
+		n.c.Log.Info("cluster promised", "cluster", f.Cluster, "to", from)
+		n.crew.spawn(n.peers.reset)
+	}
+	return reply{}, nil
+}
+
+func jsonReply(v any) (reply, error) {
+	b, err := json.Marshal(v)
+	return reply{payload: b}, err
+}

@@ -1,0 +1,42 @@
+package cluster
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// logBridge gives raft a logger whose records go to slog.
+type logBridge struct {
+	log *slog.Logger
+	to  hclog.InterceptLogger
+}
+
+func newLogBridge(log *slog.Logger) *logBridge {
+	b := &logBridge{log: log}
+	b.to = hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Debug, Output: io.Discard})
+	b.to.RegisterSink(b)
+	return b
+}
+
+func (b *logBridge) named(name string) hclog.Logger { return b.to.NamedIntercept(name) }
+
+// Accept takes one record from raft.
+func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...any) {
+	l := slog.LevelDebug
+	switch level {
+	case hclog.Error:
+		l = slog.LevelError
+	case hclog.Warn:
+		l = slog.LevelWarn
+	case hclog.Info:
+		l = slog.LevelInfo
+	case hclog.NoLevel, hclog.Trace, hclog.Debug, hclog.Off:
+	}
+	ctx := context.Background()
+	if b.log.Enabled(ctx, l) {
+		b.log.Log(ctx, l, name+": "+msg, args...)
+	}
+}

@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics is what a node counts of itself.
+type metrics struct {
+	proposals *prometheus.CounterVec // by how they ended
+	latency   prometheus.Histogram
+	batch     prometheus.Histogram
+	entryLen  prometheus.Histogram
+	fsync     prometheus.Histogram
+	throttled prometheus.Counter
+	leaders   prometheus.Counter
+	terms     prometheus.Counter
+	sent      prometheus.Counter
+	fetched   prometheus.Counter
+	swept     prometheus.Counter
+	damaged   prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	histogram := func(name, help string, start, factor float64, count int) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help,
+			Buckets: prometheus.ExponentialBuckets(start, factor, count)})
+	}
+	return &metrics{
+		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_proposals_total",
+			Help: "Requests that this node, as the leader, handed to the log."}, []string{"outcome"}),
+		latency:   histogram("pfs_proposal_seconds", "Time from the queue to the applied state.", 0.0005, 2, 15),
+		batch:     histogram("pfs_entry_events", "Events in one log entry.", 1, 2, 13),
+		entryLen:  histogram("pfs_entry_bytes", "Bytes of one log entry.", 64, 4, 8),
+		fsync:     histogram("pfs_log_append_seconds", "Time of one durable append to the log.", 0.0001, 2, 16),
+		throttled: counter("pfs_throttled_total", "Requests refused because too much was under way."),
+		leaders:   counter("pfs_leader_changes_total", "Leaders that this node has seen."),
+		terms:     counter("pfs_terms_led_total", "Terms that this node has led."),
+		sent:      counter("pfs_chunk_sent_bytes_total", "Bytes of chunks sent to other nodes."),
+		fetched:   counter("pfs_chunk_fetched_bytes_total", "Bytes of chunks fetched from other nodes."),
+		swept:     counter("pfs_chunks_swept_total", "Chunks removed from this node."),
+		damaged:   counter("pfs_chunks_damaged_total", "Damaged chunks found by the scrub."),
+	}
+}
+
+func (m *metrics) appended(_, _ int, d time.Duration) { m.fsync.Observe(d.Seconds()) }
+
+func (m *metrics) packed(events, bytes int) {
+	m.batch.Observe(float64(events))
+	m.entryLen.Observe(float64(bytes))
+}
+
+func (m *metrics) proposed(d time.Duration, err error) {
+	outcome := "applied"
+	if err != nil {
+		outcome = "failed"
+	}
+	m.proposals.WithLabelValues(outcome).Inc()
+	m.latency.Observe(d.Seconds())
+}
+
+// Collectors returns the node's figures. They may be read until Stop.
+func (n *Node) Collectors() []prometheus.Collector {
+	m := n.metrics
+	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.throttled, m.leaders,
+		m.terms, m.sent, m.fetched, m.swept, m.damaged}
+	for _, g := range []struct {
+		name, help string
+		value      func() float64
+	}{
+		{"pfs_commit_index", "Last log entry known to be committed.", func() float64 { return float64(n.raft.CommitIndex()) }},
+		{"pfs_applied_index", "Last log entry in the state.", func() float64 { return float64(n.machine.Applied()) }},
+		{"pfs_term", "The raft term.", func() float64 { return float64(n.raft.CurrentTerm()) }},
+		{"pfs_is_leader", "1 on the node that leads.", func() float64 { return flag(n.reign.Load() != nil) }},
+		{"pfs_leader_contact_seconds", "Time since the leader was heard; -1 for never.", func() float64 { return n.lastContact().Seconds() }},
+		{"pfs_queue_requests", "Requests that wait for a log entry.", func() float64 { c, _ := n.pack.queued(); return float64(c) }},
+		{"pfs_queue_bytes", "Their bytes.", func() float64 { _, b := n.pack.queued(); return float64(b) }},
+		{"pfs_chunks", "Chunks on this node.", func() float64 { c, _ := n.blobs.Stats(); return float64(c) }},
+		{"pfs_chunk_bytes", "Their bytes.", func() float64 { _, b := n.blobs.Stats(); return float64(b) }},
+		{"pfs_chunks_missing", "Chunks that this node looks for.", func() float64 { return float64(n.missing.count()) }},
+		{"pfs_chunk_memory_bytes", "Memory held by chunks on their way in.", func() float64 { return float64(n.chunkMem.used()) }},
+		{"pfs_call_memory_bytes", "Memory held by calls between nodes.", func() float64 { return float64(n.callMem.used()) }},
+		{"pfs_store_disk_bytes", "Files of the state.", func() float64 { return float64(n.machine.Store().Metrics().DiskBytes) }},
+		{"pfs_store_compaction_debt_bytes", "Work that compactions of the state are behind.", func() float64 { return float64(n.machine.Store().Metrics().CompactionDebt) }},
+	} {
+		out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value))
+	}
+	return out
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

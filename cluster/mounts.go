@@ -1,0 +1,217 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+const (
+	mountEvery = 200 * time.Millisecond
+	mountRetry = 5 * time.Second // after an answer that will hardly change
+)
+
+// MountState is how one mount of the configuration file fares.
+type MountState string
+
+// The states of a configured mount.
+const (
+	MountPending  MountState = "pending"   // not asked for yet, or it failed and is retried
+	MountUp       MountState = "up"        // as the file says
+	MountDown     MountState = "down"      // mounted, but not up on this node
+	MountConflict MountState = "conflict"  // something else is mounted there
+	MountRemoved  MountState = "unmounted" // by request; it stays so
+)
+
+// fileMounts is the mounts of the configuration file and how they fare.
+type fileMounts struct {
+	list []fsm.FileMount
+	wake chan struct{}
+
+	mu     sync.Mutex
+	states []MountState
+	errs   []error
+	again  []time.Time
+}
+
+func newFileMounts(list []fsm.FileMount) *fileMounts {
+	f := &fileMounts{list: list, wake: make(chan struct{}, 1), states: make([]MountState, len(list)),
+		errs: make([]error, len(list)), again: make([]time.Time, len(list))}
+	for i := range f.states {
+		f.states[i] = MountPending
+	}
+	return f
+}
+
+// changed is told that the mount table has changed. It does not block.
+func (f *fileMounts) changed() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// set notes a state; next is for how long nothing is proposed.
+func (f *fileMounts) set(i int, s MountState, err error, next time.Duration) (news bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news = f.states[i] != s
+	f.states[i], f.errs[i], f.again[i] = s, err, time.Now().Add(next)
+	return news
+}
+
+func (f *fileMounts) due(i int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().After(f.again[i])
+}
+
+// Mounts returns the state of every mount that the configuration file asks
+// for, by path.
+func (n *Node) Mounts() map[vfs.Path]MountState {
+	f := n.mounts
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[vfs.Path]MountState, len(f.list))
+	for i, m := range f.list {
+		out[m.Path] = f.states[i]
+	}
+	return out
+}
+
+// settled returns nil once every configured mount is up, unless somebody
+// wanted it otherwise.
+func (f *fileMounts) settled() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, s := range f.states {
+		if s == MountPending || s == MountDown {
+			if f.errs[i] != nil {
+				return fmt.Errorf("mount %s is %s: %w", f.list[i].Path, s, f.errs[i])
+			}
+			return fmt.Errorf("mount %s is %s", f.list[i].Path, s)
+		}
+	}
+	return nil
+}
+
+// mountFiles has the log mount what the configuration file asks for.
+func (n *Node) mountFiles(ctx context.Context) {
+	if len(n.mounts.list) == 0 {
+		return
+	}
+	t := time.NewTicker(mountEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-n.mounts.wake:
+		case <-ctx.Done():
+			return
+		}
+		if _, id := n.raft.LeaderWithID(); id == "" || n.lag() > 0 {
+			continue
+		}
+		for i, m := range n.mounts.list {
+			n.mountFile(ctx, i, m)
+		}
+	}
+}
+
+func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
+	s, err := n.mounted(m)
+	if s != MountPending {
+		if n.mounts.set(i, s, err, 0) && s == MountConflict {
+			n.c.Log.Warn("another mount is where the file wants one", "path", string(m.Path), "type", m.Type)
+		}
+		return
+	}
+	if !n.mounts.due(i) {
+		return
+	}
+	if m.Node == "" {
+		m.Node = n.homeOf(m)
+	}
+	out, err := n.propose(ctx, vfs.Request{Ops: []vfs.Op{m.Op()}})
+	switch {
+	case err != nil:
+		n.mounts.set(i, MountPending, err, mountEvery)
+	case vfs.KindOf(out.Err) == vfs.Permission:
+		n.mounts.set(i, MountRemoved, nil, mountRetry)
+	case vfs.KindOf(out.Err) == vfs.Exists:
+		n.mounts.set(i, MountPending, out.Err, 0) // looked at in the next round
+	case out.Err != nil:
+		n.mounts.set(i, MountPending, out.Err, mountRetry)
+		n.c.Log.Warn("mount from the file failed", "path", string(m.Path), "type", m.Type, "error", out.Err)
+	default:
+		s, err := n.mounted(m)
+		n.mounts.set(i, s, err, 0)
+	}
+}
+
+// mounted looks at what is mounted where the file wants m.
+func (n *Node) mounted(m fsm.FileMount) (MountState, error) {
+	im := n.machine.Image()
+	defer im.Release()
+	for _, o := range im.Table.Mounts() {
+		if o.Path != m.Path {
+			continue
+		}
+		if o.Type != m.Type || !bytes.Equal(settings(o.Config), settings(m.Config)) {
+			return MountConflict, nil
+		}
+		elsewhere := o.Place == vfs.Pinned && o.Node != n.id
+		if o.FS == nil && !elsewhere {
+			return MountDown, o.Err
+		}
+		return MountUp, nil
+	}
+	return MountPending, nil
+}
+
+// settings is a Config in a form that can be compared.
+func settings(c vfs.Config) []byte {
+	if len(c) == 0 {
+		c = nil
+	}
+	return fsm.EncodeMount(fsm.MountSpec{Config: c})
+}
+
+// homeOf returns the node that a mount lives on unless the file says so: this
+// one, if it has to live on one.
+func (n *Node) homeOf(m fsm.FileMount) string {
+	for _, p := range n.c.Plugins {
+		if p.Type != m.Type || p.Place == nil {
+			continue
+		}
+		if place, err := p.Place(m.Config); err == nil && place == vfs.Pinned {
+			return n.id
+		}
+	}
+	return ""
+}
+
+// Do runs an Op of a Device that answers on this node; op.Path is relative to
+// the mount. Unavailable says that the mount is down here or lives elsewhere.
+func (n *Node) Do(ctx context.Context, m vfs.Mounted, op vfs.Op) (vfs.Result, error) {
+	if err := n.gate.enter(); err != nil {
+		return vfs.Result{}, err
+	}
+	defer n.gate.leave()
+	if m.Place == vfs.Pinned && m.Node != n.id {
+		return vfs.Result{}, vfs.Unavailable.With("mount lives on node " + m.Node)
+	}
+	d, ok := m.FS.(vfs.Device)
+	if !ok {
+		if m.Err != nil {
+			return vfs.Result{}, vfs.Unavailable.With(m.Err.Error())
+		}
+		return vfs.Result{}, vfs.Unsupported.With("not a device")
+	}
+	return d.Do(ctx, op)
+}

@@ -1,0 +1,206 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/blob"
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/raftlog"
+	"github.com/pfs-project/pfs/store"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Node is one running node. All its methods are safe for concurrent use.
+type Node struct {
+	c    Config
+	id   string
+	self *identity
+	lock *os.File
+
+	bridge  *logBridge
+	metrics *metrics
+	mux     *mux
+	peers   *peers
+	book    book
+	net     *network
+	logs    raftlog.Store
+	blobs   *blob.Store
+	machine *fsm.Machine
+	raft    *raft.Raft
+
+	buffers  *buffers
+	chunkMem *budget
+	callMem  *budget
+	pack     *packer
+	reads    *rounds // of the leader: each asks a quorum
+	asks     *rounds // of a follower: each asks the leader
+	missing  *missing
+	mounts   *fileMounts
+	reign    atomic.Pointer[reign]
+	number   atomic.Uint32
+	nonce    string                   // of this process
+	sees     atomic.Pointer[[]string] // nodes of no cluster, while this is one
+
+	cancel  context.CancelFunc // ends the loops
+	crew    crew               // of all that runs in the background
+	gate    gate               // of calls from outside
+	once    sync.Once
+	stopErr error
+	fatal   sync.Once
+	failed  atomic.Pointer[error]
+}
+
+// Start opens a node and lets it run; it returns before the node knows a
+// leader, which Ready tells. The context bounds the opening alone. A node that
+// cannot be opened, or whose directory is in use, is an error.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	given := c.NodeID != ""
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	n := &Node{c: c, metrics: newMetrics(), buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
+		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log)}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	n.cancel = cancel
+	if err := n.open(life, given); err != nil {
+		cancel()
+		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(life context.Context, given bool) error {
+	if err := os.MkdirAll(n.c.Dir, 0o755); err != nil {
+		return err
+	}
+	var err error
+	if n.lock, err = lockDir(n.c.Dir); err != nil {
+		return err
+	}
+	if n.self, err = openIdentity(n.c.Dir, n.c.NodeID, given); err != nil {
+		return err
+	}
+	n.id = n.self.card().Node
+	if n.mux, err = listen(n.c, n.self); err != nil {
+		return err
+	}
+	n.peers = newPeers(n.mux)
+	n.missing = newMissing(n)
+	n.mounts = newFileMounts(n.c.Mounts)
+	if err := n.openState(); err != nil {
+		return err
+	}
+	if err := n.openLog(); err != nil {
+		return err
+	}
+	notify := make(chan bool, roleChanges)
+	if err := n.openRaft(notify); err != nil {
+		return err
+	}
+	n.pack = newPacker(n)
+	n.reads = newRounds(n.verifyRead)
+	n.asks = newRounds(n.askLeader)
+	desk := &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log}
+	n.mux.calls = desk.serve
+	n.loops(life, notify)
+	return nil
+}
+
+func (n *Node) openState() error {
+	var err error
+	if n.blobs, err = blob.Open(filepath.Join(n.c.Dir, blobDir), nil); err != nil {
+		return err
+	}
+	n.machine, err = fsm.Open(fsm.Options{
+		Dir:          filepath.Join(n.c.Dir, stateDir),
+		StoreOptions: store.Options{CacheBytes: n.c.CacheBytes},
+		Plugins:      n.c.Plugins,
+		Env:          n.env,
+		OnChunks:     n.missing.add,
+		OnRestore:    n.missing.rescan,
+		OnMounts:     n.mounts.changed,
+		Log:          n.c.Log,
+		Fatal:        n.fail,
+	})
+	if err != nil {
+		return err
+	}
+	im := n.machine.Image()
+	defer im.Release()
+	if id := im.ClusterID(); id != "" && id != n.self.cluster() {
+		return fmt.Errorf("the state is of cluster %s, but %s says %q", id, identityFile, n.self.cluster())
+	}
+	return nil
+}
+
+// env is what a mount may use on this node.
+func (n *Node) env(m vfs.Mounted) vfs.Env {
+	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version}
+	if m.Place != vfs.Replicated {
+		e.Log = n.c.Log.With("mount", string(m.Path))
+	}
+	return e
+}
+
+// loops starts all that runs in the background, until life is cancelled.
+func (n *Node) loops(life context.Context, notify <-chan bool) {
+	for _, loop := range []func(context.Context){
+		n.mux.serve,
+		n.pack.run,
+		func(ctx context.Context) { n.watchRole(ctx, notify) },
+		n.watchLeader,
+		n.form,
+		n.introduce,
+		n.missing.run,
+		n.sweepFiles,
+		n.scrub,
+		n.mountFiles,
+	} {
+		n.crew.spawn(func() {
+			defer n.catch()
+			loop(life)
+		})
+	}
+}
+
+// catch ends the node if a loop met a fault of the store.
+func (n *Node) catch() {
+	r := recover()
+	if f, ok := r.(vfs.StoreFault); ok {
+		n.fail(f)
+	} else if r != nil {
+		panic(r)
+	}
+}
+
+// ID returns the node's name.
+func (n *Node) ID() string { return n.id }
+
+// Address returns what peers dial.
+func (n *Node) Address() string { return n.mux.advertise }
+
+// fail is told, from any goroutine, that the node cannot go on.
+func (n *Node) fail(err error) {
+	n.fatal.Do(func() {
+		n.failed.Store(&err)
+		n.gate.shut()
+		n.c.Log.Error("node cannot go on", "error", err)
+		go n.c.Fatal(err) // it may wait for who called this
+	})
+}
+
+// Failed returns why the node cannot go on; nil while it can.
+func (n *Node) Failed() error {
+	if p := n.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}

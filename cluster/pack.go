@@ -1,0 +1,257 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/wire"
+)
+
+const (
+	maxQueued      = 4096
+	maxQueuedBytes = 64 << 20
+	maxPacked      = 4096            // Events in one entry
+	entriesOut     = 4               // entries under way
+	maxGap         = 1024            // entries committed and not yet applied
+	enqueueTime    = 2 * time.Second // for raft to take an entry
+)
+
+// ticket is a Request that waits to be packed into an entry.
+type ticket struct {
+	req   vfs.Request
+	size  int
+	taken atomic.Bool // by the packer, or by its caller who gave up
+	done  chan settled
+	at    time.Time
+}
+
+type settled struct {
+	out vfs.Outcome
+	err error
+}
+
+// packer is the leader's queue: it packs all Requests that wait into one raft
+// entry, and never waits for more.
+type packer struct {
+	n     *Node
+	wake  chan struct{}
+	slots chan struct{}
+	wg    sync.WaitGroup
+
+	mu    sync.Mutex
+	queue []*ticket
+	bytes int
+	last  time.Time // stamped
+}
+
+func newPacker(n *Node) *packer {
+	return &packer{n: n, wake: make(chan struct{}, 1), slots: make(chan struct{}, entriesOut)}
+}
+
+var errNotLeader = &elsewhereError{vfs.Unavailable.With("this node does not lead")}
+
+// submit has r committed and returns its outcome. Errors: *elsewhereError, it
+// was not proposed; *vfs.Unknown; Throttled.
+func (p *packer) submit(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
+	if p.n.reign.Load() == nil {
+		return vfs.Outcome{}, errNotLeader
+	}
+	t := &ticket{req: r, size: wire.Size(r), done: make(chan settled, 1), at: time.Now()}
+	if err := p.push(t); err != nil {
+		return vfs.Outcome{}, err
+	}
+	select {
+	case s := <-t.done:
+		return s.out, s.err
+	case <-ctx.Done():
+	}
+	if t.taken.CompareAndSwap(false, true) {
+		return vfs.Outcome{}, &elsewhereError{vfs.Unavailable.With("no leader took the write in time")}
+	}
+	select {
+	case s := <-t.done:
+		return s.out, s.err
+	default:
+		return vfs.Outcome{}, &vfs.Unknown{Cause: ctx.Err()}
+	}
+}
+
+func (p *packer) push(t *ticket) error {
+	if commit, applied := p.n.raft.CommitIndex(), p.n.machine.Applied(); commit > applied+maxGap {
+		p.n.metrics.throttled.Inc()
+		return vfs.Throttled.With("the state is behind the log")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) >= maxQueued || p.bytes+t.size > maxQueuedBytes {
+		p.n.metrics.throttled.Inc()
+		return vfs.Throttled.With("too many writes are waiting")
+	}
+	p.queue = append(p.queue, t)
+	p.bytes += t.size
+	p.rouse()
+	return nil
+}
+
+func (p *packer) rouse() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// queued returns how many Requests wait, and their bytes.
+func (p *packer) queued() (count, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.queue), p.bytes
+}
+
+// run packs until ctx is done.
+func (p *packer) run(ctx context.Context) {
+	for {
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			p.drop()
+			return
+		}
+		for {
+			select {
+			case p.slots <- struct{}{}:
+			case <-ctx.Done():
+				p.drop()
+				return
+			}
+			batch := p.take()
+			if len(batch) == 0 {
+				<-p.slots
+				break
+			}
+			p.propose(batch)
+		}
+	}
+}
+
+// take removes from the queue what fits into one entry.
+func (p *packer) take() []*ticket {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var batch []*ticket
+	size := wire.Overhead
+	for len(p.queue) > 0 && len(batch) < maxPacked {
+		t := p.queue[0]
+		if len(batch) > 0 && size+t.size > vfs.MaxEntry {
+			break
+		}
+		p.queue[0] = nil
+		p.queue = p.queue[1:]
+		p.bytes -= t.size
+		if t.taken.CompareAndSwap(false, true) {
+			batch = append(batch, t)
+			size += t.size
+		}
+	}
+	if len(p.queue) == 0 {
+		p.queue = nil // let go of what it has grown to
+	}
+	return batch
+}
+
+// drop answers all that wait: another node leads.
+func (p *packer) drop() {
+	p.mu.Lock()
+	queue := p.queue
+	p.queue, p.bytes = nil, 0
+	p.mu.Unlock()
+	for _, t := range queue {
+		if t.taken.CompareAndSwap(false, true) {
+			t.done <- settled{err: errNotLeader}
+		}
+	}
+}
+
+// stamp gives the time of an Event; it does not go back while this node runs.
+func (p *packer) stamp() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.After(p.last) {
+		p.last = now
+	}
+	return p.last
+}
+
+// apply hands one entry to raft.
+func (p *packer) apply(batch []*ticket) raft.ApplyFuture {
+	events := make([]vfs.Event, len(batch))
+	size, now := wire.Overhead, p.stamp()
+	for i, t := range batch {
+		events[i] = vfs.Event{Time: now, Request: t.req}
+		size += t.size
+	}
+	// Raft keeps the slice for followers that lag: it is never used again.
+	entry := wire.AppendBatch(make([]byte, 0, size), events)
+	p.n.metrics.packed(len(batch), len(entry))
+	return p.n.raft.Apply(entry, enqueueTime)
+}
+
+func (p *packer) propose(batch []*ticket) {
+	f := p.apply(batch)
+	if plantAck {
+		for _, t := range batch {
+			t.done <- settled{out: vfs.Outcome{Results: make([]vfs.Result, len(t.req.Ops))}}
+		}
+	}
+	p.wg.Go(func() {
+		defer func() { <-p.slots }()
+		outs, err := await(f, len(batch))
+		for i, t := range batch {
+			s := settled{err: err}
+			if err == nil {
+				s.out = outs[i]
+			}
+			if !plantAck {
+				t.done <- s
+			}
+			p.n.metrics.proposed(time.Since(t.at), err)
+		}
+	})
+}
+
+// first proposes the first Event of a term, past the queue.
+func (p *packer) first(r vfs.Request) (vfs.Outcome, error) {
+	outs, err := await(p.apply([]*ticket{{req: r, size: wire.Size(r)}}), 1)
+	if err != nil {
+		return vfs.Outcome{}, err
+	}
+	return outs[0], nil
+}
+
+// wait returns once no entry is under way.
+func (p *packer) wait() { p.wg.Wait() }
+
+// await waits for an entry. An *elsewhereError says that it was not appended;
+// every other error leaves that open.
+func await(f raft.ApplyFuture, events int) ([]vfs.Outcome, error) {
+	switch err := f.Error(); {
+	case err == nil:
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return nil, &elsewhereError{vfs.Unavailable.With(err.Error())}
+	default:
+		return nil, &vfs.Unknown{Cause: err}
+	}
+	// Raft answers a future also when the state machine failed on its entry.
+	outs, ok := f.Response().([]vfs.Outcome)
+	if !ok || len(outs) != events {
+		err, _ := f.Response().(error)
+		return nil, &vfs.Unknown{Cause: errors.Join(errors.New("the state machine gave no outcome"), err)}
+	}
+	return outs, nil
+}

@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/raftlog"
+)
+
+const (
+	maxAppend     = 64 // entries in one message between rafts; each up to vfs.MaxEntry
+	trailingLogs  = 10240
+	snapThreshold = 8192
+	snapInterval  = 30 * time.Second
+	logCache      = 32 << 20 // bytes of recent entries in memory
+	logDeadline   = 10 * time.Second
+	roleChanges   = 32 // that may wait to be noticed
+)
+
+var logStores = map[string]func(dir string) (raftlog.Store, error){
+	"bolt":   raftlog.OpenBolt,
+	"pebble": func(dir string) (raftlog.Store, error) { return raftlog.OpenPebble(dir, nil) },
+}
+
+func (n *Node) openLog() error {
+	open, ok := logStores[n.c.LogStore]
+	if !ok {
+		return fmt.Errorf("log store %q is not known", n.c.LogStore)
+	}
+	s, err := open(filepath.Join(n.c.Dir, raftDir))
+	if err != nil {
+		return err
+	}
+	n.logs = raftlog.Watch(s, raftlog.WatchOptions{
+		Deadline: logDeadline, MaxCacheBytes: logCache,
+		OnFault: n.fail, Observe: n.metrics.appended,
+	})
+	return nil
+}
+
+// checkLog refuses a log and a state that cannot be of one node: raft would
+// skip or repeat entries.
+func checkLog(logs raftlog.Store, applied uint64) error {
+	first, err := logs.FirstIndex()
+	if err != nil {
+		return err
+	}
+	if first > applied+1 {
+		return fmt.Errorf("the log begins at entry %d, but the state ends at %d: restore both of one time, or start with an empty directory", first, applied)
+	}
+	term, err := logs.GetUint64([]byte("CurrentTerm"))
+	if applied > 0 && (err != nil || term == 0) {
+		return errors.New("there is a state but no log: restore both of one time, or start with an empty directory")
+	}
+	return nil
+}
+
+func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(n.id)
+	c.HeartbeatTimeout = n.c.Election
+	c.ElectionTimeout = n.c.Election
+	c.LeaderLeaseTimeout = n.c.Election / 2
+	c.CommitTimeout = min(50*time.Millisecond, n.c.Election/5)
+	c.MaxAppendEntries = maxAppend
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = false
+	c.TrailingLogs = trailingLogs
+	c.SnapshotThreshold = snapThreshold
+	c.SnapshotInterval = snapInterval
+	c.NoSnapshotRestoreOnStart = true
+	c.NoLegacyTelemetry = true
+	c.NotifyCh = notify
+	c.Logger = n.bridge.named("raft")
+	return c
+}
+
+// openRaft starts raft over the log and the state.
+func (n *Node) openRaft(notify chan<- bool) error {
+	if err := checkLog(n.logs, n.machine.Applied()); err != nil {
+		return err
+	}
+	n.net = newNetwork(n.mux, &n.book, n.bridge)
+	r, err := raft.NewRaft(n.raftConfig(notify), n.machine, n.logs, n.logs, n.machine.Snapshots(), n.net)
+	if err != nil {
+		return errors.Join(fmt.Errorf("start raft: %w", err), n.net.Close())
+	}
+	n.raft = r
+	n.book.mu.Lock()
+	n.book.config = n.configuration
+	n.book.mu.Unlock()
+	n.net.run(r.CurrentTerm)
+	return nil
+}
+
+// configuration returns raft's latest configuration.
+func (n *Node) configuration() raft.Configuration {
+	return n.raft.GetConfiguration().Configuration()
+}
+
+var _ raft.BatchingFSM = (*fsm.Machine)(nil)

@@ -1,0 +1,192 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Image returns the state to read from, as fresh as l asks; the caller
+// releases it. A local read is answered at once. An index that is not applied
+// within l.Wait gives Timeout. A linearizable read that reaches no quorum
+// gives Unavailable within five seconds.
+func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
+	if l.Linearizable {
+		if err := n.catchUp(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if l.MinIndex > n.machine.Applied() {
+		wait := l.Wait
+		if wait <= 0 {
+			wait = waitTime
+		}
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		if err := n.machine.Wait(ctx, l.MinIndex); err != nil {
+			if vfs.KindOf(err) == vfs.Unavailable {
+				return nil, err
+			}
+			return nil, vfs.Timeout.Withf("index %d is not applied here yet", l.MinIndex)
+		}
+	}
+	if err := n.Failed(); err != nil {
+		return nil, vfs.Unavailable.With("this node cannot go on")
+	}
+	return n.machine.Image(), nil
+}
+
+// catchUp returns once this node has applied all that was acknowledged before
+// the call.
+func (n *Node) catchUp(ctx context.Context) error {
+	if err := n.gate.enter(); err != nil {
+		return err
+	}
+	defer n.gate.leave()
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	for {
+		index, err := n.readIndex(ctx)
+		if err == nil {
+			if err = n.machine.Wait(ctx, index); err == nil {
+				return nil
+			}
+		}
+		if !pause(ctx, retryPause) {
+			return vfs.Unavailable.Withf("no quorum confirmed the read: %v", err)
+		}
+	}
+}
+
+// readIndex returns an index that covers all acknowledged writes.
+func (n *Node) readIndex(ctx context.Context) (uint64, error) {
+	if n.reign.Load() != nil {
+		return n.reads.join(ctx)
+	}
+	return n.asks.join(ctx)
+}
+
+// verifyRead is one round of the leader: the commit index, and then a quorum's
+// word that no other node has led meanwhile.
+func (n *Node) verifyRead() (uint64, error) {
+	r := n.reign.Load()
+	if r == nil {
+		return 0, errNotLeader
+	}
+	index := max(n.raft.CommitIndex(), r.begin)
+	if plantLease {
+		return index, nil
+	}
+	if err := n.raft.VerifyLeader().Error(); err != nil {
+		return 0, &elsewhereError{err}
+	}
+	if !n.rules(r) {
+		return 0, errNotLeader
+	}
+	return index, nil
+}
+
+// askLeader is one round of a follower.
+func (n *Node) askLeader() (uint64, error) {
+	to, ok := n.leader()
+	if !ok || to.id == n.id {
+		return 0, errNoLeader
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	b, err := n.peers.call(ctx, to, short, callIndex)
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 8 {
+		return 0, errors.New("answer is not an index")
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+func (n *Node) serveIndex(ctx context.Context, _ string, _ []byte) (reply, error) {
+	index, err := n.reads.join(ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{payload: binary.BigEndian.AppendUint64(nil, index)}, nil
+}
+
+// rounds lets callers share the answer of a question whose answer is good for
+// all who asked before it was put: one is under way, all others wait for the
+// next.
+type rounds struct {
+	put func() (uint64, error)
+
+	mu      sync.Mutex
+	running bool
+	next    *round
+}
+
+type round struct {
+	done  chan struct{}
+	index uint64
+	err   error
+}
+
+func newRounds(put func() (uint64, error)) *rounds { return &rounds{put: put} }
+
+// join takes part in the next round.
+func (s *rounds) join(ctx context.Context) (uint64, error) {
+	s.mu.Lock()
+	if s.next == nil {
+		s.next = &round{done: make(chan struct{})}
+	}
+	r := s.next
+	if !s.running {
+		s.running = true
+		go s.run() // ends when nobody waits; what it asks is bounded in time
+	}
+	s.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.index, r.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+func (s *rounds) run() {
+	for {
+		s.mu.Lock()
+		r := s.next
+		s.next = nil
+		if r == nil {
+			s.running = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		r.index, r.err = s.put()
+		close(r.done)
+	}
+}
+
+// lag returns how many entries this node knows to be committed and has not
+// applied.
+func (n *Node) lag() uint64 {
+	commit, applied := n.raft.CommitIndex(), n.machine.Applied()
+	return commit - min(commit, applied)
+}
+
+// lastContact is how long ago this node heard of its leader; 0 on the leader.
+func (n *Node) lastContact() time.Duration {
+	if n.reign.Load() != nil {
+		return 0
+	}
+	at := n.raft.LastContact()
+	if at.IsZero() {
+		return -1
+	}
+	return time.Since(at)
+}

@@ -1,0 +1,215 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/wire"
+)
+
+const (
+	maxCalls       = 1024      // under way on one stream
+	callMemory     = 128 << 20 // bytes of requests and answers in memory
+	strangerFrame  = 64 << 10  // bytes of a frame of a stranger
+	strangerCalls  = 4
+	callMemoryWait = 5 * time.Second
+)
+
+// handler answers one call. The request is only valid until it returns; what
+// it returns is held by the buffer, if it gives one.
+type handler struct {
+	strangers bool // also for streams of nodes that are not of our cluster
+	serve     func(ctx context.Context, from string, request []byte) (reply, error)
+}
+
+type reply struct {
+	payload []byte
+	held    *buffer // freed once the payload is written
+}
+
+// desk answers calls.
+type desk struct {
+	handlers map[byte]handler
+	memory   *budget
+	buffers  *buffers
+	log      *slog.Logger
+}
+
+// outgoing is an answer on its way to the wire.
+type outgoing struct {
+	frame frame
+	held  *buffer
+}
+
+// line is one accepted stream of calls.
+type line struct {
+	d    *desk
+	s    stream
+	out  chan outgoing
+	done chan struct{}
+	once sync.Once
+	wg   sync.WaitGroup
+}
+
+// serve answers the calls of a stream until it ends, and waits for those under
+// way.
+func (d *desk) serve(ctx context.Context, s stream) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := &line{d: d, s: s, out: make(chan outgoing, frameQueue), done: make(chan struct{})}
+	l.wg.Go(l.write)
+	err := l.read(ctx)
+	l.end()
+	cancel()
+	l.wg.Wait()
+	for len(l.out) > 0 {
+		o := <-l.out
+		o.free()
+	}
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		d.log.Debug("stream ended", "from", s.from, "error", err)
+	}
+}
+
+func (l *line) end() {
+	l.once.Do(func() {
+		close(l.done)
+		_ = l.s.Close() // the reader and the writer end
+	})
+}
+
+func (l *line) read(ctx context.Context) error {
+	slots := maxCalls
+	if !l.s.member() {
+		slots = strangerCalls
+	}
+	free := make(chan struct{}, slots)
+	r := bufio.NewReaderSize(l.s, frameBuf)
+	for {
+		f, n, err := readHead(l.s, r)
+		if err != nil {
+			return err
+		}
+		if n > strangerFrame && !l.s.member() {
+			return errFrame
+		}
+		select {
+		case free <- struct{}{}:
+		case <-l.done:
+			return net.ErrClosed
+		}
+		b, err := l.receive(ctx, r, n)
+		if err != nil {
+			return err
+		}
+		l.wg.Go(func() {
+			defer func() { <-free }()
+			l.handle(ctx, f, b, n)
+		})
+	}
+}
+
+func (l *line) receive(ctx context.Context, r io.Reader, n int) (*buffer, error) {
+	wait, cancel := context.WithTimeout(ctx, callMemoryWait)
+	defer cancel()
+	if err := l.d.memory.take(wait, int64(n)); err != nil {
+		return nil, err
+	}
+	b := l.d.buffers.get(n)
+	b.done = func() { l.d.memory.give(int64(n)) }
+	if err := l.s.SetReadDeadline(time.Now().Add(frameTime)); err != nil {
+		b.free()
+		return nil, err
+	}
+	if _, err := io.ReadFull(r, b.b[:n]); err != nil {
+		b.free()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.millis)*time.Millisecond)
+	defer cancel()
+	h, ok := l.d.handlers[f.code]
+	var (
+		re  reply
+		err error
+	)
+	switch {
+	case !ok:
+		err = vfs.Unsupported.Withf("call %d", f.code)
+	case !h.strangers && !l.s.member():
+		err = vfs.Permission.With("not a member of this cluster")
+	default:
+		re, err = h.serve(ctx, l.s.from, b.b[:n])
+	}
+	b.free()
+	l.send(f.id, re, err)
+}
+
+func (l *line) send(id uint64, re reply, err error) {
+	o := outgoing{frame: frame{id: id, payload: [][]byte{re.payload}}, held: re.held}
+	if err != nil {
+		o.frame.code, o.frame.payload = closing(err)
+	}
+	select {
+	case l.out <- o:
+	case <-l.done:
+		o.free()
+	}
+}
+
+// closing is the code and the payload of a call that failed.
+func closing(err error) (byte, [][]byte) {
+	code := failed
+	var (
+		el *elsewhereError
+		un *vfs.Unknown
+	)
+	switch {
+	case errors.As(err, &un):
+		code = unknown
+		if err = un.Cause; err == nil {
+			err = vfs.Unavailable
+		}
+	case errors.As(err, &el):
+		code, err = elsewhere, el.cause
+	}
+	return code, [][]byte{wire.AppendError(nil, err)}
+}
+
+func (o *outgoing) free() {
+	if o.held != nil {
+		o.held.free()
+	}
+}
+
+func (l *line) write() {
+	w := bufio.NewWriterSize(l.s, frameBuf)
+	for {
+		select {
+		case o := <-l.out:
+			err := writeFrame(l.s, w, &o.frame)
+			if err == nil && len(l.out) == 0 {
+				err = w.Flush()
+			}
+			o.free()
+			if err != nil {
+				l.d.log.Debug("stream ended", "from", l.s.from, "error", fmt.Errorf("send: %w", err))
+				l.end()
+				return
+			}
+		case <-l.done:
+			return
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// stopTime bounds each step of stopping that waits for others.
+const stopTime = 10 * time.Second
+
+// gate counts the calls under way and lets no more in once it is shut.
+type gate struct {
+	mu     sync.Mutex
+	count  int
+	isShut bool
+	idle   chan struct{} // closed once it is shut and nothing is under way
+}
+
+// enter lets a call in; it must leave.
+func (g *gate) enter() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.isShut {
+		return vfs.Unavailable.With("this node is stopping")
+	}
+	g.count++
+	return nil
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count--
+	if g.isShut && g.count == 0 {
+		close(g.idle)
+	}
+}
+
+// shut lets nobody in any more; the channel is closed once all have left.
+func (g *gate) shut() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.isShut {
+		g.isShut, g.idle = true, make(chan struct{})
+		if g.count == 0 {
+			close(g.idle)
+		}
+	}
+	return g.idle
+}
+
+// crew is goroutines that are waited for. None is spawned once that begins.
+type crew struct {
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// spawn runs f in a goroutine; false if it is too late.
+func (c *crew) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.wg.Go(f)
+	}
+	return !c.closed
+}
+
+func (c *crew) wait() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.wg.Wait()
+}
+
+// Stop ends the node: it refuses new calls, hands leadership over, waits for
+// calls under way, at most ten seconds or until ctx is done, makes the state
+// durable and closes everything. Images must be released. A second Stop waits
+// for the first.
+func (n *Node) Stop(ctx context.Context) error {
+	n.once.Do(func() { n.stopErr = n.stop(ctx) })
+	return n.stopErr
+}
+
+func (n *Node) stop(ctx context.Context) error {
+	idle := n.gate.shut()
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	n.resign() // calls under way go on at the new leader
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		n.c.Log.Warn("stopping with calls under way")
+	}
+	n.cancel()
+	return n.close()
+}
+
+// resign hands leadership over, if there is somebody to take it.
+func (n *Node) resign() {
+	if n.reign.Load() == nil || n.Failed() != nil || len(n.voters()) < 2 {
+		return
+	}
+	if err := n.raft.LeadershipTransfer().Error(); err != nil {
+		n.c.Log.Warn("leadership is not handed over", "error", err)
+	}
+}
+
+// close closes what is open, in the order of dependence.
+func (n *Node) close() error {
+	var errs []error
+	if n.peers != nil {
+		n.peers.close()
+	}
+	if n.raft != nil {
+		errs = append(errs, n.raft.Shutdown().Error())
+	}
+	if n.mux != nil {
+		n.mux.close()
+	}
+	n.crew.wait()
+	if n.raft != nil {
+		n.pack.wait()
+	}
+	if n.machine != nil {
+		errs = append(errs, n.machine.Close())
+	}
+	if n.logs != nil {
+		errs = append(errs, n.logs.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
