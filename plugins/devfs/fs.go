@@ -65,13 +65,15 @@ func (f FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, _ in
 }
 
 // ReadAt finds null empty.
-func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, _ int64) (int, error) {
+func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off int64) (int, error) {
 	info, err := f.Stat(ctx, v, p)
 	switch {
 	case err != nil:
 		return 0, err
 	case info.IsDir():
 		return 0, vfs.IsDirectory
+	case off < 0:
+		return 0, vfs.Invalid.With("negative offset")
 	case len(b) == 0:
 		return 0, nil
 	}

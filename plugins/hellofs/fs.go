@@ -73,6 +73,8 @@ func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off in
 		return 0, err
 	case info.IsDir():
 		return 0, vfs.IsDirectory
+	case off < 0:
+		return 0, vfs.Invalid.With("negative offset")
 	}
 	return strings.NewReader(text).ReadAt(b, off)
 }

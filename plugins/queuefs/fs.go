@@ -293,8 +293,11 @@ func fileNames(id uint64) []string {
 func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off int64) (int, error) {
 	s := locate(p)
 	id, ok := find(v, s.queue)
-	if !ok {
+	switch {
+	case !ok:
 		return 0, vfs.NotFound
+	case off < 0:
+		return 0, vfs.Invalid.With("negative offset")
 	}
 	switch s.file {
 	case "":
@@ -312,10 +315,7 @@ func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off in
 }
 
 func (f FS) readPeek(ctx context.Context, v vfs.View, t tally, b []byte, off int64) (int, error) {
-	switch {
-	case off < 0:
-		return 0, vfs.Invalid.With("negative offset")
-	case len(b) == 0:
+	if len(b) == 0 {
 		return 0, nil
 	}
 	w := window{b: b, skip: off}

@@ -159,8 +159,11 @@ func (f *FS) ReadAt(_ context.Context, _ vfs.View, p vfs.Path, b []byte, off int
 		return 0, vfs.IsDirectory
 	}
 	c, ok := f.find(p)
-	if !ok {
+	switch {
+	case !ok:
 		return 0, vfs.NotFound
+	case off < 0:
+		return 0, vfs.Invalid.With("negative offset")
 	}
 	return strings.NewReader(f.text(c).text).ReadAt(b, off)
 }

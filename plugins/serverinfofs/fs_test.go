@@ -10,7 +10,13 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/vfstest"
 )
+
+// Test holds the plugin to the laws of all filesystems and plays its scripts.
+func Test(t *testing.T) {
+	vfstest.Run(t, vfstest.Subject{Plugin: Plugin(nil), Config: vfs.Config{"version": "v1"}, Scripts: "testdata"})
+}
 
 // clock is a time under test control.
 type clock struct {
