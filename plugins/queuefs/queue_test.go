@@ -2,11 +2,9 @@ package queuefs
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,73 +13,41 @@ import (
 	"unicode/utf8"
 
 	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/vfstest"
 )
 
 // state is a mount of queuefs in memory, and the chunks beside it.
 type state struct {
-	*vfs.Overlay
+	*vfstest.State
 	t         testing.TB
 	fs        FS
-	seq       uint64
-	clock     time.Time
-	counts    map[vfs.ChunkRef]int
-	chunks    map[[32]byte][]byte
-	unchecked bool
+	chunks    *vfstest.Chunks
+	unchecked bool // for benchmarks
 }
-
-type empty struct{}
-
-func (empty) Get([]byte) ([]byte, bool)                  { return nil, false }
-func (empty) Scan(_, _ []byte) iter.Seq2[[]byte, []byte] { return func(func(_, _ []byte) bool) {} }
 
 func newState(t testing.TB) *state {
-	s := &state{
-		Overlay: vfs.NewOverlay(empty{}), t: t, clock: time.Unix(1_700_000_000, 123_456_789),
-		counts: map[vfs.ChunkRef]int{}, chunks: map[[32]byte][]byte{},
-	}
-	s.fs = FS{s}
+	s := &state{State: vfstest.NewState(), t: t, chunks: vfstest.NewChunks()}
+	s.fs = FS{s.chunks}
 	s.must(vfs.Op{Verb: vfs.Mount, Path: vfs.Root})
 	return s
-}
-
-// event is the Tx of one Op.
-type event struct {
-	*vfs.Overlay
-	s *state
-}
-
-func (e event) Retain(r vfs.ChunkRef)  { e.s.counts[r]++ }
-func (e event) Release(r vfs.ChunkRef) { e.s.counts[r]-- }
-func (e event) Now() time.Time         { return e.s.clock }
-func (e event) Seq() uint64            { return e.s.seq }
-
-func (s *state) ReadChunk(_ context.Context, ref vfs.ChunkRef, b []byte, off int64) error {
-	copy(b, s.chunks[ref.Hash][int64(ref.Off)+off:])
-	return nil
 }
 
 // keep stores data as chunks of at most size bytes.
 func (s *state) keep(data []byte, size int) (refs []vfs.ChunkRef) {
 	for c := range slices.Chunk(data, size) {
-		hash := [32]byte{byte(len(s.chunks)), byte(len(s.chunks) >> 8), 1}
-		s.chunks[hash] = append([]byte("xx"), c...)
-		refs = append(refs, vfs.ChunkRef{Hash: hash, Off: 2, Len: uint32(len(c))})
+		ref := s.chunks.Put(append([]byte("xx"), c...))
+		ref.Off, ref.Len = 2, ref.Len-2
+		refs = append(refs, ref)
 	}
 	return refs
 }
 
 func (s *state) apply(op vfs.Op) (vfs.Result, error) {
-	s.seq++
-	s.clock = s.clock.Add(time.Millisecond / 4)
-	fold := vfs.NewOverlay(s.Overlay) // dropped if the Op fails
-	r, err := s.fs.Apply(event{fold, s}, op)
-	if err == nil {
-		fold.Flush(s.Overlay)
-	}
+	r, err := s.Apply(s.fs, op)
 	if s.unchecked {
 		return r, err
 	}
-	if e := s.fs.Check(s); e != nil {
+	if e := s.fs.Check(s.View()); e != nil {
 		s.t.Fatalf("after %v %s: %v", op.Verb, op.Path, e)
 	}
 	return r, err
@@ -118,13 +84,13 @@ func (s *state) reply(r vfs.Result) string {
 // read reads a file n bytes at a time and compares its length with stat.
 func (s *state) read(p vfs.Path, n int) string {
 	s.t.Helper()
-	info, err := s.fs.Stat(s.t.Context(), s, p)
+	info, err := s.fs.Stat(s.t.Context(), s.View(), p)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	var all []byte
 	for b := make([]byte, n); ; {
-		k, err := s.fs.ReadAt(s.t.Context(), s, p, b, int64(len(all)))
+		k, err := s.fs.ReadAt(s.t.Context(), s.View(), p, b, int64(len(all)))
 		all = append(all, b[:k]...)
 		if err == io.EOF {
 			break
@@ -140,7 +106,7 @@ func (s *state) read(p vfs.Path, n int) string {
 
 func (s *state) names(p vfs.Path, after string, limit int) string {
 	s.t.Helper()
-	infos, err := s.fs.List(s.t.Context(), s, p, after, limit)
+	infos, err := s.fs.List(s.t.Context(), s.View(), p, after, limit)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -150,11 +116,11 @@ func (s *state) names(p vfs.Path, after string, limit int) string {
 		if i.Name == "README" && i.ID == 0 {
 			s.t.Error("README has no id")
 		}
-		at, err := s.fs.Stat(s.t.Context(), s, p.Child(i.Name))
+		at, err := s.fs.Stat(s.t.Context(), s.View(), p.Child(i.Name))
 		if err != nil || fmt.Sprint(at) != fmt.Sprint(i) {
 			s.t.Errorf("%s: listed as %v, stat %v %v", i.Name, i, at, err)
 		}
-		if back, ok := s.fs.PathOf(s, i.ID); !ok || back != p.Child(i.Name) {
+		if back, ok := s.fs.PathOf(s.View(), i.ID); !ok || back != p.Child(i.Name) {
 			s.t.Errorf("PathOf(%s) = %s %v", p.Child(i.Name), back, ok)
 		}
 	}
@@ -163,7 +129,7 @@ func (s *state) names(p vfs.Path, after string, limit int) string {
 
 func (s *state) drain() (rounds int) {
 	for {
-		ops, _ := s.fs.Due(s, s.clock)
+		ops, _ := s.fs.Due(s.View(), s.Now())
 		if len(ops) == 0 {
 			return rounds
 		}
@@ -193,7 +159,7 @@ func TestOrderAndIds(t *testing.T) {
 	s := newState(t)
 	var ids []string
 	for i := range 20 {
-		s.clock = s.clock.Add(-time.Millisecond / 4 * time.Duration(i%2)) // two in one instant
+		s.Advance(time.Millisecond / 4 * time.Duration(i%2)) // two in one instant
 		r := s.enqueue("/q", fmt.Sprint("m", i))
 		var a struct {
 			ID  string
@@ -230,15 +196,21 @@ func TestOrderAndIds(t *testing.T) {
 }
 
 func TestIdsInOneEventAndTwoMounts(t *testing.T) {
-	a, b := newState(t), newState(t)
 	seen := map[string]bool{}
-	for mount, s := range []*state{a, b} {
+	for mount := range uint64(2) { // with the same clock and numbers
+		s := newState(t)
+		var ops []vfs.Op
 		for i := range 100 {
-			s.seq, s.clock = 41, a.clock // one Event, whatever is in it
-			r := s.must(vfs.Op{Verb: vfs.Write, Mount: uint64(mount + 1), Path: vfs.Path(fmt.Sprintf("/q%d/enqueue", i%7))})
+			ops = append(ops, vfs.Op{Verb: vfs.Write, Mount: mount + 1, Path: vfs.Path(fmt.Sprintf("/q%d/enqueue", i%7))})
+		}
+		results, err := s.Event(s.fs, ops...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
 			var m struct{ ID string }
 			if err := json.Unmarshal(r.Data, &m); err != nil || seen[m.ID] {
-				t.Fatalf("%s again", m.ID)
+				t.Fatalf("%s again, %v", m.ID, err)
 			}
 			seen[m.ID] = true
 		}
@@ -285,10 +257,8 @@ func TestRendering(t *testing.T) {
 			if !strings.HasPrefix(got, `{"id":"`) || !strings.HasSuffix(got, `","timestamp":"`+a.Timestamp+`"}`) {
 				t.Errorf("order of keys: %.100q", got)
 			}
-			for ref, n := range s.counts {
-				if n != 0 {
-					t.Errorf("chunk %x counted %d", ref.Hash[:2], n)
-				}
+			if left := s.Counts(); len(left) > 0 {
+				t.Errorf("chunks still counted: %d", len(left))
 			}
 		})
 	}
@@ -336,18 +306,20 @@ func TestTreeOfQueues(t *testing.T) {
 func TestTimesAndVersions(t *testing.T) {
 	s := newState(t)
 	stat := func(p vfs.Path) vfs.Info {
-		i, err := s.fs.Stat(t.Context(), s, p)
+		i, err := s.fs.Stat(t.Context(), s.View(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return i
 	}
 	s.enqueue("/q", "1")
+	s.Advance(time.Second)
 	newest := s.enqueue("/q", "2").Version
-	at := s.clock
+	at := s.Now()
 	if got := stat("/q/enqueue"); got.Version != newest || !got.ModTime.Equal(at) {
 		t.Errorf("enqueue: %+v", got)
 	}
+	s.Advance(time.Second)
 	before := stat("/q/peek")
 	s.dequeue("/q")
 	s.dequeue("/q")
@@ -390,7 +362,7 @@ func TestClearAndRemoveAreReaped(t *testing.T) {
 	for i := range 1200 {
 		s.enqueue(vfs.Path(fmt.Sprintf("/q/sub%d", i)), "y")
 	}
-	handle, err := s.fs.Stat(t.Context(), s, "/q/enqueue")
+	handle, err := s.fs.Stat(t.Context(), s.View(), "/q/enqueue")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,13 +378,11 @@ func TestClearAndRemoveAreReaped(t *testing.T) {
 		}
 	}
 	s.must(vfs.Op{Verb: vfs.Remove, Path: "/q"})
-	for ref, n := range s.counts {
-		if n != 0 {
-			t.Errorf("chunk %x counted %d", ref.Hash[:2], n)
-		}
+	if left := s.Counts(); len(left) > 0 {
+		t.Errorf("chunks still counted: %d", len(left))
 	}
 	var left []string
-	for k := range s.Scan(nil, nil) {
+	for k := range s.View().Scan(nil, nil) {
 		left = append(left, fmt.Sprintf("%q", k))
 	}
 	if len(left) != 2 {
@@ -468,7 +438,7 @@ func TestRefusals(t *testing.T) {
 		"/no/dequeue": vfs.NotFound, "/q": vfs.IsDirectory, "/q/dequeue": vfs.Unsupported,
 		"/q/enqueue": vfs.Permission, "/q/clear": vfs.Permission, "/q/no": vfs.NotFound,
 	} {
-		_, err := s.fs.ReadAt(t.Context(), s, p, make([]byte, 1), 0)
+		_, err := s.fs.ReadAt(t.Context(), s.View(), p, make([]byte, 1), 0)
 		if vfs.KindOf(err) != want {
 			t.Errorf("read %s: %v", p, err)
 		}
@@ -476,7 +446,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("read %s: %v", p, vfs.At(err, "read", p))
 		}
 	}
-	if _, err := s.fs.List(t.Context(), s, "/q/size", "", 0); vfs.KindOf(err) != vfs.NotDirectory {
+	if _, err := s.fs.List(t.Context(), s.View(), "/q/size", "", 0); vfs.KindOf(err) != vfs.NotDirectory {
 		t.Errorf("list of a file: %v", err)
 	}
 }
