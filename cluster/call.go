@@ -21,6 +21,7 @@ const (
 	failed                // with an error that the node decided on
 	elsewhere             // nothing was done here; another node may do it
 	unknown               // it may have been done
+	goodbye               // of the stream: what has no answer was not done
 )
 
 // elsewhereError says that a call did nothing and is worth another try.
@@ -37,6 +38,8 @@ type callError struct {
 
 func (e *callError) Error() string { return e.cause.Error() }
 func (e *callError) Unwrap() error { return e.cause }
+
+var errGoodbye = errors.New("the node is stopping")
 
 // States of a request on its way to the wire.
 const (
@@ -139,6 +142,10 @@ func (l *caller) read() {
 			return
 		}
 		l.received.Store(time.Now().UnixNano())
+		if f.code == goodbye {
+			l.kill(errGoodbye)
+			return
+		}
 		l.mu.Lock()
 		q := l.open[f.id]
 		delete(l.open, f.id)
@@ -214,7 +221,7 @@ func (l *caller) abandon(r *request, start time.Time, cause error) error {
 		l.kill(fmt.Errorf("stuck: %w", cause))
 		<-r.written
 	}
-	return &callError{true, cause}
+	return &callError{!errors.Is(cause, errGoodbye), cause}
 }
 
 func (a answer) open() ([]byte, error) {

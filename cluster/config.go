@@ -104,8 +104,3 @@ func orDefault[T int64 | time.Duration](v, def T) T {
 	}
 	return v
 }
-
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", address)
-}

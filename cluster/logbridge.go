@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -36,7 +38,14 @@ func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...a
 	case hclog.NoLevel, hclog.Trace, hclog.Debug, hclog.Off:
 	}
 	ctx := context.Background()
-	if b.log.Enabled(ctx, l) {
-		b.log.Log(ctx, l, name+": "+msg, args...)
+	if !b.log.Enabled(ctx, l) {
+		return
 	}
+	args = slices.Clone(args)
+	for i, a := range args {
+		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
+			args[i] = fmt.Sprintf(fmt.Sprint(f[0]), f[1:]...)
+		}
+	}
+	b.log.Log(ctx, l, name+": "+msg, args...)
 }

@@ -46,7 +46,7 @@ type stream struct {
 func (s stream) member() bool { return s.cluster != "" && s.cluster == s.self.cluster() }
 
 func listen(c Config, self *identity) (*mux, error) {
-	ln, err := net.Listen("tcp", c.Address)
+	ln, err := listenTCP(c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("node-to-node port: %w", err)
 	}
@@ -228,9 +228,10 @@ func (l raftLayer) Close() error { return nil }
 
 func (l raftLayer) Addr() net.Addr { return advertised(l.m.advertise) }
 
-// Dial opens a stream of raft.
+// Dial opens a stream of raft. A node that is cut off must not keep raft
+// waiting when it is back.
 func (l raftLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, raftDial))
 	defer cancel()
 	id, addr, ok := strings.Cut(string(address), idMark)
 	if !ok {

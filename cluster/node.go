@@ -29,6 +29,7 @@ type Node struct {
 	metrics *metrics
 	mux     *mux
 	peers   *peers
+	desk    *desk
 	book    book
 	net     *network
 	logs    raftlog.Store
@@ -108,8 +109,8 @@ func (n *Node) open(life context.Context, given bool) error {
 	n.pack = newPacker(n)
 	n.reads = newRounds(n.verifyRead)
 	n.asks = newRounds(n.askLeader)
-	desk := &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log}
-	n.mux.calls = desk.serve
+	n.desk = &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log, lines: map[*line]struct{}{}}
+	n.mux.calls = n.desk.serve
 	n.loops(life, notify)
 	return nil
 }

@@ -15,8 +15,9 @@ import (
 const maxTermLead = 1_000_000
 
 const (
-	raftTimeout = 10 * time.Second // of one request between rafts
-	raftPool    = 4                // idle streams to each node
+	raftTimeout = 5 * time.Second // of one request between rafts
+	raftDial    = time.Second
+	raftPool    = 4 // idle streams to each node
 )
 
 // network is raft's transport over the mux. It turns down requests with an

@@ -21,6 +21,7 @@ const (
 	strangerFrame  = 64 << 10  // bytes of a frame of a stranger
 	strangerCalls  = 4
 	callMemoryWait = 5 * time.Second
+	goodbyeTime    = 300 * time.Millisecond
 )
 
 // handler answers one call. The request is only valid until it returns; what
@@ -41,12 +42,17 @@ type desk struct {
 	memory   *budget
 	buffers  *buffers
 	log      *slog.Logger
+	gate     gate // of calls being answered
+
+	mu    sync.Mutex
+	lines map[*line]struct{}
 }
 
 // outgoing is an answer on its way to the wire.
 type outgoing struct {
 	frame frame
 	held  *buffer
+	gate  *gate // left once it is there; may be nil
 }
 
 // line is one accepted stream of calls.
@@ -65,9 +71,15 @@ func (d *desk) serve(ctx context.Context, s stream) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &line{d: d, s: s, out: make(chan outgoing, frameQueue), done: make(chan struct{})}
+	d.mu.Lock()
+	d.lines[l] = struct{}{}
+	d.mu.Unlock()
 	l.wg.Go(l.write)
 	err := l.read(ctx)
 	l.end()
+	d.mu.Lock()
+	delete(d.lines, l)
+	d.mu.Unlock()
 	cancel()
 	l.wg.Wait()
 	for len(l.out) > 0 {
@@ -76,6 +88,33 @@ func (d *desk) serve(ctx context.Context, s stream) {
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 		d.log.Debug("stream ended", "from", s.from, "error", err)
+	}
+}
+
+// drain answers no new calls and waits for those under way. Then it says
+// goodbye on every stream: what has no answer by then will have none, so that
+// callers know that nothing of it was done.
+func (d *desk) drain(ctx context.Context) {
+	select {
+	case <-d.gate.shut():
+	case <-ctx.Done():
+		return
+	}
+	d.mu.Lock()
+	left := len(d.lines)
+	for l := range d.lines {
+		select {
+		case l.out <- outgoing{frame: frame{code: goodbye}}:
+		default: // it does not read: it will find out
+		}
+	}
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, goodbyeTime)
+	defer cancel()
+	for left > 0 && pause(ctx, retryPause/4) {
+		d.mu.Lock()
+		left = len(d.lines)
+		d.mu.Unlock()
 	}
 }
 
@@ -143,8 +182,14 @@ func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
 	var (
 		re  reply
 		err error
+		in  *gate
 	)
+	if err = l.d.gate.enter(); err == nil {
+		in = &l.d.gate
+	}
 	switch {
+	case err != nil:
+		err = &elsewhereError{err}
 	case !ok:
 		err = vfs.Unsupported.Withf("call %d", f.code)
 	case !h.strangers && !l.s.member():
@@ -153,11 +198,11 @@ func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
 		re, err = h.serve(ctx, l.s.from, b.b[:n])
 	}
 	b.free()
-	l.send(f.id, re, err)
+	l.send(f.id, re, err, in)
 }
 
-func (l *line) send(id uint64, re reply, err error) {
-	o := outgoing{frame: frame{id: id, payload: [][]byte{re.payload}}, held: re.held}
+func (l *line) send(id uint64, re reply, err error, in *gate) {
+	o := outgoing{frame{id: id, payload: [][]byte{re.payload}}, re.held, in}
 	if err != nil {
 		o.frame.code, o.frame.payload = closing(err)
 	}
@@ -190,6 +235,9 @@ func closing(err error) (byte, [][]byte) {
 func (o *outgoing) free() {
 	if o.held != nil {
 		o.held.free()
+	}
+	if o.gate != nil {
+		o.gate.leave()
 	}
 }
 

@@ -96,6 +96,7 @@ func (n *Node) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		n.c.Log.Warn("stopping with calls under way")
 	}
+	n.desk.drain(ctx)
 	n.cancel()
 	return n.close()
 }
