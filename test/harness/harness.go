@@ -21,22 +21,37 @@ import (
 	"github.com/pfs-project/pfs/client"
 )
 
-// Build compiles the two programs into a fresh directory, with build tags if
-// any are given, and returns the directory.
+// BinEnv names the environment variable with a directory that holds the two
+// programs already, so that a test process builds them once.
+const BinEnv = "PFS_TEST_BIN"
+
+// Build returns a directory that holds the two programs, with build tags if
+// any are given: that of BinEnv where it fits, or a fresh one.
 func Build(t testing.TB, tags ...string) string {
 	t.Helper()
+	if bin := os.Getenv(BinEnv); bin != "" && len(tags) == 0 {
+		return bin
+	}
 	dir := t.TempDir()
+	if err := Compile(Root(t), dir, tags...); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Compile compiles the two programs of the checkout root into dir.
+func Compile(root, dir string, tags ...string) error {
 	args := []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/"}
 	if len(tags) > 0 {
 		args = append(args, "-tags", strings.Join(tags, ","))
 	}
 	cmd := exec.Command("go", append(args, "./cmd/pfs-server", "./cmd/pfs")...)
-	cmd.Dir = Root(t)
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return dir
+	return nil
 }
 
 // Root returns the checkout's folder.
