@@ -80,9 +80,9 @@ func (l *load) next() (vfs.Op, error) {
 	if len(declared) > 0 && l.r.IntN(12) > 0 {
 		verb = declared[l.r.IntN(len(declared))]
 	}
-	switch {
-	case verb == vfs.RemoveAll && l.r.IntN(4) > 0, verb == vfs.Remove && l.r.IntN(2) > 0:
-		verb = vfs.Write // or little would ever be there
+	destroys := verb == vfs.RemoveAll || verb == vfs.Remove || verb == vfs.Rename || verb == vfs.Truncate
+	if destroys && l.r.IntN(3) > 0 { // or little would ever be there
+		verb = []vfs.Verb{vfs.Write, vfs.Write, vfs.Mkdir}[l.r.IntN(3)]
 	}
 	op := vfs.Op{Verb: verb, Path: l.path()}
 	switch verb {
@@ -102,7 +102,7 @@ func (l *load) next() (vfs.Op, error) {
 
 func (l *load) fillWrite(op *vfs.Op) {
 	op.Flag = vfs.FlagCreate
-	switch l.r.IntN(8) {
+	switch l.r.IntN(12) {
 	case 0:
 		op.Flag |= vfs.FlagAppend
 		op.Off = vfs.AtEnd

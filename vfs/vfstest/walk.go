@@ -2,6 +2,7 @@ package vfstest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -265,6 +266,9 @@ func readsEnd(c *court) error {
 	all, err := f.walk(c, v)
 	if err != nil {
 		return err
+	}
+	if c.tree() && !slices.ContainsFunc(all, func(e entry) bool { return len(e.data) > 2 }) {
+		return errors.New("no file keeps what is written to it")
 	}
 	for _, e := range all {
 		if e.info.IsDir() || e.info.Mode.IsLink() || e.info.Consumes() || e.code != "" {
