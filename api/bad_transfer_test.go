@@ -169,10 +169,6 @@ func slowReader(t *testing.T) {
 	eventually(t, "the connection is cut", func() bool {
 		return strings.Contains(s.Do(t, "GET", "/metrics", "").Body, "pfs_http_connections 1\n")
 	})
-	n, err := io.Copy(io.Discard, c)
-	if n >= 32<<20 {
-		t.Errorf("all %d bytes came, %v", n, err)
-	}
 }
 
 // eventually waits until ok, for a few seconds.

@@ -54,17 +54,22 @@ func (c *call) list() error {
 		return err
 	}
 	l := &listing{s: c.s, img: img, path: p, after: after, limit: limit}
+	whole := true
+	defer func() {
+		if whole {
+			img.Release()
+		}
+	}()
 	ctx, cancel := c.within()
 	defer cancel()
 	if err := l.next(ctx); err != nil {
-		l.Close()
 		return err
 	}
 	if l.end {
-		defer l.Close()
-		c.raw(200, bytes.Clone(l.buf.Bytes()))
+		c.raw(200, l.buf.Bytes())
 		return nil
 	}
+	whole = false
 	c.fc.SetStatusCode(200)
 	c.fc.Response.Header.SetContentType("application/json")
 	c.fc.Response.SetBodyStream(l, -1)
@@ -134,7 +139,7 @@ func (l *listing) SupportsBodyWriteTo() bool { return true }
 
 // WriteTo sends page after page.
 func (l *listing) WriteTo(w io.Writer) (sent int64, err error) {
-	defer l.s.faults()
+	defer l.s.faults(&err)
 	for {
 		n, err := l.buf.WriteTo(w)
 		sent += n

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"sync"
 
@@ -163,7 +164,7 @@ func (f *fileBody) SupportsBodyWriteTo() bool { return true }
 // WriteTo sends the content through a window of fixed size. A file that cannot
 // be read to its end aborts the body, which the client sees.
 func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
-	defer f.s.faults()
+	defer f.s.faults(&err)
 	buf := windows.Get().(*[window]byte)
 	defer windows.Put(buf)
 	for f.left > 0 {
@@ -192,14 +193,18 @@ func (f *fileBody) Close() error {
 	return nil
 }
 
-// faults ends the node when the store failed under a body.
-func (s *Server) faults() {
-	if p := recover(); p != nil {
-		if f, ok := p.(vfs.StoreFault); ok {
-			s.fault(f)
-		}
-		panic(p)
+// faults turns a panic under a body into its error, so that the body ends and
+// gives back what it holds. A fault of the store ends the node.
+func (s *Server) faults(err *error) {
+	p := recover()
+	if p == nil {
+		return
 	}
+	if f, ok := p.(vfs.StoreFault); ok {
+		s.fault(f)
+	}
+	s.log.Error("body panicked", "panic", p, "stack", string(debug.Stack()))
+	*err = vfs.Internal
 }
 
 // consume answers a read that takes something away. Nothing is taken for a
@@ -261,10 +266,10 @@ func (b *replyBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 func (b *replyBody) SupportsBodyWriteTo() bool { return true }
 
 // WriteTo renders into w.
-func (b *replyBody) WriteTo(w io.Writer) (int64, error) {
-	defer b.s.faults()
+func (b *replyBody) WriteTo(w io.Writer) (sent int64, err error) {
+	defer b.s.faults(&err)
 	n := &counter{w: w}
-	err := b.render.Reply(b.s.base, b.r, n)
+	err = b.render.Reply(b.s.base, b.r, n)
 	return n.n, err
 }
 

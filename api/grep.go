@@ -172,8 +172,8 @@ func (b *searchBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 func (b *searchBody) SupportsBodyWriteTo() bool { return true }
 
 // WriteTo searches while it sends.
-func (b *searchBody) WriteTo(w io.Writer) (int64, error) {
-	defer b.x.s.faults()
+func (b *searchBody) WriteTo(w io.Writer) (sent int64, err error) {
+	defer b.x.s.faults(&err)
 	n := &counter{w: w}
 	line := func(v any) error {
 		j, err := json.Marshal(v)
@@ -189,7 +189,7 @@ func (b *searchBody) WriteTo(w io.Writer) (int64, error) {
 	b.x.emit = func(m match) error { gone = line(m); return gone }
 	ctx, cancel := context.WithTimeout(b.x.s.base, b.x.s.limits.Grep)
 	defer cancel()
-	err := b.x.run(ctx)
+	err = b.x.run(ctx)
 	if gone != nil {
 		return n.n, gone
 	}
