@@ -16,10 +16,10 @@ import (
 var ErrClosed = errors.New("store is closed")
 
 // DefaultCacheBytes is the block cache of a Store that asks for none.
-const DefaultCacheBytes = 16 << 20
+const DefaultCacheBytes = 64 << 20
 
 const (
-	memTableBytes = 16 << 20
+	memTableBytes = 8 << 20
 	openFiles     = 512
 	bloomBits     = 10
 )
