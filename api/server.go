@@ -29,7 +29,7 @@ type Limits struct {
 	Handles int           // open handles of this node; 10,000
 	Head    time.Duration // to send the header of a request; 10 s
 	Idle    time.Duration // between requests; 60 s
-	Warm    time.Duration // between requests until buffers are given back; 500 ms
+	Warm    time.Duration // between requests until buffers are given back; 20 ms
 	Stall   time.Duration // a body or an answer that does not move; 30 s
 	MinRate int           // bytes a second of a body, averaged over Stall; 1,024
 	Op      time.Duration // one change or lookup in the cluster; 9 s
@@ -52,7 +52,7 @@ func (l Limits) withDefaults() Limits {
 	num(&l.MinRate, 1024)
 	def(&l.Head, 10*time.Second)
 	def(&l.Idle, 60*time.Second)
-	def(&l.Warm, 500*time.Millisecond)
+	def(&l.Warm, 20*time.Millisecond)
 	def(&l.Stall, 30*time.Second)
 	def(&l.Op, 9*time.Second)
 	def(&l.Grep, 5*time.Second)
@@ -194,14 +194,18 @@ func (s *Server) admit(nc net.Conn) {
 	_ = nc.Close() // nothing was promised on it
 }
 
-// serve runs one connection: busy with fasthttp, or parked without buffers.
+// serve runs one connection. Parked, it costs this small goroutine alone: what
+// fasthttp needs, the deep stack too, lives in another while it is busy.
 func (s *Server) serve(c *conn) {
 	defer s.work.Done()
 	boundUnsent(c.Conn)
 	for c.park() {
-		if err := s.fast.ServeConn(c); err != nil && !c.parked {
-			break
-		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = s.fast.ServeConn(c) // what went wrong has been answered, or nobody is there
+		}()
+		<-done
 		if !c.parked {
 			break
 		}
