@@ -121,7 +121,7 @@ func (c *cluster) counters(ctx context.Context) (counters, error) {
 		if err != nil {
 			return sum, err
 		}
-		sum.entries += m["pfs_raft_entries_total"]
+		sum.entries += m["pfs_entry_events_count"]
 		if s := m["pfs_log_syncs_total"]; m["pfs_is_leader"] == 1 {
 			sum.syncs = s
 		}

@@ -46,6 +46,23 @@ type identity struct {
 	c   card
 }
 
+// makeDir makes a directory and its parents, so that a power cut does not take
+// them away again.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if parent := filepath.Dir(dir); parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
 // openIdentity reads the card in dir, or makes one for the node. It refuses a
 // directory that belongs to another node, and one that has state but no card.
 func openIdentity(dir, node string, given bool) (*identity, error) {

@@ -86,12 +86,22 @@ func (n *Node) keepPlace(ctx context.Context, conf raft.Configuration) error {
 	return nil // taken out of the cluster: not for this node to undo
 }
 
+// patience is raft's settings of a node that has company.
+func (n *Node) patience() raft.ReloadableConfig {
+	r := n.raft.ReloadableConfig()
+	r.HeartbeatTimeout, r.ElectionTimeout = n.c.Election, n.c.Election
+	return r
+}
+
 // place writes a node into raft's configuration. conf is what that is based on.
 func (n *Node) place(conf raft.Configuration, s raft.Server, addr string, as raft.ServerSuffrage) error {
 	for _, o := range conf.Servers {
 		if o.ID != s.ID && string(o.Address) == addr {
 			return fmt.Errorf("node %s has the address %s", o.ID, addr)
 		}
+	}
+	if err := n.raft.ReloadConfig(n.patience()); err != nil {
+		return err
 	}
 	if as == raft.Voter {
 		return n.raft.AddVoter(s.ID, raft.ServerAddress(addr), 0, joinTime).Error()

@@ -33,9 +33,9 @@ func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...a
 		l = slog.LevelError
 	case hclog.Warn:
 		l = slog.LevelWarn
-	case hclog.Info:
-		l = slog.LevelInfo
-	case hclog.NoLevel, hclog.Trace, hclog.Debug, hclog.Off:
+	case hclog.NoLevel, hclog.Trace, hclog.Debug, hclog.Info, hclog.Off:
+		// What raft finds worth telling is detail here: the node itself says
+		// who leads.
 	}
 	ctx := context.Background()
 	if !b.log.Enabled(ctx, l) {

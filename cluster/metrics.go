@@ -13,6 +13,7 @@ type metrics struct {
 	batch     prometheus.Histogram
 	entryLen  prometheus.Histogram
 	fsync     prometheus.Histogram
+	syncs     prometheus.Counter
 	throttled prometheus.Counter
 	leaders   prometheus.Counter
 	terms     prometheus.Counter
@@ -37,6 +38,7 @@ func newMetrics() *metrics {
 		batch:     histogram("pfs_entry_events", "Events in one log entry.", 1, 2, 13),
 		entryLen:  histogram("pfs_entry_bytes", "Bytes of one log entry.", 64, 4, 8),
 		fsync:     histogram("pfs_log_append_seconds", "Time of one durable append to the log.", 0.0001, 2, 16),
+		syncs:     counter("pfs_log_syncs_total", "Times that the log was synced to disk."),
 		throttled: counter("pfs_throttled_total", "Requests refused because too much was under way."),
 		leaders:   counter("pfs_leader_changes_total", "Leaders that this node has seen."),
 		terms:     counter("pfs_terms_led_total", "Terms that this node has led."),
@@ -47,7 +49,10 @@ func newMetrics() *metrics {
 	}
 }
 
-func (m *metrics) appended(_, _ int, d time.Duration) { m.fsync.Observe(d.Seconds()) }
+func (m *metrics) appended(syncs float64, d time.Duration) {
+	m.syncs.Add(syncs)
+	m.fsync.Observe(d.Seconds())
+}
 
 func (m *metrics) packed(events, bytes int) {
 	m.batch.Observe(float64(events))
@@ -66,7 +71,7 @@ func (m *metrics) proposed(d time.Duration, err error) {
 // Collectors returns the node's figures. They may be read until Stop.
 func (n *Node) Collectors() []prometheus.Collector {
 	m := n.metrics
-	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.throttled, m.leaders,
+	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
 		m.terms, m.sent, m.fetched, m.swept, m.damaged}
 	for _, g := range []struct {
 		name, help string

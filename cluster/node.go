@@ -41,6 +41,7 @@ type Node struct {
 	chunkMem *budget
 	callMem  *budget
 	pack     *packer
+	nudges   nudger
 	reads    *rounds // of the leader: each asks a quorum
 	asks     *rounds // of a follower: each asks the leader
 	missing  *missing
@@ -79,7 +80,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 }
 
 func (n *Node) open(life context.Context, given bool) error {
-	if err := os.MkdirAll(n.c.Dir, 0o755); err != nil {
+	if err := makeDir(n.c.Dir); err != nil {
 		return err
 	}
 	var err error
@@ -107,6 +108,7 @@ func (n *Node) open(life context.Context, given bool) error {
 		return err
 	}
 	n.pack = newPacker(n)
+	n.nudges.n = n
 	n.reads = newRounds(n.verifyRead)
 	n.asks = newRounds(n.askLeader)
 	n.desk = &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log, lines: map[*line]struct{}{}}
