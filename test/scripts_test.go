@@ -272,7 +272,9 @@ func (r *remote) Read(ctx context.Context, p vfs.Path, off, size int64) ([]byte,
 }
 
 // Consume reads a file that is then gone.
-func (r *remote) Consume(ctx context.Context, p vfs.Path) ([]byte, error) { return r.Read(ctx, p, 0, -1) }
+func (r *remote) Consume(ctx context.Context, p vfs.Path) ([]byte, error) {
+	return r.Read(ctx, p, 0, -1)
+}
 
 // Stat describes a file.
 func (r *remote) Stat(ctx context.Context, p vfs.Path) (vfs.Info, error) {

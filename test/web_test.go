@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -151,5 +150,11 @@ func (w web) digest() string {
 	return out.Digest
 }
 
-// zeros gives n zero bytes as a body.
-func zeros(n int) io.Reader { return bytes.NewReader(make([]byte, n)) }
+// decode reads an answer's JSON.
+func decode(a answer, out any) error { return json.Unmarshal([]byte(a.body), out) }
+
+// drain reads an answer away, so that its connection can be used again.
+func drain(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, resp.Body) // its status is what counts
+	resp.Body.Close()
+}

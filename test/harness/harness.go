@@ -395,6 +395,12 @@ func (c *Cluster) Run(stdin string, args ...string) string {
 	return stdout.String()
 }
 
+// Output runs a program and returns what it prints, on stderr too.
+func Output(program string, args ...string) (string, error) {
+	out, err := exec.Command(program, args...).CombinedOutput()
+	return string(out), err
+}
+
 // Poll calls f every 20 ms until it is true, at most for d; it returns whether
 // it became true.
 func Poll(d time.Duration, f func() bool) bool {

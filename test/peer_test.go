@@ -1,0 +1,144 @@
+package test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pfs-project/pfs/test/harness"
+)
+
+// weakness is one item of the list of what the peer does wrong, by its numbers
+// there, and the test that ours does not. Numbers with E are of the second
+// list, of reports that often name the same fault.
+type weakness struct {
+	items string
+	what  string
+	test  func(p *peer)
+}
+
+// peer is where one weakness is tested.
+type peer struct {
+	*testing.T
+	web
+	node *harness.Node // shared with the other tests
+	dir  string        // of this test alone, in a memfs
+}
+
+// weaknesses are those with a test here.
+func weaknesses() []weakness {
+	return []weakness{
+		{"1", "links made and removed under listings block everything", peerDeadlock},
+		{"3", "one request takes all memory", peerOneRequest},
+		{"4 E10", "nothing survives a restart", peerRestart},
+		{"5", "append, offset and conditions are ignored", peerWrites},
+		{"6", "flags of handles are misread", peerFlags},
+		{"7 E9", "reading tools take messages; binary ones are mangled", peerMessages},
+		{"8 E15", "a directory renamed into itself is lost; renames differ", peerRename},
+		{"11", "settings that are secret are shown", peerSecrets},
+		{"12", "negative offsets end the connection", peerOffsets},
+		{"13 E13", "client mistakes are answered with 500", peerStatuses},
+		{"14", "touch and digest fail", peerTouchDigest},
+		{"15", "links are not followed by half of the calls", peerLinks},
+		{"16", "a mount hides names that begin alike", peerRouting},
+		{"17 E17", "handles have no leases, no limit and no file", peerHandles},
+		{"18", "a stream that is refused hangs", peerStream},
+		{"19 E16", "a mount blocks everything else", peerMountBeside},
+		{"20", "readers see half of a write", peerTorn},
+		{"21 E14", "settings of mounts do nothing", peerSettings},
+		{"22", "health and mounts disagree after an unmount", peerUnmount},
+		{"23", "grep breaks on long lines and ignores its limit", peerGrep},
+		{"24", "listings have no order and no pages; no ranges, no conditions", peerListing},
+		{"25", "content is held in memory and limited by it", peerLong},
+		{"E8", "concurrent use of queues ends the process", peerQueueHammer},
+		{"E11", "different names become one", peerNames},
+	}
+}
+
+// elsewhere names the tests that show what no test here does.
+func elsewhere() map[string]string {
+	return map[string]string{
+		"9": "TestKillLeader, TestLinearizable, TestScripts: three nodes, one log",
+	}
+}
+
+// leftOut are the items that touch nothing that exists, and why.
+func leftOut() map[string]string {
+	return map[string]string{
+		"2":   "streamfs does not exist yet",
+		"10":  "there are no identities yet; the default address is loopback, and plugins are not loaded",
+		"26":  "modes are advice; a rename across mounts is row 30 of the contract's appendix",
+		"27":  "heartbeatfs and streamfs do not exist yet",
+		"E1":  "native plugins do not exist yet",
+		"E2":  "native plugins do not exist yet",
+		"E3":  "WASM plugins do not exist yet",
+		"E4":  "WASM plugins do not exist yet",
+		"E5":  "WASM plugins do not exist yet",
+		"E6":  "plugins are not loaded yet",
+		"E7":  "sqlfs2 does not exist yet",
+		"E12": "gptfs, httpfs and localfs do not exist yet",
+	}
+}
+
+// TestPeerWeaknesses shows that what the peer does wrong is right here.
+func TestPeerWeaknesses(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	t.Run("items", func(t *testing.T) {
+		for _, w := range weaknesses() {
+			name, _, _ := strings.Cut(w.items, " ")
+			t.Run(strings.ReplaceAll(w.items, " ", "+"), func(t *testing.T) {
+				t.Parallel()
+				p := &peer{t, newWeb(t, c.Nodes[0]), c.Nodes[0], "/memfs/peer" + name}
+				p.mkdir(p.dir)
+				w.test(p)
+				if !p.node.Alive() {
+					t.Fatalf("%s: the server is gone\n%s", w.what, p.node.Tail())
+				}
+			})
+		}
+	})
+	c.Ready()
+	if peak := c.Nodes[0].PeakRSS(); peak > 256<<20 {
+		t.Errorf("the server held %d MiB at its peak", peak>>20)
+	}
+}
+
+// TestPeerWeaknessesCounted fails when an item of P0, P1 or of the second list
+// is neither tested nor left out for a reason.
+func TestPeerWeaknessesCounted(t *testing.T) {
+	var all []string
+	for i := range 27 {
+		all = append(all, fmt.Sprint(i+1))
+	}
+	for i := range 17 {
+		all = append(all, fmt.Sprintf("E%d", i+1))
+	}
+	seen := map[string]int{}
+	tested := 0
+	for _, w := range weaknesses() {
+		for _, item := range strings.Fields(w.items) {
+			seen[item]++
+			tested++
+		}
+	}
+	for item := range elsewhere() {
+		seen[item]++
+		tested++
+	}
+	for item := range leftOut() {
+		seen[item]++
+	}
+	for _, item := range all {
+		if seen[item] != 1 {
+			t.Errorf("item %s has %d places", item, seen[item])
+		}
+	}
+	for item := range seen {
+		if !slices.Contains(all, item) {
+			t.Errorf("there is no item %s", item)
+		}
+	}
+	t.Logf("%d of %d items tested, %d left out", tested, len(all), len(leftOut()))
+}
