@@ -418,6 +418,20 @@ func keyReused(t *testing.T) {
 	if a := s.Do(t, "GET", v1+"/files?path=/memfs/f", ""); a.Body != "1" {
 		t.Errorf("content %q", a.Body)
 	}
+	chmod := func(mode string) int {
+		return s.Do(t, "POST", v1+"/chmod?path=/memfs/f", `{"mode":`+mode+`}`, "Idempotency-Key", "c").Status
+	}
+	if a, b, c := chmod("420"), chmod("420"), chmod("421"); a != 200 || b != 200 || c != 422 {
+		t.Errorf("chmod: %d %d %d", a, b, c)
+	}
+	for _, x := range []string{"/mount", "/unmount"} {
+		for i := range 2 {
+			a := s.Do(t, "POST", v1+x, `{"fstype":"memfs","path":"/again"}`, "Idempotency-Key", x)
+			if a.Status != 200 || (a.Header.Get("Idempotency-Replayed") == "true") != (i == 1) {
+				t.Errorf("%s: %d %s %v", x, a.Status, a.Body, a.Header)
+			}
+		}
+	}
 }
 
 func badKeys(t *testing.T) {

@@ -26,7 +26,9 @@ type call struct {
 	id    string
 	query query
 	in    *body
-	plain bool // the Ops of this request take neither its key nor its conditions
+	plain bool    // the Ops of this request take neither its key nor its conditions
+	holds int64   // bytes of the budget for memory
+	idem  *string // the idempotency key, once it was looked at
 }
 
 func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
@@ -70,7 +72,7 @@ func (s *Server) handle(fc *fasthttp.RequestCtx) {
 	if s.down.Load() {
 		fc.SetConnectionClose()
 	}
-	if cn != nil && fc.Response.ConnectionClose() && f.length != 0 {
+	if cn != nil && fc.Response.ConnectionClose() && (r != nil || f.length != 0) {
 		cn.unread = true
 	}
 }
@@ -100,6 +102,7 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 		if p := recover(); p != nil {
 			c.panicked(p)
 		}
+		c.release()
 		s.metrics.inFlight.Add(-1)
 		s.metrics.observe(r, string(fc.Method()), fc.Response.StatusCode(), time.Since(start))
 	}()
@@ -222,22 +225,19 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// all reads the whole body, which its route limits.
-func (b *body) all() ([]byte, error) {
-	if b.want > 0 {
-		buf := make([]byte, 0, min(b.want, 64<<10)+1)
-		return appendAll(buf, b)
-	}
-	return appendAll(nil, b)
-}
-
-func appendAll(buf []byte, r io.Reader) ([]byte, error) {
+// all reads the whole body into memory; its route limits it.
+func (c *call) all() ([]byte, error) {
+	in := c.body()
+	buf := make([]byte, 0, 512)
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
+		n, err := in.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		if herr := c.hold(n); herr != nil {
+			return nil, herr
+		}
 		if err == io.EOF {
 			return buf, nil
 		}

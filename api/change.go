@@ -27,8 +27,15 @@ func (a change) result() vfs.Result {
 
 // key returns the idempotency key of the request, "" if it has none.
 func (c *call) key() (string, error) {
+	if c.plain {
+		return "", nil
+	}
+	if c.idem != nil { // trailers of the body may have added headers since
+		return *c.idem, nil
+	}
+	c.idem = new(string)
 	all := c.fc.Request.Header.PeekAll("Idempotency-Key")
-	if len(all) == 0 || c.plain {
+	if len(all) == 0 {
 		return "", nil
 	}
 	k := string(all[0])
@@ -39,6 +46,7 @@ func (c *call) key() (string, error) {
 	if !ok {
 		return "", vfs.Invalid.With("Idempotency-Key must be 1 to 128 printable ASCII characters, given once")
 	}
+	c.idem = &k
 	return k, nil
 }
 
@@ -211,14 +219,15 @@ func (c *call) done(status int, text string, a change) error {
 	return nil
 }
 
-// simple commits an Op that stands in the query alone.
-func (c *call) simple(status int, text string, op vfs.Op) error {
+// simple commits an Op on the path in the query and answers with text. body is
+// what else the request says, outside its query.
+func (c *call) simple(status int, text string, op vfs.Op, body ...string) error {
 	p, err := c.path()
 	if err != nil {
 		return err
 	}
 	op.Path = p
-	a, err := c.commit(op, [32]byte{})
+	a, err := c.commit(op, hash(strings.Join(body, "\x00")))
 	if err != nil {
 		return err
 	}

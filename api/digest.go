@@ -73,10 +73,10 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 	}
 	c.validators(i)
 	f := &fileBody{s: c.s, img: img, path: at, asked: p}
-	buf := windows.Get().(*[window]byte)
-	defer windows.Put(buf)
+	buf := c.s.windows.get()
+	defer c.s.windows.put(buf)
 	for {
-		n, err := f.readAt(c.s.base, buf[:])
+		n, err := f.readAt(c.s.base, buf)
 		w.Write(buf[:n]) // a hash takes everything
 		switch {
 		case err == io.EOF:

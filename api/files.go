@@ -6,18 +6,14 @@ import (
 	"io"
 	"runtime/debug"
 	"strconv"
-	"sync"
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// Sizes in bytes: a file up to small is answered from memory, a longer one is
+// small is how long an answer from memory may be in bytes; a longer one is
 // streamed through a window.
-const (
-	small  = 32 << 10
-	window = 256 << 10
-)
+const small = 32 << 10
 
 // readFile answers GET and HEAD /files.
 func (c *call) readFile() error {
@@ -123,9 +119,6 @@ type fileBody struct {
 	off, left int64    // bytes
 }
 
-// windows are the buffers of bodies under way.
-var windows = sync.Pool{New: func() any { return new([window]byte) }}
-
 // readAt fills b from the file; fewer bytes come with io.EOF.
 func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
 	n, err = f.img.Table.ReadAt(ctx, f.img.View, f.path, b, f.off)
@@ -165,10 +158,10 @@ func (f *fileBody) SupportsBodyWriteTo() bool { return true }
 // be read to its end aborts the body, which the client sees.
 func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	defer f.s.faults(&err)
-	buf := windows.Get().(*[window]byte)
-	defer windows.Put(buf)
+	buf := f.s.windows.get()
+	defer f.s.windows.put(buf)
 	for f.left > 0 {
-		n, err := f.readAt(f.s.base, buf[:min(window, f.left)])
+		n, err := f.readAt(f.s.base, buf[:min(int64(len(buf)), f.left)])
 		k, werr := w.Write(buf[:n])
 		sent += int64(k)
 		switch {

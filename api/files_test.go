@@ -302,7 +302,7 @@ func TestExpectContinue(t *testing.T) {
 	s := start(t)
 	c := dial(t, s)
 	r := bufio.NewReader(c)
-	head := "PUT /api/v1/files?path=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+	head := "PUT /api/v1/files?path=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n"
 	if _, err := fmt.Fprintf(c, head, "/memfs/f"); err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (c *call) grep() error {
 	case dir:
 		return errGrepDir
 	}
-	return c.all(x)
+	return c.found(x)
 }
 
 var errGrepDir = vfs.Invalid.With("path is a directory, use recursive=true to search")
@@ -132,12 +132,13 @@ type grepResult struct {
 	Request string  `json:"request_id,omitempty"`
 }
 
-// all runs the search and answers all of it at once.
-func (c *call) all(x *search) error {
+// found runs the search and answers all of it at once.
+func (c *call) found(x *search) error {
 	out := grepResult{Matches: []match{}}
 	size := 0
 	x.emit = func(m match) error {
-		if size += len(m.Content) + len(m.File); size > maxFound {
+		n := len(m.Content) + len(m.File) + 64
+		if size += n; size > maxFound || c.hold(n) != nil {
 			out.Partial = true
 			return errFull
 		}
@@ -245,14 +246,14 @@ func enough(err error) error {
 // that of its lines matters.
 func (x *search) file(ctx context.Context, p vfs.Path) error {
 	f := &fileBody{s: x.s, img: x.img, path: p, asked: p}
-	buf := windows.Get().(*[window]byte)
-	defer windows.Put(buf)
+	buf := x.s.windows.get()
+	defer x.s.windows.put(buf)
 	l := lineScanner{x: x, name: x.asked.Join(p.Rel(x.at)), line: 1}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := f.readAt(ctx, buf[:])
+		n, err := f.readAt(ctx, buf)
 		if err != nil && err != io.EOF {
 			return err
 		}

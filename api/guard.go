@@ -173,6 +173,8 @@ func (s *Server) received(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if r != nil || s.tooLong(f, string(h.Method()), pathOf(h.RequestURI())) {
 		h.Del(fasthttp.HeaderExpect)
 		h.SetContentLength(0)
+	} else if f.expects {
+		h.Set(fasthttp.HeaderExpect, "100-continue") // fasthttp knows it in lower case only
 	}
 	// One byte is read ahead; the handler streams the rest.
 	return fasthttp.RequestConfig{MaxRequestBodySize: 1}
@@ -205,6 +207,9 @@ func (s *Server) malformed(fc *fasthttp.RequestCtx, err error) {
 	c := s.newCall(fc, nil)
 	r := refusal{400, "malformed request"}
 	cn, _ := fc.Conn().(*conn)
+	if cn != nil {
+		cn.unread = true
+	}
 	var small *fasthttp.ErrSmallBuffer
 	var timeout net.Error
 	switch {

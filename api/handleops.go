@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -280,9 +281,10 @@ func (c *call) handleRead(h *handle) error {
 }
 
 // handleTake reads from what the handle has taken of a consuming file; the
-// first read takes it, once.
+// first read takes it, once. It is kept as the log gave it and rendered for
+// each read, so that it takes no memory.
 func (c *call) handleTake(h *handle, p vfs.Path, img *fsm.Image, off, size int64, moves bool) error {
-	if !h.popped {
+	if h.taken == nil {
 		if c.gone() {
 			return vfs.Timeout.With("the client has left")
 		}
@@ -290,30 +292,54 @@ func (c *call) handleTake(h *handle, p vfs.Path, img *fsm.Image, off, size int64
 		if err != nil {
 			return err
 		}
-		h.popped = true
 		r := a.result()
-		h.taken = r.Data
-		if m, _, _ := img.Table.Route(p); m.FS != nil {
-			if render, ok := m.FS.(vfs.Replier); ok {
-				var b bytes.Buffer
-				if err := render.Reply(c.s.base, r, &b); err != nil {
-					return err
-				}
-				h.taken = b.Bytes()
-			}
-		}
+		h.taken = &r
 		c.changed(a)
+		c.fc.Response.Header.Del("ETag")
 	}
-	b := h.taken[min(off, int64(len(h.taken))):]
-	b = b[:min(size, int64(len(b)))]
+	m, _, _ := img.Table.Route(p)
+	part := cut{skip: off, left: min(size, maxTaken)}
+	var err error
+	if render, ok := m.FS.(vfs.Replier); ok {
+		ctx, cancel := c.within()
+		defer cancel()
+		err = render.Reply(ctx, *h.taken, &part)
+	} else {
+		_, err = part.Write(h.taken.Data)
+	}
+	if err != nil && !errors.Is(err, errCut) {
+		return err
+	}
 	if moves {
-		h.pos = off + int64(len(b))
+		h.pos = off + int64(part.buf.Len())
 	}
-	c.set("X-Bytes-Read", strconv.Itoa(len(b)))
+	c.set("X-Bytes-Read", strconv.Itoa(part.buf.Len()))
 	c.fc.SetStatusCode(200)
 	c.fc.Response.Header.SetContentType("application/octet-stream")
-	c.fc.Response.SetBodyRaw(b)
+	c.fc.Response.SetBodyRaw(part.buf.Bytes())
 	return nil
+}
+
+// cut keeps a part of what is written to it, in bytes.
+type cut struct {
+	skip, left int64
+	buf        bytes.Buffer
+}
+
+// errCut ends the writing once the part is complete.
+var errCut = errors.New("enough")
+
+// Write keeps what belongs to the part.
+func (c *cut) Write(p []byte) (int, error) {
+	n := len(p)
+	k := min(c.skip, int64(len(p)))
+	c.skip, p = c.skip-k, p[k:]
+	p = p[:min(c.left, int64(len(p)))]
+	c.buf.Write(p)
+	if c.left -= int64(len(p)); c.left == 0 {
+		return n, errCut
+	}
+	return n, nil
 }
 
 // handleWrite writes at the position, at an offset, or at the end.

@@ -46,10 +46,9 @@ type handle struct {
 	last    time.Time
 	expires time.Time
 
-	mu     sync.Mutex // one use at a time
-	pos    int64      // bytes
-	taken  []byte     // what the first read of a consuming file took
-	popped bool
+	mu    sync.Mutex  // one use at a time
+	pos   int64       // bytes
+	taken *vfs.Result // what the first read of a consuming file took
 }
 
 // handles holds the open handles of this node.

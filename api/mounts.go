@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 
 	"github.com/pfs-project/pfs/fsm"
@@ -91,7 +92,11 @@ func (c *call) mount() error {
 	ctx, cancel := c.within()
 	defer cancel()
 	op := vfs.Op{Verb: vfs.Mount, Path: p, Data: fsm.EncodeMount(spec)}
-	a, err := c.propose(ctx, vfs.Mounted{}, op, hash(string(op.Data)+string(p)), op)
+	asked, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	a, err := c.propose(ctx, vfs.Mounted{}, op, hash(string(asked)), op)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type Limits struct {
 	Warm    time.Duration // between requests until buffers are given back; 20 ms
 	Stall   time.Duration // a body or an answer that does not move; 30 s
 	MinRate int           // bytes a second of a body, averaged over Stall; 1,024
+	Held    int           // bytes of bodies and answers that are held whole, together; 256 MiB
 	Op      time.Duration // one change or lookup in the cluster; 9 s
 	Grep    time.Duration // one search; 5 s
 }
@@ -50,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	num(&l.Conns, 12_000)
 	num(&l.Handles, 10_000)
 	num(&l.MinRate, 1024)
+	num(&l.Held, 256<<20)
 	def(&l.Head, 10*time.Second)
 	def(&l.Idle, 60*time.Second)
 	def(&l.Warm, 20*time.Millisecond)
@@ -85,6 +87,8 @@ type Server struct {
 	handles *handles
 	bodies  []route // those whose bodies have other limits than objects
 	peers   *fasthttp.Client
+	windows windows
+	held    atomic.Int64    // bytes that calls hold in memory
 	base    context.Context // of all requests; ends when a shutdown loses patience
 	cancel  context.CancelFunc
 	down    atomic.Bool
@@ -166,11 +170,12 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // overloaded is the whole answer to a connection over the limit.
-var overloaded = func() []byte {
-	const body = `{"error":"too many connections","code":"unavailable"}` + "\n"
+func overloaded() []byte {
+	id := requestID(nil)
+	body := `{"error":"too many connections","code":"unavailable","request_id":"` + id + "\"}\n"
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-}()
+		"X-Request-Id: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body)
+}
 
 func (s *Server) admit(nc net.Conn) {
 	s.mu.Lock()
@@ -189,7 +194,7 @@ func (s *Server) admit(nc net.Conn) {
 	if full {
 		s.metrics.rejected.Add(1)
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second)) // best effort: it is turned away
-		_, _ = nc.Write(overloaded)
+		_, _ = nc.Write(overloaded())
 	}
 	_ = nc.Close() // nothing was promised on it
 }

@@ -286,6 +286,22 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestHeldMemory is bounded for all calls together, and comes back.
+func TestHeldMemory(t *testing.T) {
+	s := startWith(t, api.Config{Limits: api.Limits{Held: 100_000}})
+	post := func(n int) apitest.Answer {
+		return s.Do(t, "POST", v1+"/write?path=/memfs/f", `{"data":"`+strings.Repeat("x", n)+`"}`, "Content-Type", "application/json")
+	}
+	for range 5 {
+		if a := post(90_000); a.Status != 200 {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+		if a := post(110_000); a.Status != 429 {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+	}
+}
+
 // TestHammer is for the race detector: readers and writers of one file, its
 // directory and the mounts.
 func TestHammer(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -236,7 +237,8 @@ func (c *call) chmod() error {
 	case *in.Mode&^0o177777 != 0: // S_IFREG and the like are dropped
 		return vfs.Invalid.With("invalid mode")
 	}
-	return c.simple(200, "permissions changed", vfs.Op{Verb: vfs.Chmod, Mode: vfs.Mode(*in.Mode) & vfs.ModePerm})
+	return c.simple(200, "permissions changed", vfs.Op{Verb: vfs.Chmod, Mode: vfs.Mode(*in.Mode) & vfs.ModePerm},
+		fmt.Sprint(*in.Mode))
 }
 
 // rename answers POST /rename.
@@ -268,7 +270,7 @@ func (c *call) rename() error {
 // decode reads the first JSON value of the body into v. What follows it, and
 // fields that v lacks, are passed over, as the compatible contract has it.
 func (c *call) decode(v any, text string) error {
-	b, err := c.body().all()
+	b, err := c.all()
 	if err != nil {
 		return err
 	}
