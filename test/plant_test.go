@@ -12,13 +12,15 @@ import (
 // that the tests that guard against it fail.
 func TestPlantedBugs(t *testing.T) {
 	root := harness.Root(t)
-	for _, b := range []struct{ tag, pkg string }{
-		{"plant_nosync_log", "./raftlog"},
-		{"plant_nosync_chunk", "./blob"},
-		{"plant_nosync_dir", "./blob"},
+	for _, b := range []struct{ tag, pkg, run string }{
+		{"plant_nosync_log", "./raftlog", "PowerCut"},
+		{"plant_nosync_chunk", "./blob", "PowerCut"},
+		{"plant_nosync_dir", "./blob", "PowerCut"},
+		{"plant_leaseread", "./cluster", "SlowClock"},
+		{"plant_earlyack", "./cluster", "ThreeNodes"},
 	} {
 		t.Run(b.tag, func(t *testing.T) {
-			cmd := exec.Command("go", "test", "-count=1", "-tags", b.tag, b.pkg)
+			cmd := exec.Command("go", "test", "-count=1", "-run", b.run, "-tags", b.tag, b.pkg)
 			cmd.Dir = root
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 			out, err := cmd.CombinedOutput()
