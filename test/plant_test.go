@@ -17,10 +17,9 @@ func TestPlantedBugs(t *testing.T) {
 		{"plant_nosync_chunk", "./blob", "PowerCut"},
 		{"plant_nosync_dir", "./blob", "PowerCut"},
 		{"plant_leaseread", "./cluster", "SlowClock"},
-		{"plant_earlyack", "./cluster", "ThreeNodes"},
 	} {
 		t.Run(b.tag, func(t *testing.T) {
-			cmd := exec.Command("go", "test", "-count=1", "-run", b.run, "-tags", b.tag, b.pkg)
+			cmd := exec.Command("go", "test", "-count=1", "-timeout", "2m", "-run", b.run, "-tags", b.tag, b.pkg)
 			cmd.Dir = root
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 			out, err := cmd.CombinedOutput()

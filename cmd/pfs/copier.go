@@ -31,7 +31,7 @@ type job func(ctx context.Context, c *client.Client) (int64, error)
 // run does the jobs that feed gives, and reports each failure.
 func (k *copier) run(ctx context.Context, feed func(give func(job)) error) error {
 	jobs := make(chan job)
-	bar := k.app.progress(-1, -1)
+	bar := k.app.progress(-1)
 	var wg sync.WaitGroup
 	for i := range k.jobs {
 		wg.Go(func() {
