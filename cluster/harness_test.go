@@ -219,7 +219,9 @@ func writeOp(path vfs.Path, c vfs.Content) vfs.Request {
 
 func (g *gang) write(i int, path vfs.Path, data string) vfs.Outcome {
 	g.t.Helper()
-	out, err := g.nodes[i].Propose(testContext(g.t), writeOp(path, vfs.Content{Data: []byte(data)}))
+	r := writeOp(path, vfs.Content{Data: []byte(data)})
+	r.Key = randomText() // survives a change of leaders
+	out, err := g.nodes[i].Propose(testContext(g.t), r)
 	if err != nil || out.Err != nil {
 		g.t.Fatalf("write %s at node %d: %v, %v", path, i+1, err, out.Err)
 	}

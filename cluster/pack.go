@@ -42,7 +42,7 @@ type packer struct {
 	n     *Node
 	wake  chan struct{}
 	slots chan struct{}
-	wg    sync.WaitGroup
+	out   gate // of entries that raft has
 
 	mu    sync.Mutex
 	queue []*ticket
@@ -202,13 +202,21 @@ func (p *packer) apply(batch []*ticket) raft.ApplyFuture {
 }
 
 func (p *packer) propose(batch []*ticket) {
+	if p.out.enter() != nil {
+		for _, t := range batch {
+			t.done <- settled{err: errNotLeader}
+		}
+		<-p.slots
+		return
+	}
 	f := p.apply(batch)
 	if plantAck {
 		for _, t := range batch {
 			t.done <- settled{out: vfs.Outcome{Results: make([]vfs.Result, len(t.req.Ops))}}
 		}
 	}
-	p.wg.Go(func() {
+	go func() { // ends before out is idle
+		defer p.out.leave()
 		defer func() { <-p.slots }()
 		outs, err := await(f, len(batch))
 		for i, t := range batch {
@@ -221,11 +229,15 @@ func (p *packer) propose(batch []*ticket) {
 			}
 			p.n.metrics.proposed(time.Since(t.at), err)
 		}
-	})
+	}()
 }
 
 // first proposes the first Event of a term, past the queue.
 func (p *packer) first(r vfs.Request) (vfs.Outcome, error) {
+	if err := p.out.enter(); err != nil {
+		return vfs.Outcome{}, err
+	}
+	defer p.out.leave()
 	outs, err := await(p.apply([]*ticket{{req: r, size: wire.Size(r)}}), 1)
 	if err != nil {
 		return vfs.Outcome{}, err
@@ -233,8 +245,15 @@ func (p *packer) first(r vfs.Request) (vfs.Outcome, error) {
 	return outs[0], nil
 }
 
-// wait returns once no entry is under way.
-func (p *packer) wait() { p.wg.Wait() }
+// close hands nothing to raft any more and waits for what it has. Raft leaves
+// entries that it has not looked at when it is shut down without an answer.
+func (p *packer) close() {
+	select {
+	case <-p.out.shut():
+	case <-time.After(stopTime + logDeadline):
+		p.n.c.Log.Error("raft does not answer")
+	}
+}
 
 // await waits for an entry. An *elsewhereError says that it was not appended;
 // every other error leaves that open.

@@ -17,7 +17,9 @@ const maxTermLead = 1_000_000
 const (
 	raftTimeout = 5 * time.Second // of one request between rafts
 	raftDial    = time.Second
-	raftPool    = 4 // idle streams to each node
+	// pipelineTime is how long a pipeline may have no room for a request.
+	pipelineTime = 2 * time.Second
+	raftPool     = 4 // idle streams to each node
 )
 
 // network is raft's transport over the mux. It turns down requests with an
@@ -114,6 +116,28 @@ func (t *network) SetHeartbeatHandler(cb func(raft.RPC)) {
 
 // EncodePeer leaves out the id that addresses carry on their way to Dial.
 func (t *network) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte { return []byte(addr) }
+
+// AppendEntriesPipeline opens a pipeline that cannot wedge. Raft's own stops
+// reading answers after one that it does not like, and may then wait for room
+// to send, which only the answers that it does not read would make.
+func (t *network) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, to)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline{p}, nil
+}
+
+// pipeline closes itself when a request cannot be sent for long; raft falls
+// back to single requests then.
+type pipeline struct{ raft.AppendPipeline }
+
+// AppendEntries sends one request.
+func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	guard := time.AfterFunc(pipelineTime, func() { _ = p.Close() })
+	defer guard.Stop()
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
 
 // Close ends the transport and its idle streams.
 func (t *network) Close() error {

@@ -82,7 +82,13 @@ func (n *Node) verifyRead() (uint64, error) {
 	if plantLease {
 		return index, nil
 	}
-	if err := n.raft.VerifyLeader().Error(); err != nil {
+	// Raft leaves a question without an answer if it is shut down meanwhile.
+	if err := n.pack.out.enter(); err != nil {
+		return 0, &elsewhereError{err}
+	}
+	err := n.raft.VerifyLeader().Error()
+	n.pack.out.leave()
+	if err != nil {
 		return 0, &elsewhereError{err}
 	}
 	if !n.rules(r) {

@@ -118,15 +118,13 @@ func (n *Node) close() error {
 		n.peers.close()
 	}
 	if n.raft != nil {
+		n.pack.close()
 		errs = append(errs, n.raft.Shutdown().Error())
 	}
 	if n.mux != nil {
 		n.mux.close()
 	}
 	n.crew.wait()
-	if n.raft != nil {
-		n.pack.wait()
-	}
 	if n.machine != nil {
 		errs = append(errs, n.machine.Close())
 	}
