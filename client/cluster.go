@@ -7,6 +7,16 @@ import (
 	"strconv"
 )
 
+// ask is a call about the cluster itself.
+func ask(verb, route string) call {
+	return call{verb: verb, path: "/", method: http.MethodGet, route: route, header: http.Header{}}
+}
+
+// post is a call whose path stands in its body.
+func post(verb, route, path string) call {
+	return call{verb: verb, path: path, method: http.MethodPost, route: route, header: http.Header{}}
+}
+
 // Mount is one entry of the mount table.
 type Mount struct {
 	Path   string         `json:"path"`
@@ -21,7 +31,7 @@ func (c *Client) Mounts(ctx context.Context) ([]Mount, error) {
 	var out struct {
 		Mounts []Mount `json:"mounts"`
 	}
-	err := c.json(ctx, call{method: http.MethodGet, route: "/api/v1/mounts", verb: "mounts", path: "/"}, &out)
+	_, err := c.json(ctx, ask("mounts", "/mounts"), &out)
 	return out.Mounts, err
 }
 
@@ -31,12 +41,12 @@ func (c *Client) Mount(ctx context.Context, fstype, path string, config map[stri
 	if len(config) > 0 {
 		body["config"] = config
 	}
-	return c.change(ctx, http.MethodPost, "/mount", "mount", path, nil, body)
+	return c.change(ctx, post("mount", "/mount", path).withJSON(body), nil)
 }
 
 // Unmount detaches the mount at path.
 func (c *Client) Unmount(ctx context.Context, path string) error {
-	return c.change(ctx, http.MethodPost, "/unmount", "unmount", path, nil, map[string]string{"path": path})
+	return c.change(ctx, post("unmount", "/unmount", path).withJSON(map[string]string{"path": path}), nil)
 }
 
 // Status is the cluster as one node sees it.
@@ -64,26 +74,27 @@ type NodeStatus struct {
 // Cluster returns the cluster as the asked node sees it.
 func (c *Client) Cluster(ctx context.Context) (Status, error) {
 	var s Status
-	err := c.json(ctx, call{method: http.MethodGet, route: "/api/v1/cluster", verb: "cluster", path: "/"}, &s)
+	_, err := c.json(ctx, ask("cluster", "/cluster"), &s)
 	return s, err
 }
 
 // Digest waits until the node has applied index (0: does not wait) and returns
 // the hash of its replicated state and the index it belongs to.
 func (c *Client) Digest(ctx context.Context, index uint64) (at uint64, digest string, err error) {
-	q := url.Values{}
+	k := ask("digest", "/cluster/digest")
 	if index > 0 {
-		q.Set("index", strconv.FormatUint(index, 10))
+		k.query = url.Values{"index": {strconv.FormatUint(index, 10)}}
 	}
 	var out struct {
 		Index  uint64 `json:"index"`
 		Digest string `json:"digest"`
 	}
-	err = c.json(ctx, call{method: http.MethodGet, route: "/api/v1/cluster/digest", query: q, verb: "digest", path: "/"}, &out)
+	_, err = c.json(ctx, k, &out)
 	return out.Index, out.Digest, err
 }
 
 // Ready returns nil once the node is ready to serve.
 func (c *Client) Ready(ctx context.Context) error {
-	return c.json(ctx, call{method: http.MethodGet, route: "/api/v1/ready", verb: "ready", path: "/"}, nil)
+	_, err := c.do(ctx, ask("ready", "/ready"))
+	return err
 }

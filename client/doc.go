@@ -1,11 +1,19 @@
 // Package client speaks the HTTP API of PFS.
 //
-// A Client may be given several nodes of one cluster: a request that fails
-// before it was decided goes to the next. Only requests that may be repeated
-// are repeated: reads, and writes that carry an idempotency key and a body
-// that can be read again. Redirects are never followed for writes.
+// A Client may be given several nodes of one cluster: a request that failed
+// goes to the next, and reads see the Client's own writes on any of them. Only
+// requests that may be repeated are repeated: reads, and changes whose body can
+// be read again, under an idempotency key that every one of them carries. What
+// is read from a stream that cannot seek is sent once. Redirects are never
+// followed for changes.
 //
-// Errors are *fs.PathError around an [*Error], so errors.Is with fs.ErrNotExist,
-// fs.ErrExist and fs.ErrPermission holds, and with the kinds of package vfs.
+// Content is streamed both ways through small buffers, and content that was cut
+// off is an error, never a short file.
+//
+// Errors are *fs.PathError around an [*Error], what a node answered, or an
+// [*Unreachable]. errors.Is holds for fs.ErrNotExist, fs.ErrExist and
+// fs.ErrPermission, for the kinds of package vfs, and for [ErrUnknown] where a
+// change may or may not have been applied.
+//
 // A Client is safe for concurrent use.
 package client

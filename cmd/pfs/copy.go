@@ -24,7 +24,7 @@ func (a *app) put() *cobra.Command {
 	c.Flags().BoolVar(&appendTo, "append", false, "behind the end")
 	c.Flags().StringVar(&key, "idempotency-key", "", "a repeat with this key has the first one's outcome")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		var opts []client.WriteOption
+		var opts []client.Option
 		if ifMatch != "" {
 			opts = append(opts, client.IfMatch(ifMatch))
 		}
@@ -52,7 +52,7 @@ func (a *app) put() *cobra.Command {
 }
 
 // send writes a local file, or stdin, to a path.
-func (a *app) send(ctx context.Context, c *client.Client, local, p string, opts []client.WriteOption) (client.Written, error) {
+func (a *app) send(ctx context.Context, c *client.Client, local, p string, opts []client.Option) (client.Written, error) {
 	if local == "-" {
 		return c.Write(ctx, p, struct{ io.Reader }{a.stdin}, -1, opts...) // a pipe cannot be read twice
 	}

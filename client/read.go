@@ -1,0 +1,133 @@
+package client
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net/http"
+	"strconv"
+)
+
+// Range is a part of a file in bytes; Size -1 means to the end.
+type Range struct{ Off, Size int64 }
+
+func readCall(path string, r *Range) call {
+	k := newCall("read", http.MethodGet, "/files", path)
+	if r == nil {
+		return k.keyed() // if it takes something, a repeat gets the same
+	}
+	// Even an offset of 0 is sent: no file is consumed in parts.
+	k.query.Set("offset", strconv.FormatInt(r.Off, 10))
+	if r.Size >= 0 {
+		k.query.Set("size", strconv.FormatInt(r.Size, 10))
+	}
+	return k
+}
+
+// Open reads a file from the start; the caller closes it. Reading a consuming
+// file takes from it, once, even where the request had to be repeated. A
+// content that is cut off ends in io.ErrUnexpectedEOF.
+func (c *Client) Open(ctx context.Context, path string) (io.ReadCloser, error) {
+	return c.open(ctx, readCall(path, nil))
+}
+
+// OpenRange is Open for a part of a file. A consuming file is refused with
+// vfs.Invalid, so that nothing is taken by what walks a tree.
+func (c *Client) OpenRange(ctx context.Context, path string, r Range) (io.ReadCloser, error) {
+	return c.open(ctx, readCall(path, &r))
+}
+
+// Stream follows a stream until it ends or the caller closes it.
+func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, error) {
+	k := newCall("read", http.MethodGet, "/files", path)
+	k.query.Set("stream", "true")
+	return c.open(ctx, k)
+}
+
+func (c *Client) open(ctx context.Context, k call) (io.ReadCloser, error) {
+	k.stream = true
+	a, err := c.do(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return a.body, nil
+}
+
+// ReadFile reads a whole file into memory. What Open says of consuming files
+// holds; a content that was cut off is asked for again.
+func (c *Client) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	return c.readFile(ctx, readCall(path, nil))
+}
+
+func (c *Client) readFile(ctx context.Context, k call) ([]byte, error) {
+	a, err := c.do(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return a.data, nil
+}
+
+// Stat describes a file; a symbolic link is not followed.
+func (c *Client) Stat(ctx context.Context, path string) (Info, error) {
+	var i Info
+	h, err := c.json(ctx, newCall("stat", http.MethodGet, "/stat", path), &i)
+	if err == nil && i.ETag == "" {
+		i.ETag = h.Get("ETag")
+	}
+	return i, err
+}
+
+// Readlink returns a link's target as it was given.
+func (c *Client) Readlink(ctx context.Context, path string) (string, error) {
+	var out struct {
+		Target string `json:"target"`
+	}
+	_, err := c.json(ctx, newCall("readlink", http.MethodGet, "/readlink", path), &out)
+	return out.Target, err
+}
+
+// pageSize is how many entries one request of Entries asks for.
+const pageSize = 1000
+
+// Entries goes through a directory by name, page by page; an error ends it.
+// Entries that come or go meanwhile may be seen or not.
+func (c *Client) Entries(ctx context.Context, path string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		for cursor := ""; ; {
+			var page struct {
+				Files []Info `json:"files"`
+				Next  string `json:"next_cursor"`
+			}
+			k := newCall("list", http.MethodGet, "/directories", path)
+			k.query.Set("limit", strconv.Itoa(pageSize))
+			if cursor != "" {
+				k.query.Set("cursor", cursor)
+			}
+			if _, err := c.json(ctx, k, &page); err != nil {
+				yield(Info{}, err)
+				return
+			}
+			for _, i := range page.Files {
+				if !yield(i, nil) {
+					return
+				}
+			}
+			if page.Next == "" || page.Next == cursor {
+				return
+			}
+			cursor = page.Next
+		}
+	}
+}
+
+// List returns all entries of a directory, by name.
+func (c *Client) List(ctx context.Context, path string) ([]Info, error) {
+	var all []Info
+	for i, err := range c.Entries(ctx, path) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, i)
+	}
+	return all, nil
+}
