@@ -175,22 +175,33 @@ func (c *conn) stopped() bool {
 	return c.stop
 }
 
-// Write writes in pieces; each must leave within Stall.
+// looks is how often a write that does not get on is looked at within Stall.
+const looks = 10
+
+// Write writes in pieces, for as long as the client takes some of it within
+// Stall. The kernel may take a few bytes more at each try although the client
+// stands still; so a try is short, and what it moved counts from its own end.
 func (c *conn) Write(p []byte) (int, error) {
-	done := 0
-	for done < len(p) {
+	stall := c.s.limits.Stall
+	moved := time.Now()
+	for done := 0; ; {
 		part := p[done:min(len(p), done+piece)]
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.s.limits.Stall)); err != nil {
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(stall / looks)); err != nil {
 			return done, err
 		}
 		n, err := c.Conn.Write(part)
 		done += n
 		c.s.metrics.out.Add(uint64(n))
-		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		if n > 0 {
+			moved = time.Now()
+		}
+		switch {
+		case err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || time.Since(moved) >= stall):
 			return done, err
+		case done == len(p):
+			return done, nil
 		}
 	}
-	return done, nil
 }
 
 // linger closes so that the client gets the last answer: while unread bytes
