@@ -128,10 +128,14 @@ func (p *powered) reader(n *harness.Node) *client.Client {
 // nothing acknowledged may be lost.
 func TestPowerCuts(t *testing.T) {
 	p := startPowered(t, "", "-log-level", "warn")
-	n := rounds(20, 100)
-	var worst time.Duration
-	for round := range n {
-		worst = max(worst, p.cut(round))
+	n, good := rounds(20, 100), 0
+	for round := 0; good < n; round++ {
+		if round == 3*n {
+			t.Fatalf("of %d cuts only %d came within 10 ms of an acknowledgement", round, good)
+		}
+		if p.cut(round) <= 10*time.Millisecond {
+			good++
+		}
 		p.StartAll()
 		p.Ready()
 		if lost := p.lost(); lost > 0 {
@@ -139,9 +143,6 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	index, digest := p.SameDigest()
-	t.Logf("%d power cuts of all three nodes, %d acknowledged writes: lost 0; slowest cut %v after an acknowledgement; digest at %d %.16s",
-		n, len(p.acked), worst, index, digest)
-	if worst > 10*time.Millisecond {
-		t.Errorf("a cut came %v after its acknowledgement; 10 ms is the limit of this test's worth", worst)
-	}
+	t.Logf("%d power cuts of all three nodes within 10 ms of an acknowledgement, %d acknowledged writes: lost 0; digest at %d %.16s",
+		good, len(p.acked), index, digest)
 }
