@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -29,6 +31,9 @@ const BinEnv = "PFS_TEST_BIN"
 // any are given: that of BinEnv where it fits, or a fresh one.
 func Build(t testing.TB, tags ...string) string {
 	t.Helper()
+	if err := lookAtSources(Root(t)); err != nil {
+		t.Fatal(err)
+	}
 	if bin := os.Getenv(BinEnv); bin != "" && len(tags) == 0 {
 		return bin
 	}
@@ -37,6 +42,21 @@ func Build(t testing.TB, tags ...string) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// lookAtSources opens every folder of the checkout. The go command notes what
+// a test looks at, and so does not answer from its cache when the programs
+// have changed, which the test does not import.
+func lookAtSources(root string) error {
+	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && p != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "build") {
+			return filepath.SkipDir
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it went while we looked
+		}
+		return err
+	})
 }
 
 // Compile compiles the two programs of the checkout root into dir.
