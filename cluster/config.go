@@ -46,6 +46,8 @@ type Config struct {
 	// failed. It must end the process; nil panics.
 	Fatal func(error)
 
+	// patience is how long a leader is looked for; 0 for retryTime.
+	patience time.Duration
 	// dial replaces the network in tests.
 	dial func(ctx context.Context, address string) (net.Conn, error)
 }
@@ -92,6 +94,7 @@ func (c *Config) fill() error {
 		c.dial = dialTCP
 	}
 	c.Expect = max(c.Expect, 1)
+	c.patience = orDefault(c.patience, retryTime)
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)
 	c.ChunkMemory = orDefault(c.ChunkMemory, defaultChunkMem)

@@ -112,10 +112,7 @@ func (n *Node) look(ctx context.Context) sight {
 	if n.self.cluster() == "" && !n.c.NonVoter {
 		s.fresh = append(s.fresh, server{n.id, n.mux.advertise})
 	}
-	for _, addr := range n.c.Join {
-		if addr == n.mux.advertise || addr == n.c.Address {
-			continue
-		}
+	for _, addr := range n.around() {
 		h, err := n.hello(ctx, target{address: addr})
 		switch {
 		case err != nil:
@@ -141,6 +138,25 @@ func (n *Node) look(ctx context.Context) sight {
 	sees := ids(s.fresh)
 	n.sees.Store(&sees)
 	return s
+}
+
+// around returns the addresses at which other nodes may be.
+func (n *Node) around() []string {
+	var out []string
+	add := func(addr string) {
+		if addr != n.mux.advertise && addr != n.c.Address && !slices.Contains(out, addr) {
+			out = append(out, addr)
+		}
+	}
+	for _, addr := range n.c.Join {
+		add(addr)
+	}
+	for _, s := range n.configuration().Servers {
+		if string(s.ID) != n.id {
+			add(string(s.Address))
+		}
+	}
+	return out
 }
 
 func (n *Node) hello(ctx context.Context, to target) (hello, error) {

@@ -94,7 +94,7 @@ func TestRestartAll(t *testing.T) {
 }
 
 func TestCutOffLeader(t *testing.T) {
-	g := newGang(t, 3, nil)
+	g := newGang(t, 3, func(_ int, c *Config) { c.patience = 2 * time.Second })
 	old := g.leader()
 	g.write(old, "/m/a", "old")
 	g.wires.isolate(old, true)
@@ -124,6 +124,7 @@ func TestCutOffLeader(t *testing.T) {
 	}
 	wg.Wait()
 	g.wires.isolate(old, false)
+	poll(t, "the leader to be known", func() bool { id, ok := g.nodes[old].leader(); return ok && id.id != g.nodes[old].ID() })
 	if b, err := g.read(old, "/m/a", vfs.Level{Linearizable: true}); err != nil || string(b) != "new" {
 		t.Errorf("after it is back: %q, %v", b, err)
 	}

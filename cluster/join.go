@@ -67,8 +67,12 @@ func (n *Node) keepPlace(ctx context.Context, conf raft.Configuration) error {
 	}
 	to, ok := n.leader()
 	if !ok {
-		n.look(ctx)
-		return nil
+		// The leader may be looking for us where we are no more.
+		s := n.look(ctx)
+		if s.state == nil || n.raft.State() == raft.Leader {
+			return nil
+		}
+		to = target{s.state.ID, s.state.Address}
 	}
 	for _, s := range conf.Servers {
 		if string(s.ID) != n.id {

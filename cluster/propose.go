@@ -64,7 +64,7 @@ func checkRequest(r vfs.Request) error {
 // a while; what may have been only if its key makes that safe.
 func (n *Node) settle(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 	var (
-		until = time.Now().Add(retryTime)
+		until = time.Now().Add(n.c.patience)
 		lost  *vfs.Unknown // an earlier try that may have been applied
 	)
 	for {

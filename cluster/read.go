@@ -48,7 +48,7 @@ func (n *Node) catchUp(ctx context.Context) error {
 		return err
 	}
 	defer n.gate.leave()
-	ctx, cancel := context.WithTimeout(ctx, readTime)
+	ctx, cancel := context.WithTimeout(ctx, min(readTime, n.c.patience))
 	defer cancel()
 	for {
 		index, err := n.readIndex(ctx)

@@ -111,7 +111,7 @@ func (s *stager) stage(ctx context.Context, last bool) error {
 			s.id = randomID()
 		}
 		key := fmt.Sprintf("stage-%016x-%d", s.id, s.parts)
-		r := vfs.Request{Key: key, Ops: []vfs.Op{{Verb: vfs.Stage, Path: vfs.Root, File: s.id, Refs: refs}}}
+		r := vfs.Request{Key: key, Ops: []vfs.Op{{Verb: vfs.Stage, Path: vfs.Root, File: s.id, Off: s.staged(), Refs: refs}}}
 		out, err := s.n.propose(ctx, r)
 		if err == nil {
 			err = out.Err
@@ -125,6 +125,13 @@ func (s *stager) stage(ctx context.Context, last bool) error {
 		s.refs, s.filled, s.times = s.refs[len(refs):], s.filled[len(refs):], s.times[len(refs):]
 		s.mu.Unlock()
 	}
+}
+
+// staged returns how many references the log has.
+func (s *stager) staged() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(s.first)
 }
 
 // finish returns what is left for the Write itself.

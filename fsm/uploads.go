@@ -33,7 +33,9 @@ func (e *event) putUpload(id uint64, u upload) {
 	e.tx.Put(numKey(rowUpload, id), be64(u.time, u.refs, u.parts, u.dead))
 }
 
-// stage appends op.Refs to the upload op.File, which the first one makes. A
+// stage appends op.Refs to the upload op.File, which the first one makes. All
+// but the first say in op.Off how many references were staged before: if those
+// are gone the content must not go on without its beginning. A
 // repeated Stage appends again: an upload whose Stage has an unknown outcome
 // is given up, or repeated under an idempotency key.
 func (e *event) stage(op vfs.Op) (vfs.Result, error) {
@@ -43,7 +45,7 @@ func (e *event) stage(op vfs.Op) (vfs.Result, error) {
 		return vfs.Result{}, vfs.Invalid.With("upload without an id")
 	case len(op.Refs) == 0 || len(op.Data) > 0:
 		return vfs.Result{}, vfs.Invalid.With("nothing to stage")
-	case u.dead != 0:
+	case u.dead != 0, op.Off != 0 && op.Off != int64(u.refs):
 		return vfs.Result{}, vfs.NotFound.With("upload has run out")
 	case u.refs+uint64(len(op.Refs)) > MaxStaged:
 		return vfs.Result{}, vfs.TooLarge.With("upload has too many chunks")

@@ -1,0 +1,316 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/blob"
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// TestLaterNodeJoins lets a voter and a read replica join one node.
+func TestLaterNodeJoins(t *testing.T) {
+	g := newGang(t, 1, nil)
+	g.write(0, "/m/a", "before")
+	for i, addr := range freeAddrs(t, 2) {
+		c := g.conf[0]
+		c.NodeID, c.Address, c.Dir = fmt.Sprintf("n%d", i+2), addr, filepath.Join(t.TempDir(), "data")
+		c.HTTP, c.Join, c.NonVoter = "http://later", []string{g.conf[0].Address, addr}, i == 1
+		g.wires.owner[addr] = i + 1
+		c.dial = g.wires.dialFrom(i + 1)
+		g.conf = append(g.conf, c)
+		g.nodes = append(g.nodes, nil)
+		g.start(i + 1)
+	}
+	g.ready()
+	poll(t, "the roles", func() bool {
+		s := g.nodes[2].Status()
+		return len(s.Nodes) == 3 && s.Nodes[1].Role == "voter" && s.Nodes[2].Role == "non-voter"
+	})
+	g.write(2, "/m/b", "after")
+	for i := range g.nodes {
+		if b, err := g.read(i, "/m/a", vfs.Level{Linearizable: true}); err != nil || string(b) != "before" {
+			t.Errorf("node %d: %q, %v", i, b, err)
+		}
+	}
+	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	if _, err := g.nodes[2].Keep(testContext(t), bytes.NewReader(data), 0); err != nil {
+		t.Errorf("keep at a node that does not vote: %v", err)
+	}
+	g.sameDigest()
+}
+
+// TestNewAddress moves a node to another address.
+func TestNewAddress(t *testing.T) {
+	g := newGang(t, 3, nil)
+	i := (g.leader() + 1) % 3
+	g.stop(i)
+	addr := freeAddrs(t, 1)[0]
+	g.wires.owner[addr] = i
+	g.conf[i].Address = addr
+	g.start(i)
+	g.ready()
+	poll(t, "the address in the configuration", func() bool {
+		for _, s := range g.nodes[i].configuration().Servers {
+			if string(s.ID) == g.nodes[i].ID() {
+				return string(s.Address) == addr
+			}
+		}
+		return false
+	})
+	g.write(i, "/m/a", "x")
+	g.sameDigest()
+}
+
+// TestPromiseHolds has a node restart between its promise and the start.
+func TestPromiseHolds(t *testing.T) {
+	g := newGang(t, 1, nil)
+	g.stop(0)
+	c := g.conf[0]
+	c.Dir = filepath.Join(t.TempDir(), "new")
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(card{Node: "n1", Cluster: "promised", Forming: []server{{"n1", c.Address}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, identityFile), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.conf[0] = c
+	g.start(0)
+	g.ready()
+	im, err := g.nodes[0].Image(t.Context(), vfs.Level{Linearizable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Release()
+	if im.ClusterID() != "promised" || g.nodes[0].self.card().Forming != nil {
+		t.Errorf("cluster %q, %+v", im.ClusterID(), g.nodes[0].self.card())
+	}
+	if err := g.nodes[0].self.promise("another", nil); err == nil {
+		t.Error("a second promise")
+	}
+}
+
+// TestFormsOnce starts nodes at different times: they must end in one cluster,
+// which waits for all.
+func TestFormsOnce(t *testing.T) {
+	g := newGang(t, 1, nil)
+	g.stop(0)
+	addrs := freeAddrs(t, 3)
+	g.conf, g.nodes = nil, make([]*Node, 3)
+	for i := range 3 {
+		c := Config{NodeID: fmt.Sprintf("n%d", i+1), Dir: filepath.Join(t.TempDir(), "data"), Address: addrs[i],
+			Expect: 3, Join: addrs, Plugins: nil, dial: g.wires.dialFrom(i), Election: 150 * time.Millisecond,
+			Fatal: func(err error) { t.Error(err) }}
+		g.wires.owner[addrs[i]] = i
+		g.conf = append(g.conf, c)
+	}
+	g.start(2)
+	g.start(0)
+	poll(t, "two to see each other", func() bool {
+		p, q := g.nodes[0].sees.Load(), g.nodes[2].sees.Load()
+		return p != nil && q != nil && len(*p) == 2 && len(*q) == 2
+	})
+	if g.nodes[0].self.cluster() != "" || g.nodes[2].self.cluster() != "" {
+		t.Fatal("a cluster of two of three")
+	}
+	g.start(1)
+	g.ready()
+	for _, n := range g.nodes[1:] {
+		if id := n.self.cluster(); id == "" || id != g.nodes[0].self.cluster() {
+			t.Errorf("%s is in cluster %q", n.ID(), id)
+		}
+	}
+}
+
+// TestStages sends an upload whose references go old while it is under way.
+func TestStages(t *testing.T) {
+	g := newGang(t, 3, func(_ int, c *Config) { c.ChunkGrace = 400 * time.Millisecond })
+	n := g.nodes[0]
+	data := make([]byte, 4*vfs.ChunkSize+5)
+	rand.New(rand.NewSource(3)).Read(data)
+	r, w := io.Pipe()
+	go func() {
+		defer w.Close()
+		for part := data; len(part) > 0; part = part[min(len(part), vfs.ChunkSize):] {
+			before := stagedRefs(n)
+			if _, err := w.Write(part[:min(len(part), vfs.ChunkSize)]); err != nil {
+				t.Error(err)
+			}
+			if len(part) > 3*vfs.ChunkSize {
+				poll(t, "a Stage", func() bool { return stagedRefs(n) > before })
+			}
+		}
+	}()
+	c, err := n.Keep(testContext(t), r, 0)
+	if err != nil || c.Upload == 0 || len(c.Refs) == 5 {
+		t.Fatalf("keep: upload %d, %d refs, %v", c.Upload, len(c.Refs), err)
+	}
+	out, err := n.Propose(testContext(t), writeOp("/m/staged", c))
+	if err != nil || out.Err != nil {
+		t.Fatal(err, out.Err)
+	}
+	if b, err := g.read(2, "/m/staged", vfs.Level{MinIndex: out.Index}); err != nil || !bytes.Equal(b, data) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	g.sameDigest()
+}
+
+// stagedRefs counts the chunks that the state counts.
+func stagedRefs(n *Node) (count int) {
+	im := n.machine.Image()
+	defer im.Release()
+	for range fsm.Chunks(im.View) {
+		count++
+	}
+	return count
+}
+
+// TestLostUploadIsNotFinished has the beginning of an upload dropped.
+func TestLostUploadIsNotFinished(t *testing.T) {
+	g := newGang(t, 1, nil)
+	ref := vfs.ChunkRef{Hash: [32]byte{1}, Len: 5}
+	for _, s := range []struct {
+		off int64
+		ok  bool
+	}{{0, true}, {1, true}, {3, false}} {
+		op := vfs.Op{Verb: vfs.Stage, File: 7, Off: s.off, Refs: []vfs.ChunkRef{ref}}
+		out, err := g.nodes[0].Propose(t.Context(), vfs.Request{Ops: []vfs.Op{op}})
+		if err != nil || (out.Err == nil) != s.ok {
+			t.Errorf("stage at %d: %v, %v", s.off, err, out.Err)
+		}
+	}
+}
+
+// TestForgetsChunks removes a file: the log forgets its chunks after the grace
+// period.
+func TestForgetsChunks(t *testing.T) {
+	g := newGang(t, 1, func(_ int, c *Config) { c.ChunkGrace = 200 * time.Millisecond })
+	n := g.nodes[0]
+	c, err := n.Keep(testContext(t), bytes.NewReader(make([]byte, 100<<10)), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := n.Propose(testContext(t), writeOp("/m/a", c)); err != nil || out.Err != nil {
+		t.Fatal(err, out.Err)
+	}
+	hash := c.Refs[0].Hash
+	if !n.machine.Counted(hash) {
+		t.Fatal("not counted")
+	}
+	out, err := n.Propose(testContext(t), vfs.Request{Ops: []vfs.Op{{Verb: vfs.Remove, Path: "/m/a"}}})
+	if err != nil || out.Err != nil {
+		t.Fatal(err, out.Err)
+	}
+	poll(t, "the chunk to be forgotten", func() bool { return !n.machine.Counted(hash) })
+	if !n.blobs.Has(hash) {
+		t.Error("its file is gone before the least time for orphans")
+	}
+}
+
+// TestDamagedChunkHeals flips a byte of a chunk of one node.
+func TestDamagedChunkHeals(t *testing.T) {
+	g := newGang(t, 3, nil)
+	data := bytes.Repeat([]byte("heal"), 100<<10)
+	c, err := g.nodes[0].Keep(testContext(t), bytes.NewReader(data), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := g.nodes[0].Propose(testContext(t), writeOp("/m/a", c))
+	if err != nil || out.Err != nil {
+		t.Fatal(err, out.Err)
+	}
+	hash := c.Refs[0].Hash
+	name := fmt.Sprintf("%x", hash[:])
+	file := filepath.Join(g.conf[0].Dir, blobDir, name[:2], name)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.nodes[0].blobs.Verify(hash); !errors.Is(err, blob.ErrCorrupt) {
+		t.Fatalf("verify: %v", err)
+	}
+	if b, err := g.read(0, "/m/a", vfs.Level{}); err != nil || !bytes.Equal(b, data) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	if err := g.nodes[0].blobs.Verify(hash); err != nil {
+		t.Errorf("after the read: %v", err)
+	}
+}
+
+// TestClockwork has a lease of a queue run out, which only the leader's clock
+// can bring about.
+func TestClockwork(t *testing.T) {
+	g := newGang(t, 3, func(_ int, c *Config) {
+		c.Mounts = append(c.Mounts, fsm.FileMount{Path: "/tick", Type: "tickfs"})
+		c.Plugins = append(c.Plugins, tickPlugin())
+	})
+	poll(t, "the clock to have struck on all nodes", func() bool {
+		for i := range g.nodes {
+			if b, err := g.read(i, "/tick/count", vfs.Level{}); err != nil || string(b) != "3" {
+				return false
+			}
+		}
+		return true
+	})
+	g.sameDigest()
+}
+
+func TestBounds(t *testing.T) {
+	g := newGang(t, 1, nil)
+	n := g.nodes[0]
+	big := vfs.Op{Verb: vfs.Write, Path: "/m/a", Flag: vfs.FlagCreate, Data: make([]byte, vfs.MaxInline)}
+	for name, r := range map[string]vfs.Request{
+		"inline": {Ops: []vfs.Op{{Verb: vfs.Write, Path: "/m/a", Data: make([]byte, vfs.MaxInline+1)}}},
+		"entry":  {Ops: []vfs.Op{big, big, big, big, big, big, big, big, big, big, big, big, big, big, big, big}},
+	} {
+		if _, err := n.Propose(t.Context(), r); vfs.KindOf(err) != vfs.TooLarge {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if out, err := n.Propose(t.Context(), vfs.Request{Ops: []vfs.Op{big}}); err != nil || out.Err != nil {
+		t.Errorf("largest inline: %v, %v", err, out.Err)
+	}
+	if _, err := n.Image(t.Context(), vfs.Level{MinIndex: 1 << 40, Wait: 20 * time.Millisecond}); vfs.KindOf(err) != vfs.Timeout {
+		t.Errorf("an index that will not come: %v", err)
+	}
+	if _, err := n.Keep(t.Context(), io.MultiReader(strings.NewReader("abc"), broken{}), 0); vfs.KindOf(err) != vfs.Invalid {
+		t.Errorf("body that breaks: %v", err)
+	}
+	if _, err := n.Keep(t.Context(), io.MultiReader(bytes.NewReader(make([]byte, 5<<20)), broken{}), 0); vfs.KindOf(err) != vfs.Invalid {
+		t.Errorf("long body that breaks: %v", err)
+	}
+	p := &packer{n: n}
+	for range maxQueued {
+		p.queue = append(p.queue, &ticket{})
+	}
+	if err := p.push(&ticket{}); vfs.KindOf(err) != vfs.Throttled {
+		t.Errorf("full queue: %v", err)
+	}
+	if n.raft.State() != raft.Leader {
+		t.Error("it does not lead")
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
