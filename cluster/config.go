@@ -48,6 +48,9 @@ type Config struct {
 
 	// patience is how long a leader is looked for; 0 for retryTime.
 	patience time.Duration
+	// trailing is how many entries raft keeps behind a snapshot; 0 for
+	// trailingLogs.
+	trailing uint64
 	// dial replaces the network in tests.
 	dial func(ctx context.Context, address string) (net.Conn, error)
 }
@@ -95,13 +98,14 @@ func (c *Config) fill() error {
 	}
 	c.Expect = max(c.Expect, 1)
 	c.patience = orDefault(c.patience, retryTime)
+	c.trailing = orDefault(c.trailing, trailingLogs)
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)
 	c.ChunkMemory = orDefault(c.ChunkMemory, defaultChunkMem)
 	return nil
 }
 
-func orDefault[T int64 | time.Duration](v, def T) T {
+func orDefault[T int64 | uint64 | time.Duration](v, def T) T {
 	if v <= 0 {
 		return def
 	}

@@ -74,6 +74,53 @@ func TestNewAddress(t *testing.T) {
 	g.sameDigest()
 }
 
+// TestSnapshotCatchesUp leaves a node behind what the log still has, with
+// content that it has never heard of.
+func TestSnapshotCatchesUp(t *testing.T) {
+	for _, log := range []string{"bolt", "pebble"} {
+		t.Run(log, func(t *testing.T) {
+			g := newGang(t, 3, func(_ int, c *Config) { c.LogStore, c.trailing = log, 3 })
+			g.write(0, "/m/a", "before")
+			l := g.leader()
+			away := (l + 1) % 3
+			g.stop(away)
+			c, err := g.nodes[l].Keep(testContext(t), bytes.NewReader(make([]byte, 100<<10)), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := g.nodes[l].Propose(testContext(t), writeOp("/m/big", c)); err != nil || out.Err != nil {
+				t.Fatal(err, out.Err)
+			}
+			for i := range 20 {
+				g.write(l, vfs.Path(fmt.Sprintf("/m/f%d", i)), fmt.Sprint(i))
+			}
+			for i, n := range g.nodes {
+				if i != away {
+					if err := n.raft.Snapshot().Error(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			first, err := g.nodes[l].logs.FirstIndex()
+			if err != nil || first < 10 {
+				t.Fatalf("the log begins at %d, %v", first, err)
+			}
+			g.start(away)
+			g.ready()
+			g.write(away, "/m/after", "x")
+			if b, err := g.read(away, "/m/f19", vfs.Level{}); err != nil || string(b) != "19" {
+				t.Errorf("%q, %v", b, err)
+			}
+			poll(t, "the chunk", func() bool { return g.nodes[away].blobs.Has(c.Refs[0].Hash) })
+			g.sameDigest()
+			g.stop(away)
+			g.start(away)
+			g.ready()
+			g.sameDigest()
+		})
+	}
+}
+
 // TestPromiseHolds has a node restart between its promise and the start.
 func TestPromiseHolds(t *testing.T) {
 	g := newGang(t, 1, nil)

@@ -82,7 +82,7 @@ func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 	c.MaxAppendEntries = maxAppend
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false
-	c.TrailingLogs = trailingLogs
+	c.TrailingLogs = n.c.trailing
 	c.SnapshotThreshold = snapThreshold
 	c.SnapshotInterval = snapInterval
 	c.NoSnapshotRestoreOnStart = true
