@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/test/harness"
 )
@@ -20,11 +21,10 @@ import (
 // bigSize is the big file's length in bytes.
 const bigSize = 1 << 30
 
-func hashOf(r io.Reader) (sum [32]byte, n int64, err error) {
-	h := sha256.New()
+func hashOf(r io.Reader) (sum [16]byte, n int64, err error) {
+	h := xxh3.New()
 	n, err = io.Copy(h, r)
-	h.Sum(sum[:0])
-	return sum, n, err
+	return h.Sum128().Bytes(), n, err
 }
 
 // TestBigFile writes a file of 1 GiB through one node and replaces it while
@@ -33,7 +33,7 @@ func hashOf(r io.Reader) (sum [32]byte, n int64, err error) {
 func TestBigFile(t *testing.T) {
 	ctx := context.Background()
 	c := harness.Start(t, harness.Options{Nodes: 3})
-	versions := map[[32]byte]string{}
+	versions := map[[16]byte]string{}
 	for seed := range uint64(2) {
 		sum, _, err := hashOf(random(seed, bigSize))
 		if err != nil {
@@ -43,7 +43,7 @@ func TestBigFile(t *testing.T) {
 	}
 	before := written(c)
 	from := time.Now()
-	put(t, c.Nodes[0].Client(), "/memfs/big", 0)
+	put(t, c, 0)
 	in := time.Since(from).Seconds()
 	settle(t, c, bigSize)
 	for i, n := range c.Nodes {
@@ -60,7 +60,7 @@ func TestBigFile(t *testing.T) {
 
 	from = time.Now()
 	seen := readersDuring(t, c.Nodes[1], versions, 50, func() {
-		put(t, c.Nodes[0].Client(), "/memfs/big", 1)
+		put(t, c, 1)
 	})
 	t.Logf("50 readers beside a replacing writer: %.0f MB/s out in all; versions seen %v", 50*bigSize/1e6/time.Since(from).Seconds(), seen)
 
@@ -75,9 +75,17 @@ func TestBigFile(t *testing.T) {
 	c.SameDigest()
 }
 
-func put(t *testing.T, c *client.Client, path string, seed uint64) {
-	if _, err := c.Write(context.Background(), path, random(seed, bigSize), bigSize); err != nil {
+// put writes the big file through the first node and waits until the second
+// has applied that.
+func put(t *testing.T, c *harness.Cluster, seed uint64) {
+	ctx := context.Background()
+	w, err := c.Nodes[0].Client().Write(ctx, "/memfs/big", random(seed, bigSize), bigSize)
+	if err != nil {
 		t.Errorf("write: %v", err)
+		return
+	}
+	if _, _, err := c.Nodes[1].Client().Digest(ctx, w.Index); err != nil {
+		t.Errorf("digest at %d: %v", w.Index, err)
 	}
 }
 
@@ -105,7 +113,7 @@ func settle(t *testing.T, c *harness.Cluster, size int64) {
 	}
 }
 
-func readAll(t *testing.T, c *client.Client, versions map[[32]byte]string) string {
+func readAll(t *testing.T, c *client.Client, versions map[[16]byte]string) string {
 	r, err := c.Open(context.Background(), "/memfs/big")
 	if err != nil {
 		t.Errorf("open: %v", err)
@@ -122,12 +130,14 @@ func readAll(t *testing.T, c *client.Client, versions map[[32]byte]string) strin
 
 // readersDuring runs n readers, starts during once all have begun, and counts
 // the versions they saw.
-func readersDuring(t *testing.T, node *harness.Node, versions map[[32]byte]string, n int, during func()) map[string]int {
+func readersDuring(t *testing.T, node *harness.Node, versions map[[16]byte]string, n int, during func()) map[string]int {
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var wg sync.WaitGroup
-	for range n {
+	for i := range n {
 		wg.Go(func() {
+			// spread over the time that the write takes
+			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 			v := readAll(t, node.Client(), versions)
 			mu.Lock()
 			seen[v]++
