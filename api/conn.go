@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // phase is what a connection waits for.
@@ -26,6 +28,10 @@ const piece = 64 << 10
 
 // errSlow is what a body that arrives too slowly gives; it is a timeout.
 var errSlow error = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+
+// errBodyCut is what a connection gives that ends within a body. A plain EOF would
+// look like the end of a body without a length, and half of it would be kept.
+var errBodyCut error = &vfs.Error{Kind: vfs.Invalid, Reason: "body: the connection ended before it did"}
 
 // conn is an accepted connection with deadlines that move with the transfer:
 // the header has a fixed time, a body and an answer only have to keep moving.
@@ -117,6 +123,9 @@ func (c *conn) readBody(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.blocked += time.Since(start)
 	c.moved += n
+	if err == io.EOF {
+		return n, errBodyCut
+	}
 	if c.blocked >= l.Stall {
 		if float64(c.moved) < l.Stall.Seconds()*float64(l.MinRate) {
 			return n, errSlow

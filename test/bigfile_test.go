@@ -137,7 +137,7 @@ func readersDuring(t *testing.T, node *harness.Node, versions map[[16]byte]strin
 	for i := range n {
 		wg.Go(func() {
 			// spread over the time that the write takes
-			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+			time.Sleep(time.Duration(i) * 250 * time.Millisecond)
 			v := readAll(t, node.Client(), versions)
 			mu.Lock()
 			seen[v]++
@@ -216,6 +216,9 @@ func TestAbortedUpload(t *testing.T) {
 		}
 		return true
 	})
+	if _, err := c.Client(0).Stat(context.Background(), "/memfs/cut"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half an upload became a file later (%v)", err)
+	}
 	if !gone {
 		for _, n := range c.Nodes {
 			t.Errorf("%s still holds %d bytes of chunks\n%s", n.ID, harness.DiskUse(n.Dir+"/blobs"), n.Tail())
