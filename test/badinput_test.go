@@ -159,7 +159,7 @@ func mountAlone(t *testing.T, c *harness.Cluster, w []web) {
 	alone := slices.IndexFunc(c.Nodes, func(n *harness.Node) bool { return n != leader })
 	for i, n := range c.Nodes {
 		if i != alone {
-			n.Signal(syscall.SIGSTOP)
+			n.Pause()
 			defer n.Signal(syscall.SIGCONT)
 		}
 	}

@@ -125,7 +125,7 @@ func peerAborted(p *peer) {
 	for i := range 10 {
 		w.put("/queuefs/q/enqueue", fmt.Sprint(i))
 	}
-	n.Signal(syscall.SIGSTOP)
+	n.Pause()
 	for range 10 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(n.URL, "http://"))
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // PeakRSS returns the most memory that the process has held, in bytes (VmHWM).
@@ -19,6 +20,27 @@ func (n *Node) RSS() int64 { return n.proc("status", "VmRSS:") << 10 }
 // Written returns the bytes that the process has caused to be written to
 // storage (write_bytes of /proc/PID/io).
 func (n *Node) Written() int64 { return n.proc("io", "write_bytes:") }
+
+// Pause sends SIGSTOP and waits until every thread of the process stands still;
+// Signal with SIGCONT lets it go on.
+func (n *Node) Pause() {
+	n.t.Helper()
+	n.Signal(syscall.SIGSTOP)
+	still := func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", n.Pid()))
+		for _, name := range threads {
+			b, rerr := os.ReadFile(name)
+			_, state, _ := strings.Cut(string(b), ") ") // what is before is the name
+			if rerr == nil && !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return err == nil && len(threads) > 0
+	}
+	if !Poll(10*time.Second, still) {
+		n.t.Errorf("%s does not stand still", n.ID)
+	}
+}
 
 // proc returns the number behind a label in a file of /proc/PID.
 func (n *Node) proc(file, label string) int64 {
