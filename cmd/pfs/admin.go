@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -13,7 +14,8 @@ import (
 
 func (a *app) mount() *cobra.Command {
 	return &cobra.Command{Use: "mount type path [key=value…]", Short: "Mount a plugin", Args: cobra.MinimumNArgs(2),
-		Example: "  pfs mount memfs /scratch\n  pfs mount kvfs /settings",
+		Long:    "Mounts a plugin with settings. A value that is a JSON array or object is sent as such, any other as text.",
+		Example: "  pfs mount memfs /scratch\n  pfs mount memfs /home 'init_dirs=[\"/me\"]'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config := map[string]any{}
 			for _, kv := range args[2:] {
@@ -22,9 +24,15 @@ func (a *app) mount() *cobra.Command {
 					return usage("%q is not key=value", kv)
 				}
 				config[k] = v
+				if raw := json.RawMessage(v); strings.HasPrefix(v, "[") || strings.HasPrefix(v, "{") {
+					if !json.Valid(raw) {
+						return usage("the value of %s is not valid JSON", k)
+					}
+					config[k] = raw
+				}
 			}
-			return a.each(cmd, args[1:2], func(ctx context.Context, c *client.Client, p string) error {
-				return c.Mount(ctx, args[0], p, config)
+			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+				return c.Mount(ctx, args[0], remote(args[1]), config)
 			})
 		}}
 }
@@ -41,17 +49,17 @@ func (a *app) unmount() *cobra.Command {
 func (a *app) mounts() *cobra.Command {
 	return &cobra.Command{Use: "mounts", Short: "List the mount table", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.each(cmd, []string{"/"}, func(ctx context.Context, c *client.Client, _ string) error {
+			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
 				mounts, err := c.Mounts(ctx)
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.encode(mounts)
+					return a.encode(append([]client.Mount{}, mounts...)) // never null
 				}
 				w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 				for _, m := range mounts {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.Path, m.Type, m.Status, m.Error)
+					fmt.Fprintln(w, strings.TrimRight(plain(m.Path)+"\t"+m.Type+"\t"+m.Status+"\t"+plain(m.Error), "\t"))
 				}
 				return w.Flush()
 			})
@@ -59,10 +67,11 @@ func (a *app) mounts() *cobra.Command {
 }
 
 func (a *app) cluster() *cobra.Command {
-	c := &cobra.Command{Use: "cluster", Short: "Look at the cluster"}
+	c := &cobra.Command{Use: "cluster", Short: "Look at the cluster", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(&cobra.Command{Use: "status", Short: "Nodes, their roles and how far each has applied the log", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.each(cmd, []string{"/"}, func(ctx context.Context, c *client.Client, _ string) error {
+			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
 				s, err := c.Cluster(ctx)
 				if err != nil {
 					return err

@@ -4,47 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"github.com/pfs-project/pfs/client"
 )
 
-// copier copies trees with several files at a time, spread over the clients.
+// copier copies files, several at a time, spread over the clients.
 type copier struct {
 	app       *app
 	clients   []*client.Client
 	jobs      int
 	recursive bool
 
-	files, bytes, failed atomic.Int64
+	bar   progress
+	bytes atomic.Int64
+	mu    sync.Mutex
+	count partialError // of files, links and what could not be looked at
 }
 
 // job copies one file and says how many bytes it held.
 type job func(ctx context.Context, c *client.Client) (int64, error)
 
-// run does the jobs that feed gives, and reports each failure.
-func (k *copier) run(ctx context.Context, feed func(give func(job)) error) error {
+// one does one job, whose error is that of the copy.
+func (k *copier) one(ctx context.Context, j job) error {
+	n, err := j(ctx, k.clients[0])
+	if err != nil {
+		return err
+	}
+	k.bytes.Add(n)
+	k.count.add(nil)
+	return k.summary()
+}
+
+// tree does the jobs that feed gives, and reports each failure.
+func (k *copier) tree(ctx context.Context, feed func(give func(job)) error) error {
 	jobs := make(chan job)
-	bar := k.app.progress(-1)
+	k.bar = k.app.progress(-1)
 	var wg sync.WaitGroup
 	for i := range k.jobs {
 		wg.Go(func() {
 			for j := range jobs {
 				n, err := j(ctx, k.clients[i%len(k.clients)])
-				k.files.Add(1)
-				if err != nil {
-					k.failed.Add(1)
-					fmt.Fprintln(k.app.stderr, "pfs: "+explain(err))
-					continue
-				}
-				k.bytes.Add(n)
-				bar.add(n)
+				k.done(ctx, n, err)
 			}
 		})
 	}
@@ -56,192 +60,131 @@ func (k *copier) run(ctx context.Context, feed func(give func(job)) error) error
 	})
 	close(jobs)
 	wg.Wait()
-	bar.finish()
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	k.bar.finish()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return err
 	}
-	if f := k.failed.Load(); f > 0 {
-		return partialError{int(f), int(k.files.Load())}
+	if err := k.summary(); err != nil {
+		return err
 	}
-	return k.summary()
+	return k.count.result()
 }
 
-// in copies from this machine to the server. Links are copied as links, other
-// special files are left out with a word.
-func (k *copier) in(ctx context.Context, local, dst string) error {
-	st, err := os.Stat(local)
+// done counts a file that was copied, or not.
+func (k *copier) done(ctx context.Context, n int64, err error) {
+	if err != nil && ctx.Err() != nil {
+		return // told once, as the end of all
+	}
+	k.mu.Lock()
+	k.count.add(err)
+	k.mu.Unlock()
 	if err != nil {
-		return err
+		k.app.say("pfs: %s", explain(err))
+		return
 	}
-	c := k.clients[0]
-	if i, err := c.Stat(ctx, dst); err == nil && i.IsDir && !st.IsDir() {
-		dst = path.Join(dst, filepath.Base(local))
-	}
-	if !st.IsDir() {
-		_, err := k.app.send(ctx, c, local, dst, nil)
-		return err
-	}
-	if !k.recursive {
-		return usage("%s is a directory; use -r", local)
-	}
-	return k.run(ctx, func(give func(job)) error {
-		return filepath.WalkDir(local, func(file string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			rel, err := filepath.Rel(local, file)
-			if err != nil {
-				return err
-			}
-			to := path.Join(dst, filepath.ToSlash(rel))
-			switch {
-			case d.IsDir():
-				return mkdirAll(ctx, c, to, 0o755)
-			case d.Type()&fs.ModeSymlink != 0:
-				target, err := os.Readlink(file)
-				if err != nil {
-					return err
-				}
-				give(func(ctx context.Context, c *client.Client) (int64, error) {
-					return 0, c.Symlink(ctx, target, to)
-				})
-			case d.Type().IsRegular():
-				give(func(ctx context.Context, c *client.Client) (int64, error) { return upload(ctx, c, file, to) })
-			default:
-				fmt.Fprintf(k.app.stderr, "pfs: %s is not a file, a directory or a link; left out\n", file)
-			}
-			return ctx.Err()
-		})
-	})
+	k.bytes.Add(n)
+	k.bar.add(n)
 }
 
-// small is up to what size a file is sent from memory, so that it can be
-// repeated without opening it again.
-const small = 256 << 10
-
-func upload(ctx context.Context, c *client.Client, file, to string) (int64, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return 0, err
+// summary prints what a copy did, for people and for programs.
+func (k *copier) summary() error {
+	files := int64(k.count.total - k.count.failed)
+	if k.app.json() {
+		return k.app.encode(map[string]int64{"files": files, "bytes": k.bytes.Load(), "failed": int64(k.count.failed)})
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
+	if !k.app.quiet {
+		fmt.Fprintf(k.app.stderr, "%d files, %d bytes\n", files, k.bytes.Load())
 	}
-	if st.Size() <= small {
-		b, err := io.ReadAll(io.LimitReader(f, small+1))
-		if err == nil && len(b) <= small {
-			_, err = c.WriteFile(ctx, to, b)
-		}
-		return int64(len(b)), err
-	}
-	_, err = c.Write(ctx, to, f, st.Size())
-	return st.Size(), err
+	return nil
 }
 
-// out copies from the server to this machine.
-func (k *copier) out(ctx context.Context, src, local string) error {
-	c := k.clients[0]
-	i, err := c.Stat(ctx, src)
-	if err != nil {
-		return err
+// leaveOut says that a file is not copied.
+func (k *copier) leaveOut(name, why string) {
+	if !k.app.quiet {
+		k.app.say("pfs: %s is %s; left out", name, why)
 	}
-	if !i.IsDir {
-		if st, err := os.Stat(local); err == nil && st.IsDir() {
-			local = filepath.Join(local, path.Base(src))
-		}
-		return k.app.fetch(ctx, c, src, local)
-	}
-	if !k.recursive {
-		return usage("%s is a directory; use -r", src)
-	}
-	return k.run(ctx, func(give func(job)) error {
-		return k.walk(ctx, c, src, "", func(rel string, i client.Info) error {
-			to := filepath.Join(local, filepath.FromSlash(rel))
-			if !filepath.IsLocal(filepath.FromSlash(rel)) && rel != "" {
-				return usage("%s would be written outside %s", rel, local)
-			}
-			from := path.Join(src, rel)
-			switch {
-			case i.IsLink():
-				target, err := c.Readlink(ctx, from)
-				if err != nil {
-					return err
-				}
-				return os.Symlink(target, to)
-			case i.IsDir:
-				return os.MkdirAll(to, 0o755)
-			}
-			give(func(ctx context.Context, c *client.Client) (int64, error) {
-				return i.Size, k.app.fetch(ctx, c, from, to)
-			})
-			return nil
-		})
-	})
 }
 
-// within copies on the server, through this machine.
-func (k *copier) within(ctx context.Context, src, dst string) error {
-	c := k.clients[0]
-	i, err := c.Stat(ctx, src)
-	if err != nil {
+// directory refuses a directory that was not meant.
+func (k *copier) directory(name string) error {
+	if k.recursive {
+		return nil
+	}
+	return usage("%s is a directory; use -r", name)
+}
+
+// lastName returns the last element of a path, "" of those that name only the
+// content of a directory, as "." and "src/.".
+func lastName(p string) string {
+	switch n := path.Base(p); n {
+	case ".", "..", "/":
+		return ""
+	default:
+		return n
+	}
+}
+
+// into returns where a copy of src at dst goes on the server: into a
+// directory, if dst is one.
+func into(ctx context.Context, c *client.Client, dst, name string) (string, error) {
+	dst = path.Clean("/" + dst)
+	i, err := c.Stat(ctx, dst)
+	switch {
+	case err == nil && i.IsDir:
+		return path.Join(dst, name), nil
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		return dst, nil
+	}
+	return "", err
+}
+
+// link makes a link on the server, in the place of another one.
+func link(ctx context.Context, c *client.Client, target, p string) error {
+	err := c.Symlink(ctx, target, p)
+	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if d, err := c.Stat(ctx, dst); err == nil && d.IsDir && !i.IsDir {
-		dst = path.Join(dst, path.Base(src))
+	switch old, lerr := c.Readlink(ctx, p); {
+	case lerr != nil:
+		return err
+	case old == target:
+		return nil
 	}
-	if i.IsDir && !k.recursive {
-		return usage("%s is a directory; use -r", src)
-	}
-	one := func(from, to string, size int64) job {
-		return func(ctx context.Context, c *client.Client) (int64, error) {
-			r, err := c.Open(ctx, from)
-			if err != nil {
-				return 0, err
-			}
-			defer r.Close()
-			_, err = c.Write(ctx, to, struct{ io.Reader }{r}, -1)
-			return size, err
-		}
-	}
-	if !i.IsDir {
-		_, err := one(src, dst, i.Size)(ctx, c)
+	if err := c.Remove(ctx, p); err != nil {
 		return err
 	}
-	return k.run(ctx, func(give func(job)) error {
-		return k.walk(ctx, c, src, "", func(rel string, i client.Info) error {
-			if i.IsDir && !i.IsLink() {
-				return mkdirAll(ctx, c, path.Join(dst, rel), 0o755)
-			}
-			give(one(path.Join(src, rel), path.Join(dst, rel), i.Size))
-			return nil
-		})
-	})
+	return c.Symlink(ctx, target, p)
 }
 
 // walk visits a directory on the server and all below it, directories first.
-// Consuming files are never touched.
-func (k *copier) walk(ctx context.Context, c *client.Client, root, rel string, visit func(rel string, i client.Info) error) error {
-	if rel == "" {
-		if err := visit("", client.Info{IsDir: true}); err != nil {
-			return err
-		}
-	}
-	infos, err := c.List(ctx, path.Join(root, rel))
-	if err != nil {
-		return err
-	}
-	for _, i := range infos {
-		if i.Consumes() {
-			continue
+// What commands something is left out. A directory below that cannot be listed
+// is counted as failed; what visit returns ends the walk.
+func (k *copier) walk(ctx context.Context, root, rel string, visit func(rel string, i client.Info) error) error {
+	for i, err := range k.clients[0].Entries(ctx, path.Join(root, rel)) {
+		if err != nil {
+			if rel == "" || ctx.Err() != nil {
+				return err
+			}
+			k.done(ctx, 0, err)
+			return nil
 		}
 		at := path.Join(rel, i.Name)
-		if err := visit(at, i); err != nil {
+		if i.Control() {
+			k.leaveOut(path.Join(root, at), "there to command, not to hold content")
+			continue
+		}
+		err := visit(at, i)
+		switch {
+		case err == fs.SkipDir:
+			continue
+		case err != nil:
 			return err
 		}
 		if i.IsDir && !i.IsLink() {
-			if err := k.walk(ctx, c, root, at, visit); err != nil {
+			if err := k.walk(ctx, root, at, visit); err != nil {
 				return err
 			}
 		}

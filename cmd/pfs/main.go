@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -22,21 +23,27 @@ func main() {
 
 // run does what args say and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "server" {
-		return runServer(ctx, args[1:], stdout, stderr)
-	}
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	out := &output{w: stdout}
+	a := &app{stdin: stdin, stdout: out, stderr: &lines{w: stderr}, tty: terminal(stderr)}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(out)
+	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitOK
+	if err == nil && out.err != nil {
+		err, a.started = out.err, true // the command was right; what it printed is lost
 	}
-	if ctx.Err() != nil {
+	var server serverExit
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &server):
+		return int(server)
+	case ctx.Err() != nil:
 		return exitInterrupted
+	case !a.started:
+		err = usageError{err}
 	}
 	return a.report(cmd, err)
 }

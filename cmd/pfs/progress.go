@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -13,7 +14,7 @@ type progress struct{ bar *progressbar.ProgressBar }
 
 // progress starts a bar for a number of bytes; -1 when it is not known.
 func (a *app) progress(bytes int64) progress {
-	if a.quiet || !terminal(a.stderr) {
+	if a.quiet || !a.tty {
 		return progress{}
 	}
 	return progress{progressbar.NewOptions64(bytes, progressbar.OptionSetWriter(a.stderr),
@@ -32,23 +33,50 @@ func (p progress) finish() {
 	}
 }
 
-// seeker counts what is read from f.
+// seeker shows what is read from f.
 func (p progress) seeker(f *os.File) io.ReadSeeker {
 	if p.bar == nil {
 		return f
 	}
-	return &countingFile{f, p}
+	return &shownFile{f, p}
 }
 
-type countingFile struct {
+type shownFile struct {
 	f *os.File
 	p progress
 }
 
-func (c *countingFile) Read(b []byte) (int, error) {
-	n, err := c.f.Read(b)
-	c.p.add(int64(n))
+func (s *shownFile) Read(b []byte) (int, error) {
+	n, err := s.f.Read(b)
+	s.p.add(int64(n))
 	return n, err
 }
 
-func (c *countingFile) Seek(off int64, whence int) (int64, error) { return c.f.Seek(off, whence) }
+func (s *shownFile) Seek(off int64, whence int) (int64, error) {
+	at, err := s.f.Seek(off, whence)
+	if err == nil && s.p.bar != nil {
+		_ = s.p.bar.Set64(at)
+	}
+	return at, err
+}
+
+// writer shows what is written to w.
+func (p progress) writer(w io.Writer) io.Writer {
+	if p.bar == nil {
+		return w
+	}
+	return io.MultiWriter(w, p.bar)
+}
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	n atomic.Int64
+}
+
+// Read reads on.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// tree renders a local tree: a line for each entry, with content or target.
+func tree(t *testing.T, root string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == root {
+			return err
+		}
+		rel, _ := filepath.Rel(root, p)
+		line := filepath.ToSlash(rel)
+		switch {
+		case d.IsDir():
+			line += "/"
+		case d.Type()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(p)
+			if err != nil {
+				return err
+			}
+			line += " -> " + target
+		default:
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			i, err := d.Info()
+			if err != nil {
+				return err
+			}
+			line += fmt.Sprintf(" %o %d %.20q", i.Mode().Perm()&0o111, len(b), b)
+		}
+		out = append(out, line)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+var oddNames = []string{"a b", "ünï·cødé", "100%", "%2F", "what?", "#1", "a&b=c", "+", "semi;colon", "-dash", "..."}
+
+// plant makes a local tree with all that a copy has to carry.
+func plant(t *testing.T) string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "src")
+	files := map[string]string{"f": "content", "empty": "", "run.sh": "#!/bin/sh\n", "sub/deep/g": "g", "large": strings.Repeat("0123456789", 500_000)}
+	for i, n := range oddNames {
+		files["odd "+n+"/"+n] = fmt.Sprint(i)
+	}
+	for n, content := range files {
+		p := filepath.Join(root, n)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		mode := fs.FileMode(0o644)
+		if n == "run.sh" {
+			mode = 0o755
+		}
+		if err := os.WriteFile(p, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(root, "nothing"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"link": "f", "sub/up": "../f", "dangling": "no/where", "dirlink": "sub", "loop": "loop"} {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestCopyTrees(t *testing.T) {
+	start(t)
+	src := plant(t)
+	want := tree(t, src)
+	home := t.TempDir()
+	t.Chdir(home)
+	same := func(where string) {
+		t.Helper()
+		if got := tree(t, where); !slices.Equal(got, want) {
+			t.Errorf("%s holds\n%s\nwant\n%s", where, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	const summary = "21 files, 5000030 bytes\n"
+	for range 2 { // the second time over the first
+		if r := pfs(t, "", "cp", "-r", src+"/.", "pfs:/memfs/copy"); r.code != 0 || r.stderr != summary {
+			t.Fatalf("%d %s", r.code, r.stderr)
+		}
+		if r := pfs(t, "", "cp", "-r", "pfs:/memfs/copy/.", "back"); r.code != 0 || r.stderr != summary {
+			t.Fatalf("%d %s", r.code, r.stderr)
+		}
+		same("back")
+		must(t, "", "cp", "-r", "-j", "2", "/memfs/copy/.", "/memfs/again")
+		must(t, "", "cp", "-q", "-r", "/memfs/again", "local:.")
+		same("again")
+	}
+	// Into a directory that is there.
+	must(t, "", "mkdir", "/memfs/into")
+	must(t, "", "cp", "-r", "local:"+src, "/memfs/into")
+	must(t, "", "cp", "-r", "pfs:memfs/into/src", "into")
+	same("into")
+	if got := must(t, "", "ls", "-l", "/memfs/copy/link"); !strings.Contains(got, "/memfs/copy/link -> f") {
+		t.Errorf("ls -l of a link: %q", got)
+	}
+	// A link that is named stands for what it leads to.
+	must(t, "", "cp", "/memfs/copy/link", "/memfs/plain")
+	must(t, "", "cp", "-r", "pfs:/memfs/copy/dirlink", "real")
+	must(t, "", "cp", "pfs:/memfs/plain", "plain")
+	if err := os.Symlink(src, "way"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "cp", "-r", "local:way", "/memfs/way")
+	must(t, "", "cp", "-r", "pfs:/memfs/way", "through")
+	same("through")
+	if got := tree(t, "real"); len(got) != 3 {
+		t.Errorf("real holds %q", got)
+	}
+	if b, err := os.ReadFile("plain"); string(b) != "content" || err != nil {
+		t.Errorf("plain holds %q, %v", b, err)
+	}
+}
+
+func TestOddNamesOnTheCommandLine(t *testing.T) {
+	start(t)
+	t.Chdir(t.TempDir())
+	for _, n := range oddNames {
+		must(t, n, "put", "-", "/memfs/"+n)
+		must(t, "", "get", "/memfs/"+n)
+		must(t, "", "cp", "-q", "local:"+n, "/memfs/"+n+" too")
+		if got := must(t, "", "cat", "/memfs/"+n+" too"); got != n {
+			t.Errorf("%q holds %q", n, got)
+		}
+		must(t, "", "rm", "/memfs/"+n, "/memfs/"+n+" too")
+	}
+	must(t, "x", "put", "-", "--", "/memfs/-")
+	must(t, "", "put", "--", "-dash", "/memfs/")
+	if got := must(t, "", "ls", "/memfs"); got != "-\n-dash\nREADME\n" {
+		t.Errorf("ls printed %q", got)
+	}
+}
+
+// What cannot be copied does not keep the rest from it.
+func TestPartialCopies(t *testing.T) {
+	start(t)
+	src := t.TempDir()
+	t.Chdir(t.TempDir())
+	for _, n := range []string{"a", `b\c`, "d"} { // no backslashes on the server
+		if err := os.WriteFile(filepath.Join(src, n), []byte(n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := pfs(t, "", "cp", "-r", "local:"+src, "/memfs/copy")
+	if r.code != exitPartial || !like("pfs: …backslash…\n2 files, 2 bytes\npfs: 1 of 3 failed\n", r.stderr) {
+		t.Errorf("%d %q", r.code, r.stderr)
+	}
+	if err := os.MkdirAll("back/a", 0o755); err != nil { // a directory where a file should go
+		t.Fatal(err)
+	}
+	r = pfs(t, "", "-o", "json", "cp", "-r", "pfs:/memfs/copy/.", "back")
+	if r.code != exitPartial || !strings.Contains(r.stdout, `"failed": 1`) || !strings.HasSuffix(r.stderr, "pfs: 1 of 2 failed\n") {
+		t.Errorf("%d %q %q", r.code, r.stdout, r.stderr)
+	}
+	if got := tree(t, "back"); !slices.Equal(got, []string{"a/", `d 0 1 "d"`}) {
+		t.Errorf("back holds %q", got)
+	}
+	must(t, "", "mkdir", "-p", "/memfs/clash/d") // and the other way
+	r = pfs(t, "", "cp", "-r", "back/.", "pfs:/memfs/clash")
+	if r.code != exitFailure || !like("pfs: …is a directory (is_directory)\n0 files, 0 bytes\npfs: 1 of 1 failed\n", r.stderr) {
+		t.Errorf("%d %q", r.code, r.stderr)
+	}
+}
+
+// A queue is copied without its control files, and nothing is taken.
+func TestCopyTakesNothing(t *testing.T) {
+	start(t)
+	t.Chdir(t.TempDir())
+	must(t, "job", "put", "-", "/queuefs/q/enqueue")
+	r := pfs(t, "", "cp", "-r", "pfs:/queuefs/q", "q")
+	if r.code != 0 || strings.Count(r.stderr, "left out") != 4 {
+		t.Errorf("%d %q", r.code, r.stderr)
+	}
+	if got := tree(t, "q"); len(got) != 1 || !strings.HasPrefix(got[0], "size ") {
+		t.Errorf("q holds %q", got)
+	}
+	if r := pfs(t, "", "cp", "/queuefs/q/dequeue", "local:taken"); r.code != exitUsage {
+		t.Errorf("%d %q", r.code, r.stderr)
+	}
+	if got := must(t, "", "cat", "/queuefs/q/size"); got != "1" {
+		t.Errorf("%s left", got)
+	}
+}
+
+// A local file is replaced whole or not at all, and keeps its mode.
+func TestLocalFilesAreWhole(t *testing.T) {
+	start(t)
+	must(t, "new", "put", "-", "/memfs/f")
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("f", []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod("f", 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("f", "link"); err != nil {
+		t.Fatal(err)
+	}
+	good := os.Getenv("PFS_URL")
+	cut := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/stat") {
+			_, _ = w.Write([]byte(`{"name":"f","size":10}`))
+			return
+		}
+		w.Header().Set("Content-Length", "10")
+		_, _ = w.Write([]byte("half"))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	defer cut.Close()
+	talkTo(t, cut.URL)
+	for _, args := range []string{"get /f f", "cp pfs:/f f", "get /f new"} {
+		steps(t, []step{{args, "", 5, "", "pfs: read /f: unexpected EOF\n"}})
+	}
+	if got := tree(t, "."); !slices.Equal(got, []string{`f 0 3 "old"`, "link -> f"}) {
+		t.Errorf("left %q", got)
+	}
+	talkTo(t, good)
+	must(t, "", "get", "/memfs/f", "link")
+	if got := tree(t, "."); !slices.Equal(got, []string{`f 0 3 "new"`, "link -> f"}) {
+		t.Errorf("left %q", got)
+	}
+	if st, err := os.Stat("f"); err != nil || st.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	must(t, "", "get", "/memfs/f", os.DevNull)
+	if st, err := os.Stat(os.DevNull); err != nil || st.Mode().IsRegular() {
+		t.Errorf("%s is %v, %v", os.DevNull, st.Mode(), err)
+	}
+}
+
+// Whatever names and links a server gives, nothing is written outside.
+func TestHostileServer(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		list := map[string]string{
+			"/d":       `[{"name":"../evil","meta":{}},{"name":"out","meta":{"Type":"symlink"}},{"name":"out/evil","meta":{}},{"name":"good","meta":{}},{"name":"..","isDir":true}]`,
+			"/":        `[{"name":"evil","meta":{}}]`, // what /d/.. is
+			"/d/../..": `[]`,
+		}
+		switch path := r.URL.Query().Get("path"); {
+		case strings.HasSuffix(r.URL.Path, "/stat"):
+			_, _ = w.Write([]byte(`{"name":"d","isDir":true}`))
+		case strings.HasSuffix(r.URL.Path, "/directories"):
+			_, _ = w.Write([]byte(`{"files":` + list[path] + `}`))
+		case strings.HasSuffix(r.URL.Path, "/readlink"):
+			_, _ = w.Write([]byte(`{"target":".."}`))
+		default:
+			_, _ = w.Write([]byte("x"))
+		}
+	}))
+	defer srv.Close()
+	talkTo(t, srv.URL)
+	t.Chdir(t.TempDir())
+	r := pfs(t, "", "cp", "-r", "-j", "1", "pfs:/d/.", "in")
+	if r.code == 0 {
+		t.Errorf("%d %q", r.code, r.stderr)
+	}
+	for _, line := range tree(t, ".") {
+		if strings.Contains(line, "evil") && !strings.HasPrefix(line, "in/") || strings.Contains(line, "pfs-") {
+			t.Errorf("the server made %s", line)
+		}
+	}
+	if b, err := os.ReadFile("in/good"); string(b) != "x" || err != nil {
+		t.Errorf("good holds %q, %v", b, err)
+	}
+}
