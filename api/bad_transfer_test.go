@@ -502,7 +502,11 @@ func mountTwice(t *testing.T) {
 
 func secretsMasked(t *testing.T) {
 	s := start(t)
-	s.Mount(t, "/sql", "broken", vfs.Config{"dsn": "root:hunter2@db"})
+	inline := s.Do(t, "POST", v1+"/mount", `{"fstype":"broken","path":"/sql","config":{"dsn":"root:hunter2@db"}}`)
+	if !strings.Contains(inline.Body, "dsn is a secret") || strings.Contains(inline.Body, "hunter2") || inline.Status != 400 {
+		t.Errorf("an inline secret is answered %d %s", inline.Status, inline.Body)
+	}
+	s.Mount(t, "/sql", "broken", vfs.Config{"dsn": "env:HUNTER2_hunter2"})
 	for _, target := range []string{"/mounts", "/plugins", "/health", "/ready"} {
 		a := s.Do(t, "GET", v1+target, "")
 		if strings.Contains(a.Body, "hunter2") {

@@ -337,12 +337,15 @@ func peerSecrets(p *peer) {
 	n := harness.Start(p, harness.Options{}).Nodes[0]
 	w := newWeb(p, n)
 	const canary = "hunter2-canary"
-	w.mount("queuefs", "/q", `{"backend":"memory","password":"`+canary+`"}`)
+	w.mount("queuefs", "/q", `{"backend":"memory","password":"env:`+canary+`"}`)
+	// An inline secret would be in the log of every node: it is refused.
+	inline := w.want(400, "POST", "/mount", `{"fstype":"queuefs","path":"/i","config":{"password":"`+canary+`"}}`)
 	a := w.want(400, "POST", "/mount", `{"fstype":"queuefs","path":"/r","config":{"password":"`+canary+`","nonsense":"x"}}`)
 	seen := []string{a.body}
 	for _, route := range []string{"/mounts", "/plugins", "/cluster", "/health"} {
 		seen = append(seen, w.want(200, "GET", route, "").body)
 	}
+	seen = append(seen, inline.body)
 	log, err := os.ReadFile(n.Log)
 	if err != nil {
 		p.Fatal(err)

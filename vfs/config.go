@@ -15,13 +15,18 @@ import (
 // JSON number is a float64. A value of the wrong form gives [Invalid].
 type Config map[string]any
 
-// Check refuses settings that params does not name and names missing ones.
+// Check refuses settings that params does not name, names missing ones, and
+// refuses secrets that are given inline.
 func (c Config) Check(params []Param) error {
 	var unknown, allowed []string
 	for _, p := range params {
 		allowed = append(allowed, "'"+p.Name+"'")
-		if _, ok := c[p.Name]; p.Required && !ok {
+		v, ok := c[p.Name]
+		if p.Required && !ok {
 			return Invalid.Withf("%s is required in configuration", p.Name)
+		}
+		if s := fmt.Sprint(v); p.Secret && ok && s != "" && !isRef(s) {
+			return Invalid.Withf("%s is a secret: name where each node finds it, as env:NAME or file:PATH", p.Name)
 		}
 	}
 	for k := range c {
@@ -40,6 +45,10 @@ func (c Config) Check(params []Param) error {
 	return Invalid.Withf("unknown configuration parameter(s) %s - allowed parameters are: %s",
 		strings.Join(unknown, ", "), list)
 }
+
+// isRef reports whether a secret is kept elsewhere. Settings are in the log of
+// every node: a secret itself must not be.
+func isRef(s string) bool { return strings.HasPrefix(s, "env:") || strings.HasPrefix(s, "file:") }
 
 // String returns the text of key, or def. Numbers are taken as text.
 func (c Config) String(key, def string) (string, error) {
