@@ -61,7 +61,7 @@ func called(err error) error {
 	return &elsewhereError{c.cause}
 }
 
-func (n *Node) servePropose(ctx context.Context, from string, b []byte) (reply, error) {
+func (n *Node) servePropose(ctx context.Context, _ string, b []byte) (reply, error) {
 	r, err := wire.Request(b)
 	if err != nil {
 		return reply{}, vfs.Invalid.With(err.Error())
@@ -72,9 +72,6 @@ func (n *Node) servePropose(ctx context.Context, from string, b []byte) (reply, 
 	out, err := n.pack.submit(ctx, r)
 	if err != nil {
 		return reply{}, err
-	}
-	if !out.Replayed {
-		n.nudges.send(from, out.Index)
 	}
 	return reply{payload: wire.AppendOutcome(nil, out)}, nil
 }

@@ -6,10 +6,11 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// nudger tells followers at once that an entry is committed. Raft itself tells
-// them with its next message, up to its commit timeout later, and a client of
-// a follower would wait for that. What it sends is what raft would send: an
-// append without entries, which a follower without the entry turns down.
+// nudger tells followers at once that an entry is committed when no other entry
+// follows that would. Raft itself tells them with its next message, up to its
+// commit timeout later, and a client of a follower would wait for that. What it
+// sends is what raft would send: an append without entries, which a follower
+// without the entry turns down.
 type nudger struct {
 	n  *Node
 	mu sync.Mutex
@@ -20,6 +21,15 @@ type nudger struct {
 type nudge struct {
 	want  uint64 // committed index
 	going bool
+}
+
+// all tells every other node.
+func (g *nudger) all(index uint64) {
+	for _, s := range g.n.configuration().Servers {
+		if string(s.ID) != g.n.id {
+			g.send(string(s.ID), index)
+		}
+	}
 }
 
 // send tells the node with that id that index, an entry of our term, is

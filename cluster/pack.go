@@ -217,8 +217,10 @@ func (p *packer) propose(batch []*ticket) {
 	}
 	go func() { // ends before out is idle
 		defer p.out.leave()
-		defer func() { <-p.slots }()
 		outs, err := await(f, len(batch))
+		if <-p.slots; err == nil && p.quiet() {
+			p.n.nudges.all(outs[0].Index)
+		}
 		for i, t := range batch {
 			s := settled{err: err}
 			if err == nil {
@@ -230,6 +232,13 @@ func (p *packer) propose(batch []*ticket) {
 			p.n.metrics.proposed(time.Since(t.at), err)
 		}
 	}()
+}
+
+// quiet reports whether nothing follows: the next entry would tell followers
+// what is committed.
+func (p *packer) quiet() bool {
+	count, _ := p.queued()
+	return count == 0 && len(p.slots) == 0
 }
 
 // first proposes the first Event of a term, past the queue.
