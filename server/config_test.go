@@ -62,7 +62,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"server: {adress: x}", `did you mean "address"?`},
 		{"sever: {address: x}", `did you mean "server"?`},
 		{"cluster: {zzzzzz: 1}", `unknown key "zzzzzz"`},
-		{"server: {address: x, address: y}", "duplicate"},
+		{"server: {address: x, address: y}", "already defined"},
 		{"server:\n\taddress: x", ""},
 		{"plugins: {memfs: [{path: /a}, {path: /a}]}", "two mounts at /a"},
 		{"plugins: {memfs: {path: /a}, memfs_b: {path: /a}}", "two mounts at /a"},

@@ -82,7 +82,7 @@ func read(in io.Reader, out io.Writer) (c count, broken bool, err error) {
 		case e.Test != "":
 			c.add(e.Action)
 			show(out, e, said[e.Package+" "+e.Test])
-		case e.Action == "pass" || e.Action == "fail" || e.Action == "skip":
+		case e.Action == "pass" || e.Action == "fail": // "skip" is a package without tests
 			broken = broken || e.Action == "fail"
 			fmt.Fprintf(out, "%-4s %7.1fs %s\n", e.Action, e.Elapsed, e.Package)
 			if e.Action == "fail" {
