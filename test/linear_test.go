@@ -41,7 +41,7 @@ func pastReads(t *testing.T, c *harness.Cluster, want int) (answered, past int) 
 		for c.Nodes[i] != old {
 			i++
 		}
-		old.Signal(syscall.SIGSTOP)
+		old.Pause()
 		other := c.Client((i + 1) % 3)
 		wctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		_, err := other.WriteFile(wctx, "/memfs/register", []byte(strconv.Itoa(value)))
