@@ -34,7 +34,7 @@ func TestPlantedBugs(t *testing.T) {
 // TestPlantedEarlyAck acknowledges before the log has synced; a power cut must
 // show it.
 func TestPlantedEarlyAck(t *testing.T) {
-	p := startPowered(t, harness.Build(t, "plant_earlyack"), "-log-level", "error")
+	p := startPowered(t, harness.Build(t, "plant_earlyack"), "bolt")
 	for round := range 10 {
 		p.cut(round)
 		p.StartAll()

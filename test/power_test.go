@@ -24,14 +24,16 @@ type powered struct {
 	acked map[string]string // path to content
 }
 
-func startPowered(t *testing.T, bin string, args ...string) *powered {
+func startPowered(t *testing.T, bin, logStore string) *powered {
 	t.Helper()
 	p := &powered{t: t, acked: map[string]string{}}
 	for range 3 {
 		p.disks = append(p.disks, harness.NewDisk(t, 400))
 	}
-	p.Cluster = harness.Start(t, harness.Options{Nodes: 3, Bin: bin, Args: args,
-		Dir: func(i int) string { return p.disks[i].Dir() + "/data" }})
+	config := fmt.Sprintf("cluster: {log_store: %s}\nplugins: {memfs: {path: /memfs}}\n", logStore)
+	p.Cluster = harness.Start(t, harness.Options{Nodes: 3, Bin: bin, Args: []string{"-log-level", "error"},
+		Config: func(int) string { return config },
+		Dir:    func(i int) string { return p.disks[i].Dir() + "/data" }})
 	return p
 }
 
@@ -124,11 +126,17 @@ func (p *powered) reader(n *harness.Node) *client.Client {
 	return n.Client()
 }
 
-// TestPowerCuts takes the power of all three nodes at once, again and again:
-// nothing acknowledged may be lost.
+// TestPowerCuts takes the power of all three nodes at once, again and again,
+// with either log store: nothing acknowledged may be lost.
 func TestPowerCuts(t *testing.T) {
-	p := startPowered(t, "", "-log-level", "warn")
-	n, good := rounds(20, 100), 0
+	t.Run("bolt", func(t *testing.T) { powerCuts(t, "bolt", rounds(20, 100)) })
+	t.Run("pebble", func(t *testing.T) { powerCuts(t, "pebble", rounds(6, 100)) })
+}
+
+// powerCuts goes on until n cuts came within 10 ms of an acknowledgement.
+func powerCuts(t *testing.T, logStore string, n int) {
+	p := startPowered(t, "", logStore)
+	good := 0
 	for round := 0; good < n; round++ {
 		if round == 3*n {
 			t.Fatalf("of %d cuts only %d came within 10 ms of an acknowledgement", round, good)
@@ -143,6 +151,6 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	index, digest := p.SameDigest()
-	t.Logf("%d power cuts of all three nodes within 10 ms of an acknowledgement, %d acknowledged writes: lost 0; digest at %d %.16s",
-		good, len(p.acked), index, digest)
+	t.Logf("%s: %d power cuts of all three nodes within 10 ms of an acknowledgement, %d acknowledged writes: lost 0; digest at %d %.16s",
+		logStore, good, len(p.acked), index, digest)
 }
