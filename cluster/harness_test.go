@@ -61,10 +61,27 @@ func (w *wires) dialFrom(from int) func(context.Context, string) (net.Conn, erro
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if from != to && (w.cut[from] || w.cut[to]) { // meanwhile
+			c.Close()
+			return nil, net.ErrClosed
+		}
 		l := &link{c, from, to, w}
 		w.open[l] = true
 		return l, nil
 	}
+}
+
+// own says which node an address is of.
+func (w *wires) own(addr string, node int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.owner[addr] = node
+}
+
+func (w *wires) isCut(node int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cut[node]
 }
 
 // isolate cuts a node off, or connects it again.
@@ -112,13 +129,13 @@ func newGang(t testing.TB, n int, edit func(i int, c *Config)) *gang {
 			c.Join = addrs
 		}
 		if os.Getenv("PFS_TEST_LOG") != "" {
-			c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", i+1)
+			c.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("n", i+1)
 		}
 		c.Fatal = func(err error) { t.Errorf("node %d: %v", i+1, err) }
 		if edit != nil {
 			edit(i, &c)
 		}
-		g.wires.owner[c.Address] = i
+		g.wires.own(c.Address, i)
 		g.conf = append(g.conf, c)
 	}
 	for i := range n {
@@ -193,7 +210,7 @@ func (g *gang) leader() int {
 	found := -1
 	poll(g.t, "a leader", func() bool {
 		for i, n := range g.nodes {
-			if n != nil && n.rules(n.reign.Load()) && !g.wires.cut[i] {
+			if n != nil && n.rules(n.reign.Load()) && !g.wires.isCut(i) {
 				found = i
 			}
 		}
@@ -210,7 +227,7 @@ func testContext(t testing.TB) context.Context {
 
 func writeOp(path vfs.Path, c vfs.Content) vfs.Request {
 	op := vfs.Op{Verb: vfs.Write, Path: path, Flag: vfs.FlagCreate | vfs.FlagTruncate, Data: c.Data, Refs: c.Refs}
-	r := vfs.Request{Ops: []vfs.Op{op}}
+	r := vfs.Request{Ops: []vfs.Op{op}, Key: randomText()} // survives a change of leaders
 	if c.Upload != 0 {
 		r.Ops = []vfs.Op{{Verb: vfs.Commit, File: c.Upload}, op}
 	}
@@ -219,9 +236,7 @@ func writeOp(path vfs.Path, c vfs.Content) vfs.Request {
 
 func (g *gang) write(i int, path vfs.Path, data string) vfs.Outcome {
 	g.t.Helper()
-	r := writeOp(path, vfs.Content{Data: []byte(data)})
-	r.Key = randomText() // survives a change of leaders
-	out, err := g.nodes[i].Propose(testContext(g.t), r)
+	out, err := g.nodes[i].Propose(testContext(g.t), writeOp(path, vfs.Content{Data: []byte(data)}))
 	if err != nil || out.Err != nil {
 		g.t.Fatalf("write %s at node %d: %v, %v", path, i+1, err, out.Err)
 	}

@@ -219,7 +219,7 @@ func (p *packer) propose(batch []*ticket) {
 		defer p.out.leave()
 		outs, err := await(f, len(batch))
 		if <-p.slots; err == nil && p.quiet() {
-			p.n.nudges.all(outs[0].Index)
+			p.n.nudges.all(f.Index())
 		}
 		for i, t := range batch {
 			s := settled{err: err}

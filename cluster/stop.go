@@ -12,6 +12,10 @@ import (
 // stopTime bounds each step of stopping that waits for others.
 const stopTime = 10 * time.Second
 
+// resignTime bounds the wait for entries under way before leadership is handed
+// over.
+const resignTime = 2 * time.Second
+
 // gate counts the calls under way and lets no more in once it is shut.
 type gate struct {
 	mu     sync.Mutex
@@ -101,10 +105,15 @@ func (n *Node) stop(ctx context.Context) error {
 	return n.close()
 }
 
-// resign hands leadership over, if there is somebody to take it.
+// resign hands leadership over, if there is somebody to take it. First all
+// entries that raft has are answered: it would not say what became of them.
 func (n *Node) resign() {
 	if n.reign.Load() == nil || n.Failed() != nil || len(n.voters()) < 2 {
 		return
+	}
+	select {
+	case <-n.pack.out.shut():
+	case <-time.After(resignTime):
 	}
 	if err := n.raft.LeadershipTransfer().Error(); err != nil {
 		n.c.Log.Warn("leadership is not handed over", "error", err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -50,7 +51,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 // TestStopUnderLoad stops nodes one after the other under writes without keys:
 // none of them may end without a definite outcome.
 func TestStopUnderLoad(t *testing.T) {
-	g := newGang(t, 3, nil)
+	g := newGang(t, 3, func(_ int, c *Config) { c.Election = time.Second }) // no leader is lost for another reason
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	client := g.nodes[0]
@@ -58,7 +59,9 @@ func TestStopUnderLoad(t *testing.T) {
 	for c := range 8 {
 		wg.Go(func() {
 			for i := 0; !stop.Load(); i++ {
-				out, err := client.Propose(context.Background(), writeOp(vfs.Path(fmt.Sprintf("/m/f%d", c)), vfs.Content{Data: []byte(fmt.Sprint(i))}))
+				r := writeOp(vfs.Path(fmt.Sprintf("/m/f%d", c)), vfs.Content{Data: []byte(fmt.Sprint(i))})
+				r.Key = ""
+				out, err := client.Propose(context.Background(), r)
 				if err != nil || out.Err != nil {
 					t.Errorf("write %d of %d: %v, %v", i, c, err, out.Err)
 					return
