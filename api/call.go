@@ -29,6 +29,9 @@ type call struct {
 	plain bool    // the Ops of this request take neither its key nor its conditions
 	holds int64   // bytes of the budget for memory
 	idem  *string // the idempotency key, once it was looked at
+	// refused is why this node would refuse a request with a key, which the
+	// log may have decided before.
+	refused error
 }
 
 func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {

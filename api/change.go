@@ -110,7 +110,13 @@ func (c *call) target(ctx context.Context, op vfs.Op) (m vfs.Mounted, rel vfs.Op
 			return m, rel, nil
 		}
 	}
-	return m, rel, err
+	if key, kerr := c.key(); kerr != nil || key == "" {
+		return m, rel, err
+	}
+	// An earlier try under the key may have been decided when this was still
+	// possible: the log is asked.
+	c.refused = err
+	return vfs.Mounted{Place: vfs.Replicated}, op, nil
 }
 
 // commit runs one Op: through the log, or on its Device. body is the hash of
@@ -144,7 +150,7 @@ func (c *call) propose(ctx context.Context, m vfs.Mounted, rel vfs.Op, body [32]
 		r.Sum = c.sum(body)
 	}
 	out, err := c.s.cfg.Node.Propose(ctx, r)
-	if err == nil && vfs.KindOf(out.Err) == vfs.Moved {
+	if err == nil && vfs.KindOf(out.Err) == vfs.Moved && c.refused == nil {
 		// A Device stood in the way of a path that ends in the log.
 		last := &r.Ops[len(r.Ops)-1]
 		data, refs := last.Data, last.Refs
@@ -160,6 +166,9 @@ func (c *call) propose(ctx context.Context, m vfs.Mounted, rel vfs.Op, body [32]
 	}
 	if out.Index > 0 {
 		c.set("X-Pfs-Index", formatIndex(out.Index))
+	}
+	if vfs.KindOf(out.Err) == vfs.Moved && c.refused != nil {
+		return change{}, c.refused
 	}
 	if vfs.KindOf(out.Err) == vfs.Moved {
 		return change{}, vfs.Unavailable.With("mount is moving, try again")

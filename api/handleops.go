@@ -73,7 +73,7 @@ func (c *call) open(p vfs.Path, o opening) (*handle, error) {
 		return nil, vfs.At(vfs.IsDirectory, "open", p)
 	}
 	h.access, h.flags, h.lease = o.access, o.flags, o.lease
-	if o.trunc && o.access&writable != 0 && i.Size > 0 {
+	if o.trunc && o.access&writable != 0 { // also an empty one: another node may know of more
 		if _, err := c.commit(vfs.Op{Verb: vfs.Truncate, Path: p}, [32]byte{}); err != nil {
 			return nil, err
 		}
@@ -358,6 +358,15 @@ func (c *call) handleWrite(h *handle) error {
 	op := vfs.Op{Verb: vfs.Write, Path: p, Off: off}
 	if h.file != 0 {
 		op.Mount, op.File = h.mount, h.file
+	}
+	if op.If, err = c.cond(); err != nil {
+		return err
+	}
+	if key, _ := c.key(); key != "" && moves { // putOp refuses a bad one
+		if key == h.lastKey {
+			off, op.Off = h.lastOff, h.lastOff
+		}
+		h.lastKey, h.lastOff = key, off
 	}
 	atEnd := moves && h.access&appends != 0
 	if atEnd {

@@ -49,6 +49,9 @@ type handle struct {
 	mu    sync.Mutex  // one use at a time
 	pos   int64       // bytes
 	taken *vfs.Result // what the first read of a consuming file took
+	// A write that is repeated under its key goes where it went.
+	lastKey string
+	lastOff int64
 }
 
 // handles holds the open handles of this node.

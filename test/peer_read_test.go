@@ -102,7 +102,7 @@ func peerMessages(p *peer) {
 	h := p.open(dq, "")
 	p.want(200, "GET", h+"/stat", "")
 	p.want(200, "DELETE", h, "")
-	copied := p.TempDir()
+	copied := filepath.Join(p.TempDir(), "copy")
 	out, _ := harness.Output(harness.Build(p)+"/pfs", "--url", p.node.URL, "cp", "-r", "pfs:"+q, copied) // some files are write-only
 	if b, err := os.ReadFile(filepath.Join(copied, "jobs", "size")); err != nil || string(b) != fmt.Sprint(len(messages)) {
 		p.Errorf("pfs cp did not copy what can be copied: %q (%v)\n%s", b, err, out)
