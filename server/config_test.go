@@ -142,3 +142,17 @@ func TestDefaultMounts(t *testing.T) {
 		t.Errorf("%d default mounts, %v", len(mounts), err)
 	}
 }
+
+func TestFlagMistakesAreOneLine(t *testing.T) {
+	for _, args := range [][]string{{"-adr", "x"}, {"-bootstrap-expect", "many"}, {"stray"}, {"-non-voter=perhaps"}} {
+		var out strings.Builder
+		_, err := readOptions(args, none, &out)
+		if err == nil || out.Len() > 0 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: %v, printed %q", args, err, out.String())
+		}
+	}
+	var out strings.Builder
+	if _, err := readOptions([]string{"-help"}, none, &out); !isHelp(err) || !strings.Contains(out.String(), "-raft-addr HOST:PORT") {
+		t.Errorf("-help: %v, printed %q", err, out.String())
+	}
+}

@@ -46,8 +46,8 @@ func readOptions(args []string, getenv func(string) string, stderr io.Writer) (o
 	var o options
 	given := map[string]string{}
 	f := flag.NewFlagSet("pfs-server", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.Usage = func() { printUsage(f, stderr) }
+	f.SetOutput(io.Discard) // an error is one line; only -help prints the flags
+	f.Usage = func() {}
 	for _, name := range []string{"c", "config"} {
 		f.StringVar(&o.file, name, getenv("PFS_CONFIG"), "YAML configuration `FILE`; default: none, built-in defaults")
 	}
@@ -62,8 +62,11 @@ func readOptions(args []string, getenv func(string) string, stderr io.Writer) (o
 			f.Func(s.name, s.help, keep)
 		}
 	}
-	if err := f.Parse(args); err != nil {
+	if err := f.Parse(args); isHelp(err) {
+		printUsage(f, stderr)
 		return o, err
+	} else if err != nil {
+		return o, fmt.Errorf("%w; -help lists the flags", err)
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; see -help", f.Arg(0))
@@ -104,6 +107,7 @@ over the configuration file, which wins over the default.
 
 Flags:
 `)
+	f.SetOutput(w)
 	f.PrintDefaults()
 }
 
