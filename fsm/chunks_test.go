@@ -124,7 +124,7 @@ func TestUpload(t *testing.T) {
 	if !slices.Equal(refs, []vfs.ChunkRef{chunk(1), chunk(2), chunk(3), chunk(4)}) {
 		t.Errorf("refs %v", refs)
 	}
-	r.fails(vfs.NotFound, "upload has run out", write("/b/x", "", chunk(4)), commit(7))
+	r.fails(vfs.Unavailable, "upload has run out", write("/b/x", "", chunk(4)), commit(7))
 	for _, bad := range [][]vfs.Op{
 		{commit(8)}, {commit(8), commit(8)}, {write("/b/x", "", chunk(1)), write("/b/y", "", chunk(1)), commit(8)},
 		{commit(8), write("/b/x", "", chunk(1)), write("/b/y", "", chunk(1))}, {write("/b/x", "inline"), commit(8)},
@@ -165,8 +165,8 @@ func TestStaleUploads(t *testing.T) {
 	r.must(sweepOp(epoch, start.Add(1)))
 	r.counts("[4 1 1]", 1, 2, 3)
 	// Half of it is gone, so none of it can be had.
-	r.fails(vfs.NotFound, "run out", write("/b/x", "", chunk(4)), commit(1))
-	r.fails(vfs.NotFound, "run out", stage(1, 1))
+	r.fails(vfs.Unavailable, "run out", write("/b/x", "", chunk(4)), commit(1))
+	r.fails(vfs.Unavailable, "run out", stage(1, 1))
 	r.must(sweepOp(epoch, start.Add(1)))
 	r.counts("[0 0 1]", 1, 2, 3)
 	if out := r.must(sweepOp(epoch, start.Add(1))); out.Results[0].N != 0 {

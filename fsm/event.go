@@ -66,14 +66,20 @@ func (f *fold) take(index uint64, ev *vfs.Event) vfs.Outcome {
 	}
 	out := f.run(ev.Ops, now)
 	out.Index = index
-	// An Op that has to be routed again is not decided yet.
-	if ev.Key == "" || out.Err != nil && vfs.KindOf(out.Err) == vfs.Moved {
+	if ev.Key == "" || undecided(out.Err) {
 		return out
 	}
 	if err := f.remember(ev, now, out); err != nil {
 		broken("counts of remembered content: %v", err)
 	}
 	return out
+}
+
+// undecided reports whether the same Event may have another outcome when it is
+// repeated: its Op has to be routed again, or its content sent again.
+func undecided(err error) bool {
+	k := vfs.KindOf(err)
+	return k == vfs.Moved || k == vfs.Unavailable
 }
 
 // run folds the Ops of one Event: all of them, or nothing.

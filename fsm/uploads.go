@@ -46,7 +46,7 @@ func (e *event) stage(op vfs.Op) (vfs.Result, error) {
 	case len(op.Refs) == 0 || len(op.Data) > 0:
 		return vfs.Result{}, vfs.Invalid.With("nothing to stage")
 	case u.dead != 0, op.Off != 0 && op.Off != int64(u.refs):
-		return vfs.Result{}, vfs.NotFound.With("upload has run out")
+		return vfs.Result{}, vfs.Unavailable.With("upload has run out")
 	case u.refs+uint64(len(op.Refs)) > MaxStaged:
 		return vfs.Result{}, vfs.TooLarge.With("upload has too many chunks")
 	}
@@ -99,7 +99,7 @@ func (e *event) join(ops []vfs.Op) ([]vfs.Op, error) {
 	id := ops[commit].File
 	u, ok := e.upload(id)
 	if !ok || u.dead != 0 {
-		return nil, vfs.NotFound.With("upload has run out")
+		return nil, vfs.Unavailable.With("upload has run out")
 	}
 	refs := make([]vfs.ChunkRef, 0, int(u.refs)+len(ops[write].Refs))
 	for n := range u.parts {
@@ -114,7 +114,7 @@ func (e *event) join(ops []vfs.Op) ([]vfs.Op, error) {
 func (e *event) commit(op vfs.Op) (vfs.Result, error) {
 	u, ok := e.upload(op.File)
 	if !ok {
-		return vfs.Result{}, vfs.NotFound.With("upload has run out")
+		return vfs.Result{}, vfs.Unavailable.With("upload has run out")
 	}
 	e.dropParts(op.File, u, u.parts)
 	return vfs.Result{}, nil
