@@ -45,6 +45,7 @@ func (n *Node) lead(ctx context.Context) (end func()) {
 	n.metrics.terms.Inc()
 	go func() {
 		defer close(done)
+		defer n.catch()
 		if n.begin(ctx) {
 			n.govern(ctx)
 		}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -97,5 +98,32 @@ func TestDirectoryOfAnotherNode(t *testing.T) {
 	if n, err := Start(t.Context(), g.conf[0]); err == nil {
 		n.Stop(context.Background())
 		t.Error("started with a state but no log")
+	}
+}
+
+// TestFaultEndsNode has a node meet a fault: it takes nothing more and says so
+// once.
+func TestFaultEndsNode(t *testing.T) {
+	told := make(chan error, 3)
+	g := newGang(t, 1, func(_ int, c *Config) { c.Fatal = func(err error) { told <- err } })
+	n := g.nodes[0]
+	n.fail(errors.New("disk is gone"))
+	n.fail(errors.New("again"))
+	if err := <-told; err == nil || err.Error() != "disk is gone" {
+		t.Errorf("told %v", err)
+	}
+	if err := n.Ready(); err == nil {
+		t.Error("it is ready")
+	}
+	if _, err := n.Propose(t.Context(), writeOp("/m/a", vfs.Content{})); vfs.KindOf(err) != vfs.Unavailable {
+		t.Errorf("a write: %v", err)
+	}
+	for _, l := range []vfs.Level{{}, {Linearizable: true}} {
+		if _, err := n.Image(t.Context(), l); vfs.KindOf(err) != vfs.Unavailable {
+			t.Errorf("a read: %v", err)
+		}
+	}
+	if len(told) > 0 {
+		t.Error("told twice")
 	}
 }
