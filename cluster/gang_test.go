@@ -94,7 +94,7 @@ func TestRestartAll(t *testing.T) {
 }
 
 func TestCutOffLeader(t *testing.T) {
-	g := newGang(t, 3, func(_ int, c *Config) { c.patience = 2 * time.Second })
+	g := newGang(t, 3, func(_ int, c *Config) { c.patience = time.Second })
 	old := g.leader()
 	g.write(old, "/m/a", "old")
 	g.wires.isolate(old, true)

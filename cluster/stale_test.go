@@ -15,6 +15,7 @@ import (
 func TestSlowClock(t *testing.T) {
 	const slow = 2
 	g := newGang(t, 3, func(i int, c *Config) {
+		c.patience = time.Second
 		if i == slow { // not the first: that one begins the cluster
 			c.Election = 20 * time.Second // a lease of ten
 		}
