@@ -121,9 +121,20 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	return c.store(m, op, rel, in)
 }
 
+// maxRefused is how many bytes of a body are read that would be refused, were
+// it not for its key: no repeat of a longer one is recognised.
+const maxRefused = 1 << 20
+
 // store keeps the body and then commits the one Event that names it.
 func (c *call) store(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
-	kept, err := c.s.cfg.Node.Keep(c.s.base, in, in.limit)
+	limit := in.limit
+	if c.refused != nil {
+		limit = maxRefused
+	}
+	kept, err := c.s.cfg.Node.Keep(c.s.base, in, limit)
+	if err != nil && c.refused != nil {
+		return change{}, 0, c.refused
+	}
 	if in.err != nil {
 		err = in.err // what the client did wrong, before what followed from it
 	}
