@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -182,6 +183,9 @@ func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error
 		}
 	}
 	if err != nil {
+		if cerr := ctx.Err(); cerr != nil && !errors.Is(err, cerr) {
+			err = fmt.Errorf("%w: %w", cerr, err) // what followed from the end of ctx came first
+		}
 		return nil, k.unreachable(base, err)
 	}
 	c.answered.Store(true)
