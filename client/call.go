@@ -183,10 +183,7 @@ func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error
 		}
 	}
 	if err != nil {
-		if cerr := ctx.Err(); cerr != nil && !errors.Is(err, cerr) {
-			err = fmt.Errorf("%w: %w", cerr, err) // what followed from the end of ctx came first
-		}
-		return nil, k.unreachable(base, err)
+		return nil, k.unreachable(ctx, base, err)
 	}
 	c.answered.Store(true)
 	if resp.StatusCode/100 != 2 {
@@ -207,7 +204,7 @@ func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error
 	}
 	defer resp.Body.Close()
 	if a.data, err = io.ReadAll(resp.Body); err != nil {
-		return nil, k.unreachable(base, err)
+		return nil, k.unreachable(ctx, base, err)
 	}
 	return a, nil
 }
@@ -239,10 +236,13 @@ func (k *call) request(ctx context.Context, base string) (*http.Request, *upload
 	return req, up, nil
 }
 
-func (k *call) unreachable(base string, err error) error {
+func (k *call) unreachable(ctx context.Context, base string, err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err // method and URL are known
+	}
+	if cerr := ctx.Err(); cerr != nil && !errors.Is(err, cerr) {
+		err = fmt.Errorf("%w: %w", cerr, err) // what followed from the end of ctx came first
 	}
 	u := &Unreachable{URL: base, Err: err}
 	u.unsure = !k.safe() && !u.Refused()
