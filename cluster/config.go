@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"time"
 
+	"github.com/pfs-project/pfs/blob"
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/store"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -52,7 +55,19 @@ type Config struct {
 	// trailingLogs.
 	trailing uint64
 	// dial replaces the network in tests.
-	dial func(ctx context.Context, address string) (net.Conn, error)
+	dial   func(ctx context.Context, address string) (net.Conn, error)
+	listen func(address string) (net.Listener, error)
+	// disk replaces the disk in tests.
+	disk disk
+	// clock stamps Events; tests let it step.
+	clock func() time.Time
+}
+
+// disk is what a node keeps its state on, as its parts see it.
+type disk struct {
+	files  store.FS
+	chunks blob.FS
+	lock   func(dir string) (io.Closer, error)
 }
 
 // The bounds of a node.
@@ -95,6 +110,15 @@ func (c *Config) fill() error {
 	}
 	if c.dial == nil {
 		c.dial = dialTCP
+	}
+	if c.listen == nil {
+		c.listen = listenTCP
+	}
+	if c.disk.files == nil {
+		c.disk = disk{store.Disk(), blob.Disk{}, lockDir}
+	}
+	if c.clock == nil {
+		c.clock = time.Now
 	}
 	c.Expect = max(c.Expect, 1)
 	c.patience = orDefault(c.patience, retryTime)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
+
+	"github.com/pfs-project/pfs/store"
 )
 
 const (
@@ -41,36 +41,20 @@ type card struct {
 
 // identity is the card and its file. Safe for concurrent use.
 type identity struct {
-	dir string
-	mu  sync.Mutex
-	c   card
-}
-
-// makeDir makes a directory and its parents, so that a power cut does not take
-// them away again.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if err := makeDir(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
+	disk store.FS
+	dir  string
+	mu   sync.Mutex
+	c    card
 }
 
 // openIdentity reads the card in dir, or makes one for the node. It refuses a
 // directory that belongs to another node, and one that has state but no card.
-func openIdentity(dir, node string, given bool) (*identity, error) {
-	i := &identity{dir: dir}
-	b, err := os.ReadFile(filepath.Join(dir, identityFile))
+func openIdentity(disk store.FS, dir, node string, given bool) (*identity, error) {
+	i := &identity{disk: disk, dir: dir}
+	b, err := store.ReadFile(disk, disk.PathJoin(dir, identityFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, sub := range []string{raftDir, stateDir} {
-			if _, err := os.Stat(filepath.Join(dir, sub)); err == nil {
+			if _, err := disk.Stat(disk.PathJoin(dir, sub)); err == nil {
 				return nil, fmt.Errorf("%s has %s/ but no %s: restore that file, or start with an empty directory", dir, sub, identityFile)
 			}
 		}
@@ -132,22 +116,7 @@ func (i *identity) write(c card) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(i.dir, identityFile)
-	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return err
-	}
-	if err := syncDir(i.dir); err != nil {
+	if err := store.WriteFile(i.disk, i.disk.PathJoin(i.dir, identityFile), append(b, '\n')); err != nil {
 		return err
 	}
 	i.c = c

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -9,7 +10,7 @@ import (
 
 // lockDir keeps other processes out of dir until the file is closed: it is
 // opened without sharing.
-func lockDir(dir string) (*os.File, error) {
+func lockDir(dir string) (io.Closer, error) {
 	name := filepath.Join(dir, lockFile)
 	p, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
@@ -22,6 +23,3 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(h), name), nil
 }
-
-// syncDir does nothing: the system has no such call.
-func syncDir(string) error { return nil }

@@ -46,7 +46,7 @@ type stream struct {
 func (s stream) member() bool { return s.cluster != "" && s.cluster == s.self.cluster() }
 
 func listen(c Config, self *identity) (*mux, error) {
-	ln, err := listenTCP(c.Address)
+	ln, err := c.listen(c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("node-to-node port: %w", err)
 	}

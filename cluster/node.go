@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -23,7 +23,7 @@ type Node struct {
 	c    Config
 	id   string
 	self *identity
-	lock *os.File
+	lock io.Closer
 
 	bridge  *logBridge
 	metrics *metrics
@@ -80,14 +80,14 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 }
 
 func (n *Node) open(life context.Context, given bool) error {
-	if err := makeDir(n.c.Dir); err != nil {
+	if err := store.MakeDir(n.c.disk.files, n.c.Dir); err != nil {
 		return err
 	}
 	var err error
-	if n.lock, err = lockDir(n.c.Dir); err != nil {
+	if n.lock, err = n.c.disk.lock(n.c.Dir); err != nil {
 		return err
 	}
-	if n.self, err = openIdentity(n.c.Dir, n.c.NodeID, given); err != nil {
+	if n.self, err = openIdentity(n.c.disk.files, n.c.Dir, n.c.NodeID, given); err != nil {
 		return err
 	}
 	n.id = n.self.card().Node
@@ -119,12 +119,12 @@ func (n *Node) open(life context.Context, given bool) error {
 
 func (n *Node) openState() error {
 	var err error
-	if n.blobs, err = blob.Open(filepath.Join(n.c.Dir, blobDir), nil); err != nil {
+	if n.blobs, err = blob.Open(filepath.Join(n.c.Dir, blobDir), n.c.disk.chunks); err != nil {
 		return err
 	}
 	n.machine, err = fsm.Open(fsm.Options{
 		Dir:          filepath.Join(n.c.Dir, stateDir),
-		StoreOptions: store.Options{CacheBytes: n.c.CacheBytes},
+		StoreOptions: store.Options{FS: n.c.disk.files, CacheBytes: n.c.CacheBytes},
 		Plugins:      n.c.Plugins,
 		Env:          n.env,
 		OnChunks:     n.missing.add,

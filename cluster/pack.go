@@ -181,7 +181,7 @@ func (p *packer) drop() {
 func (p *packer) stamp() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.After(p.last) {
+	if now := p.n.c.clock(); now.After(p.last) {
 		p.last = now
 	}
 	return p.last

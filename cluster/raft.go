@@ -10,6 +10,7 @@ import (
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/raftlog"
+	"github.com/pfs-project/pfs/store"
 )
 
 const (
@@ -24,13 +25,14 @@ const (
 
 // logStore is a kind of log store, and how often it syncs for one append.
 type logStore struct {
-	open  func(dir string) (raftlog.Store, error)
+	open  func(disk store.FS, dir string) (raftlog.Store, error)
 	syncs float64
 }
 
 var logStores = map[string]logStore{
-	"bolt":   {raftlog.OpenBolt, 2}, // its pages, then the page that makes them count
-	"pebble": {func(dir string) (raftlog.Store, error) { return raftlog.OpenPebble(dir, nil) }, 1},
+	// Its pages, then the page that makes them count. It knows the system's disk only.
+	"bolt":   {func(_ store.FS, dir string) (raftlog.Store, error) { return raftlog.OpenBolt(dir) }, 2},
+	"pebble": {func(disk store.FS, dir string) (raftlog.Store, error) { return raftlog.OpenPebble(dir, disk) }, 1},
 }
 
 func (n *Node) openLog() error {
@@ -38,7 +40,7 @@ func (n *Node) openLog() error {
 	if !ok {
 		return fmt.Errorf("log store %q is not known", n.c.LogStore)
 	}
-	s, err := kind.open(filepath.Join(n.c.Dir, raftDir))
+	s, err := kind.open(n.c.disk.files, filepath.Join(n.c.Dir, raftDir))
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/pfs-project/pfs/store"
 )
 
 // The machine's directory holds the store in a directory named by a number,
@@ -20,21 +21,31 @@ const (
 	installPrefix    = "install-"
 )
 
-func genDir(dir string, gen uint64) string { return filepath.Join(dir, fmt.Sprintf("%08d", gen)) }
+// home is the machine's directory and the disk that it is on.
+type home struct {
+	disk store.FS
+	dir  string
+}
 
-// recoverDir returns the current generation in dir, and starts with the first
-// in a new directory.
-func recoverDir(dir string) (uint64, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func (h home) path(name string) string { return h.disk.PathJoin(h.dir, name) }
+
+func (h home) gen(gen uint64) string { return h.path(genName(gen)) }
+
+func genName(gen uint64) string { return fmt.Sprintf("%08d", gen) }
+
+// current returns the current generation, and starts with the first in a new
+// directory.
+func (h home) current() (uint64, error) {
+	if err := h.disk.MkdirAll(h.dir, 0o755); err != nil {
 		return 0, err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, currentFile))
+	b, err := store.ReadFile(h.disk, h.path(currentFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		gens, err := generations(dir)
+		gens, err := h.generations()
 		if err != nil || len(gens) > 0 {
-			return 0, errors.Join(err, fmt.Errorf("%s holds a state but no %s file", dir, currentFile))
+			return 0, errors.Join(err, fmt.Errorf("%s holds a state but no %s file", h.dir, currentFile))
 		}
-		return 1, errors.Join(writeCurrent(dir, 1), syncDir(filepath.Dir(dir)))
+		return 1, errors.Join(h.point(1), store.SyncDir(h.disk, h.disk.PathDir(h.dir)))
 	}
 	if err != nil {
 		return 0, err
@@ -44,57 +55,42 @@ func recoverDir(dir string) (uint64, error) {
 		return 0, fmt.Errorf("%s file is damaged", currentFile)
 	}
 	// The first may not have been made yet; later ones were made before.
-	if _, err := os.Stat(genDir(dir, gen)); gen > 1 && err != nil {
+	if _, err := h.disk.Stat(h.gen(gen)); gen > 1 && err != nil {
 		return 0, err
 	}
 	return gen, nil
 }
 
-// writeCurrent makes gen the current generation, durably.
-func writeCurrent(dir string, gen uint64) error {
-	name := filepath.Join(dir, currentFile)
-	f, err := os.Create(name + ".tmp")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%08d\n", gen)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(name+".tmp", name); err != nil {
-		return err
-	}
-	return syncDir(dir)
+// point makes gen the current generation, durably.
+func (h home) point(gen uint64) error {
+	return store.WriteFile(h.disk, h.path(currentFile), []byte(genName(gen)+"\n"))
 }
 
-// cleanDir removes what a crash left over. The caller has the store of gen
+// clean removes what a crash left over. The caller has the store of gen
 // open, so that no other process is at work here.
-func cleanDir(dir string, gen uint64) error {
-	gens, err := generations(dir)
+func (h home) clean(gen uint64) error {
+	gens, err := h.generations()
 	if err != nil {
 		return err
 	}
 	for _, name := range gens {
-		if filepath.Join(dir, name) != genDir(dir, gen) {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, name)))
+		if name != genName(gen) {
+			err = errors.Join(err, h.disk.RemoveAll(h.path(name)))
 		}
 	}
 	return err
 }
 
-// generations lists all that the machine has made in dir beside the file that
-// names the current generation.
-func generations(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+// generations lists all that the machine has made beside the file that names
+// the current generation.
+func (h home) generations() ([]string, error) {
+	names, err := h.disk.List(h.dir)
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(names)
 	var out []string
-	for _, e := range entries {
-		name := e.Name()
+	for _, name := range names {
 		number := strings.TrimSuffix(name, ".part")
 		if strings.Trim(number, "0123456789") == "" && len(number) >= 8 ||
 			strings.HasPrefix(name, checkpointPrefix) || strings.HasPrefix(name, installPrefix) {
@@ -102,12 +98,4 @@ func generations(dir string) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

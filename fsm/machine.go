@@ -45,6 +45,7 @@ type Options struct {
 // Snapshot and Restore from one goroutine; all else may be called from any.
 type Machine struct {
 	o       Options
+	home    home // its dir is "" if the store was given
 	plugins map[string]vfs.Plugin
 	window  window
 
@@ -76,8 +77,11 @@ var _ raft.BatchingFSM = (*Machine)(nil)
 // the log gives the entries after Applied again. An interrupted restore is
 // completed or undone.
 func Open(o Options) (*Machine, error) {
-	m := &Machine{o: o, plugins: map[string]vfs.Plugin{}, window: standardWindow(),
+	m := &Machine{o: o, home: home{o.StoreOptions.FS, o.Dir}, plugins: map[string]vfs.Plugin{}, window: standardWindow(),
 		devices: map[uint64]device{}, extra: map[string]vfs.Plugin{}}
+	if m.home.disk == nil {
+		m.home.disk = store.Disk()
+	}
 	for _, p := range o.Plugins {
 		m.plugins[p.Type] = p
 	}
@@ -87,16 +91,16 @@ func Open(o Options) (*Machine, error) {
 	st, gen := o.Store, uint64(0)
 	if st == nil {
 		var err error
-		if gen, err = recoverDir(o.Dir); err != nil {
+		if gen, err = m.home.current(); err != nil {
 			return nil, fmt.Errorf("open state: %w", err)
 		}
-		if st, err = store.Open(genDir(o.Dir, gen), m.storeOptions()); err != nil {
+		if st, err = store.Open(m.home.gen(gen), m.storeOptions()); err != nil {
 			return nil, fmt.Errorf("open state: %w", err)
 		}
 	}
 	state, err := m.inspect(st, gen)
 	if err == nil && o.Dir != "" {
-		err = cleanDir(o.Dir, gen)
+		err = m.home.clean(gen)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open state: %w", err), st.Close())

@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"io/fs"
 
 	"github.com/hashicorp/raft"
 
@@ -24,7 +23,8 @@ type sink struct {
 	m    *Machine
 	at   applied
 	id   string // "" until something was written
-	file *os.File
+	file store.File
+	path string
 	size int64
 	done bool
 }
@@ -45,11 +45,12 @@ func (s *sink) Write(b []byte) (int, error) {
 	}
 	if s.file == nil {
 		id := s.m.snaps.name(installPrefix)
-		f, err := os.OpenFile(filepath.Join(s.m.o.Dir, id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		path := s.m.home.path(id)
+		f, err := store.Create(s.m.home.disk, path)
 		if err != nil {
 			return 0, err
 		}
-		s.file, s.id = f, id
+		s.file, s.path, s.id = f, path, id
 	}
 	n, err := s.file.Write(b)
 	s.size += int64(n)
@@ -63,7 +64,7 @@ func (s *sink) Close() error {
 	}
 	s.done = true
 	if err := s.file.Close(); err != nil {
-		return errors.Join(err, os.Remove(s.file.Name()))
+		return errors.Join(err, s.m.home.disk.Remove(s.path))
 	}
 	snaps := &s.m.snaps
 	snaps.mu.Lock()
@@ -71,7 +72,7 @@ func (s *sink) Close() error {
 	if snaps.installs == nil {
 		snaps.installs = map[string]*install{}
 	}
-	snaps.installs[s.id] = &install{s.file.Name(), s.size, s.at}
+	snaps.installs[s.id] = &install{s.path, s.size, s.at}
 	return nil
 }
 
@@ -81,15 +82,15 @@ func (s *sink) Cancel() error {
 		return nil
 	}
 	s.done = true
-	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
+	return errors.Join(s.file.Close(), s.m.home.disk.Remove(s.path))
 }
 
 // arrived is an archive that is being restored; it is gone when it is closed.
 type arrived struct {
-	*os.File
+	store.File
+	install
 	m  *Machine
 	id string
-	at applied
 }
 
 // Close removes the archive.
@@ -98,7 +99,7 @@ func (a *arrived) Close() error {
 	delete(a.m.snaps.installs, a.id)
 	a.m.snaps.mu.Unlock()
 	err := a.File.Close()
-	if rm := os.Remove(a.Name()); !errors.Is(rm, os.ErrNotExist) {
+	if rm := a.m.home.disk.Remove(a.path); !errors.Is(rm, fs.ErrNotExist) {
 		err = errors.Join(err, rm)
 	}
 	return err
@@ -134,7 +135,7 @@ func (m *Machine) Restore(from io.ReadCloser) error {
 	old, gen := m.store, m.gen
 	m.adopt(next)
 	m.wg.Go(func() {
-		err := errors.Join(old.Close(), os.RemoveAll(genDir(m.o.Dir, gen)))
+		err := errors.Join(old.Close(), m.home.disk.RemoveAll(m.home.gen(gen)))
 		if m.o.Log != nil && err != nil {
 			m.o.Log.Warn("replaced state is not removed", "error", err)
 		}
@@ -155,16 +156,16 @@ func (m *Machine) Restore(from io.ReadCloser) error {
 // with at (nil: with what it says itself) and makes it the current one.
 func (m *Machine) unpack(from io.Reader, at *applied) (_ opened, err error) {
 	gen := m.gen + 1
-	dir := genDir(m.o.Dir, gen)
-	if err := os.RemoveAll(dir); err != nil {
+	disk, dir := m.home.disk, m.home.gen(gen)
+	if err := disk.RemoveAll(dir); err != nil {
 		return opened{}, err
 	}
-	if err := store.Extract(from, dir); err != nil {
+	if err := store.Extract(from, disk, dir); err != nil {
 		return opened{}, err
 	}
 	st, err := store.Open(dir, m.storeOptions())
 	if err != nil {
-		return opened{}, errors.Join(err, os.RemoveAll(dir))
+		return opened{}, errors.Join(err, disk.RemoveAll(dir))
 	}
 	next, err := m.inspect(st, gen)
 	if err == nil && at != nil {
@@ -175,10 +176,10 @@ func (m *Machine) unpack(from io.Reader, at *applied) (_ opened, err error) {
 		err = st.Sync()
 	}
 	if err != nil {
-		return opened{}, errors.Join(err, st.Close(), os.RemoveAll(dir))
+		return opened{}, errors.Join(err, st.Close(), disk.RemoveAll(dir))
 	}
 	// From here on only the disk knows which of the two is current.
-	if err := writeCurrent(m.o.Dir, gen); err != nil {
+	if err := m.home.point(gen); err != nil {
 		m.fatal(fmt.Errorf("restore: %w", err))
 		return opened{}, errors.Join(err, st.Close())
 	}

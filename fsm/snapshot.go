@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -77,11 +75,11 @@ func (s snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error
 	if in == nil {
 		return nil, nil, fmt.Errorf("no snapshot %q", id)
 	}
-	f, err := os.Open(in.path)
+	f, err := s.m.home.disk.Open(in.path)
 	if err != nil {
 		return nil, nil, err
 	}
-	return in.at.meta(id, in.size), &arrived{File: f, m: s.m, id: id, at: in.at}, nil
+	return in.at.meta(id, in.size), &arrived{File: f, m: s.m, id: id, install: *in}, nil
 }
 
 // Snapshot returns at once: the state is its own snapshot.
@@ -147,24 +145,24 @@ func (m *Machine) openLive() (_ *raft.SnapshotMeta, _ io.ReadCloser, err error) 
 	if !m.snaps.begin() {
 		return nil, nil, fmt.Errorf("%d snapshots are being sent already", maxStreams)
 	}
-	dir := filepath.Join(m.o.Dir, m.snaps.name(checkpointPrefix))
+	dir := m.home.path(m.snaps.name(checkpointPrefix))
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, m.home.disk.RemoveAll(dir))
 			m.snaps.end()
 		}
 	}()
 	if err := m.Store().Checkpoint(dir); err != nil {
 		return nil, nil, err
 	}
-	at, err := appliedIn(dir)
+	at, err := m.appliedIn(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	if at.index == 0 {
 		return nil, nil, errors.New("nothing to snapshot yet")
 	}
-	size, err := store.ArchiveSize(dir)
+	size, err := store.ArchiveSize(m.home.disk, dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,8 +170,8 @@ func (m *Machine) openLive() (_ *raft.SnapshotMeta, _ io.ReadCloser, err error) 
 }
 
 // appliedIn reads what a checkpoint says of itself.
-func appliedIn(dir string) (at applied, err error) {
-	st, err := store.Open(dir, store.Options{ReadOnly: true, Fatal: func(error) {}})
+func (m *Machine) appliedIn(dir string) (at applied, err error) {
+	st, err := store.Open(dir, store.Options{FS: m.home.disk, ReadOnly: true, Fatal: func(error) {}})
 	if err != nil {
 		return at, err
 	}
@@ -212,7 +210,7 @@ func (m *Machine) stream(dir string) *leaving {
 	l := &leaving{PipeReader: r, m: m, dir: dir, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		_ = w.CloseWithError(store.Archive(w, dir)) // the reader hears of it
+		_ = w.CloseWithError(store.Archive(w, m.home.disk, dir)) // the reader hears of it
 	}()
 	return l
 }
@@ -222,7 +220,7 @@ func (l *leaving) Close() error {
 	l.once.Do(func() {
 		_ = l.PipeReader.Close()
 		<-l.done
-		l.err = os.RemoveAll(l.dir)
+		l.err = l.m.home.disk.RemoveAll(l.dir)
 		l.m.snaps.end()
 	})
 	return l.err

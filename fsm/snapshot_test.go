@@ -193,7 +193,7 @@ func TestInterruptedRestore(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		return genDir(r.o.Dir, 1)
+		return r.home.gen(1)
 	}
 	oldState, newState := stateOf(a), stateOf(b)
 	for name, c := range map[string]struct {

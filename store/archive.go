@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -37,8 +35,8 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // Archive writes the files of dir, a checkpoint that nobody changes, to w as a
 // stream of exactly ArchiveSize bytes for Extract.
-func Archive(w io.Writer, dir string) error {
-	files, err := archived(dir)
+func Archive(w io.Writer, disk FS, dir string) error {
+	files, err := archived(disk, dir)
 	if err != nil {
 		return fmt.Errorf("archive %s: %w", dir, err)
 	}
@@ -47,8 +45,8 @@ func Archive(w io.Writer, dir string) error {
 		return err
 	}
 	for _, f := range files {
-		if err := archiveFile(out, dir, f); err != nil {
-			return fmt.Errorf("archive %s: %s: %w", dir, f.Name(), err)
+		if err := archiveFile(out, disk, dir, f); err != nil {
+			return fmt.Errorf("archive %s: %s: %w", dir, f.name, err)
 		}
 	}
 	head := binary.BigEndian.AppendUint32([]byte{tagEnd}, uint32(len(files)))
@@ -59,49 +57,58 @@ func Archive(w io.Writer, dir string) error {
 }
 
 // ArchiveSize returns how many bytes Archive will write for dir.
-func ArchiveSize(dir string) (int64, error) {
-	files, err := archived(dir)
+func ArchiveSize(disk FS, dir string) (int64, error) {
+	files, err := archived(disk, dir)
 	if err != nil {
 		return 0, fmt.Errorf("archive %s: %w", dir, err)
 	}
 	n := int64(len(archiveMagic) + endHead + sumLen)
 	for _, f := range files {
-		n += int64(fileHead+len(f.Name())+2*sumLen) + f.Size()
+		n += int64(fileHead+len(f.name)+2*sumLen) + f.size
 	}
 	return n, nil
 }
 
+// archivedFile is a file that goes into an archive.
+type archivedFile struct {
+	name string
+	size int64
+}
+
 // archived lists the files of dir, which must hold nothing else, by name.
-func archived(dir string) ([]fs.FileInfo, error) {
-	entries, err := os.ReadDir(dir)
+func archived(disk FS, dir string) ([]archivedFile, error) {
+	names, err := disk.List(dir)
 	if err != nil {
 		return nil, err
 	}
-	files := make([]fs.FileInfo, len(entries))
-	for i, e := range entries {
-		if files[i], err = e.Info(); err != nil {
+	slices.Sort(names)
+	files := make([]archivedFile, len(names))
+	for i, name := range names {
+		info, err := disk.Stat(disk.PathJoin(dir, name))
+		if err != nil {
 			return nil, err
 		}
-		if !files[i].Mode().IsRegular() || !fileName(e.Name()) {
-			return nil, fmt.Errorf("%s is no plain file", e.Name())
+		if !info.Mode().IsRegular() || !fileName(name) {
+			return nil, fmt.Errorf("%s is no plain file", name)
 		}
+		files[i] = archivedFile{name, info.Size()}
 	}
 	return files, nil
 }
 
-func archiveFile(w io.Writer, dir string, info fs.FileInfo) error {
-	head := binary.BigEndian.AppendUint16([]byte{tagFile}, uint16(len(info.Name())))
-	head = binary.BigEndian.AppendUint64(head, uint64(info.Size()))
-	head = append(head, info.Name()...)
+func archiveFile(w io.Writer, disk FS, dir string, of archivedFile) error {
+	head := binary.BigEndian.AppendUint16([]byte{tagFile}, uint16(len(of.name)))
+	head = binary.BigEndian.AppendUint64(head, uint64(of.size))
+	head = append(head, of.name...)
 	if _, err := w.Write(sealed(head)); err != nil {
 		return err
 	}
-	f, err := os.Open(filepath.Join(dir, info.Name()))
+	f, err := disk.Open(disk.PathJoin(dir, of.name))
 	if err != nil {
 		return err
 	}
 	sum := crc32.New(castagnoli())
-	_, err = io.CopyN(io.MultiWriter(w, sum), f, info.Size())
+	_, err = io.CopyN(io.MultiWriter(w, sum), f, of.size)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ func checkpoint(t testing.TB, n int) string {
 func archive(t testing.TB, dir string) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	check(t, Archive(&b, dir))
-	size, err := ArchiveSize(dir)
+	check(t, Archive(&b, Disk(), dir))
+	size, err := ArchiveSize(Disk(), dir)
 	check(t, err)
 	if size != int64(b.Len()) {
 		t.Fatalf("archive of %d bytes was announced as %d", b.Len(), size)
@@ -42,7 +42,7 @@ func TestArchive(t *testing.T) {
 	stream := archive(t, from)
 	to := filepath.Join(t.TempDir(), "new")
 	rest := strings.NewReader("what follows")
-	check(t, Extract(io.MultiReader(iotest.OneByteReader(bytes.NewReader(stream)), rest), to))
+	check(t, Extract(io.MultiReader(iotest.OneByteReader(bytes.NewReader(stream)), rest), Disk(), to))
 	if rest.Len() != len("what follows") {
 		t.Fatal("Extract read past the end")
 	}
@@ -52,11 +52,11 @@ func TestArchive(t *testing.T) {
 	s := open(t, to, nil)
 	want(t, dump(s.View(), "", ""), "\x01a=1 \x02b="+strings.Repeat("long", 1000)+" \x02c=3")
 	check(t, s.Close())
-	if err := Extract(bytes.NewReader(stream), to); !errors.Is(err, os.ErrExist) {
+	if err := Extract(bytes.NewReader(stream), Disk(), to); !errors.Is(err, os.ErrExist) {
 		t.Fatalf("extracted over a store: %v", err)
 	}
 	empty := t.TempDir()
-	check(t, Extract(bytes.NewReader(archive(t, empty)), filepath.Join(empty, "new")))
+	check(t, Extract(bytes.NewReader(archive(t, empty)), Disk(), filepath.Join(empty, "new")))
 }
 
 // nothingIn fails the test unless dir is empty.
@@ -79,16 +79,16 @@ func TestExtractDamaged(t *testing.T) {
 		if len(bad) > 2000 && i > 500 && i < len(bad)-500 && i%53 != 0 {
 			continue
 		}
-		if err := Extract(bytes.NewReader(bad), filepath.Join(dir, "new")); !errors.Is(err, ErrArchive) {
+		if err := Extract(bytes.NewReader(bad), Disk(), filepath.Join(dir, "new")); !errors.Is(err, ErrArchive) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 		nothingIn(t, dir, "changed")
-		if err := Extract(bytes.NewReader(stream[:i]), filepath.Join(dir, "new")); !errors.Is(err, ErrArchive) {
+		if err := Extract(bytes.NewReader(stream[:i]), Disk(), filepath.Join(dir, "new")); !errors.Is(err, ErrArchive) {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
 		nothingIn(t, dir, "cut")
 	}
-	err := Extract(io.MultiReader(bytes.NewReader(stream[:50]), iotest.ErrReader(errDisk)), filepath.Join(dir, "new"))
+	err := Extract(io.MultiReader(bytes.NewReader(stream[:50]), iotest.ErrReader(errDisk)), Disk(), filepath.Join(dir, "new"))
 	if !errors.Is(err, errDisk) || errors.Is(err, ErrArchive) {
 		t.Fatalf("failing reader: %v", err)
 	}
@@ -100,7 +100,7 @@ func TestExtractRefusesNames(t *testing.T) {
 		head := append([]byte{tagFile, byte(len(name) >> 8), byte(len(name)), 0, 0, 0, 0, 0, 0, 0, 0}, name...)
 		stream := append([]byte(archiveMagic), sealed(head)...)
 		dir := t.TempDir()
-		err := Extract(bytes.NewReader(append(stream, 0, 0, 0, 0)), filepath.Join(dir, "new"))
+		err := Extract(bytes.NewReader(append(stream, 0, 0, 0, 0)), Disk(), filepath.Join(dir, "new"))
 		if !errors.Is(err, ErrArchive) {
 			t.Fatalf("%q: %v", name, err)
 		}
@@ -111,17 +111,17 @@ func TestExtractRefusesNames(t *testing.T) {
 func TestArchiveRefusesMoreThanFiles(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
-	if err := Archive(io.Discard, dir); err == nil {
+	if err := Archive(io.Discard, Disk(), dir); err == nil {
 		t.Fatal("a directory was left out silently")
 	}
-	if _, err := ArchiveSize(dir); err == nil {
+	if _, err := ArchiveSize(Disk(), dir); err == nil {
 		t.Fatal("a directory was left out silently")
 	}
-	if err := Archive(io.Discard, filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+	if err := Archive(io.Discard, Disk(), filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
 	from := checkpoint(t, 10)
-	if err := Archive(failing{}, from); !errors.Is(err, errDisk) {
+	if err := Archive(failing{}, Disk(), from); !errors.Is(err, errDisk) {
 		t.Fatal(err)
 	}
 }
@@ -136,7 +136,7 @@ func FuzzExtract(f *testing.F) {
 	f.Add([]byte(archiveMagic))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		dir := t.TempDir()
-		if err := Extract(bytes.NewReader(stream), filepath.Join(dir, "new")); err != nil {
+		if err := Extract(bytes.NewReader(stream), Disk(), filepath.Join(dir, "new")); err != nil {
 			nothingIn(t, dir, err.Error())
 		}
 	})

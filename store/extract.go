@@ -6,45 +6,42 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
-	"path/filepath"
-
-	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+	"io/fs"
 )
 
 // Extract reads one archive from r, no byte more, into dir, which must not
 // exist. When it returns nil all of it was verified and is durable; after an
 // error there is no dir. A stream that is cut short or damaged gives
 // [ErrArchive], a failing reader or disk its own error.
-func Extract(r io.Reader, dir string) error {
-	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("extract: %s exists or cannot be looked at: %w", dir, errors.Join(err, os.ErrExist))
+func Extract(r io.Reader, disk FS, dir string) error {
+	if _, err := disk.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("extract: %s exists or cannot be looked at: %w", dir, errors.Join(err, fs.ErrExist))
 	}
 	// Under its own name dir is always whole, also after a crash in here.
 	part := dir + ".part"
-	if err := os.RemoveAll(part); err != nil {
+	if err := disk.RemoveAll(part); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
-	if err := os.MkdirAll(part, 0o755); err != nil {
+	if err := disk.MkdirAll(part, 0o755); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
-	err := extractFiles(r, part)
+	err := extractFiles(r, disk, part)
 	if err == nil {
-		err = syncDir(pebblevfs.Default, part)
+		err = SyncDir(disk, part)
 	}
 	if err == nil {
-		err = os.Rename(part, dir)
+		err = disk.Rename(part, dir)
 	}
 	if err == nil {
-		err = syncDir(pebblevfs.Default, filepath.Dir(dir))
+		err = SyncDir(disk, disk.PathDir(dir))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("extract to %s: %w", dir, err), os.RemoveAll(part), os.RemoveAll(dir))
+		return errors.Join(fmt.Errorf("extract to %s: %w", dir, err), disk.RemoveAll(part), disk.RemoveAll(dir))
 	}
 	return nil
 }
 
-func extractFiles(r io.Reader, dir string) error {
+func extractFiles(r io.Reader, disk FS, dir string) error {
 	magic := make([]byte, len(archiveMagic))
 	if err := fill(r, magic); err != nil {
 		return err
@@ -59,7 +56,7 @@ func extractFiles(r io.Reader, dir string) error {
 		}
 		switch tag[0] {
 		case tagFile:
-			if err := extractFile(r, dir); err != nil {
+			if err := extractFile(r, disk, dir); err != nil {
 				return err
 			}
 		case tagEnd:
@@ -77,7 +74,7 @@ func extractFiles(r io.Reader, dir string) error {
 	}
 }
 
-func extractFile(r io.Reader, dir string) error {
+func extractFile(r io.Reader, disk FS, dir string) error {
 	head := make([]byte, fileHead, fileHead+maxName)
 	head[0] = tagFile
 	if err := fill(r, head[1:]); err != nil {
@@ -95,17 +92,21 @@ func extractFile(r io.Reader, dir string) error {
 	if !fileName(name) {
 		return fmt.Errorf("%w: bad file name %q", ErrArchive, name)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	path := disk.PathJoin(dir, name)
+	if _, err := disk.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: file %s comes twice", ErrArchive, name)
+	}
+	f, err := Create(disk, path)
 	if err != nil {
 		return err
 	}
-	err = extractData(r, f, int64(size))
+	err = extractData(r, f, name, int64(size))
 	return errors.Join(err, f.Close())
 }
 
-func extractData(r io.Reader, f *os.File, size int64) error {
+func extractData(r io.Reader, f File, name string, size int64) error {
 	sum := crc32.New(castagnoli())
-	if _, err := io.CopyN(io.MultiWriter(f, sum), r, size); err != nil {
+	if _, err := io.CopyN(io.MultiWriter(sum, f), r, size); err != nil {
 		return short(err)
 	}
 	var want [sumLen]byte
@@ -113,7 +114,7 @@ func extractData(r io.Reader, f *os.File, size int64) error {
 		return err
 	}
 	if binary.BigEndian.Uint32(want[:]) != sum.Sum32() {
-		return fmt.Errorf("%w: checksum of %s", ErrArchive, filepath.Base(f.Name()))
+		return fmt.Errorf("%w: checksum of %s", ErrArchive, name)
 	}
 	return f.Sync()
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -27,7 +26,7 @@ const (
 // Options are the settings of a Store; the zero value is ready to use.
 type Options struct {
 	// FS is where the files live; nil for the disk.
-	FS pebblevfs.FS
+	FS FS
 	// CacheBytes bounds the cache of uncompressed blocks; 0 for
 	// [DefaultCacheBytes].
 	CacheBytes int64
@@ -45,7 +44,7 @@ type KV struct{ Key, Value []byte }
 // a time; all else is safe for concurrent use.
 type Store struct {
 	db    *pebble.DB
-	fs    pebblevfs.FS
+	fs    FS
 	fault *fault
 
 	mu     sync.Mutex
@@ -61,7 +60,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{fs: o.FS, fault: newFault(o.Fatal)}
 	s.idle.L = &s.mu
 	if s.fs == nil {
-		s.fs = pebblevfs.Default
+		s.fs = Disk()
 	}
 	if err := prepare(s.fs, dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
