@@ -141,3 +141,17 @@ func FuzzExtract(f *testing.F) {
 		}
 	})
 }
+
+// TestReadOnly opens a store to look at it: its files stay as they were.
+func TestReadOnly(t *testing.T) {
+	dir := checkpoint(t, 0)
+	check(t, os.WriteFile(filepath.Join(dir, "LOCK"), nil, 0o644)) // the one file that opening makes
+	before := archive(t, dir)
+	s, err := Open(dir, Options{ReadOnly: true})
+	check(t, err)
+	want(t, dump(s.View(), "", ""), "\x01a=1 \x02b="+strings.Repeat("long", 1000)+" \x02c=3")
+	check(t, s.Close())
+	if !bytes.Equal(archive(t, dir), before) {
+		t.Fatal("a look changed the files")
+	}
+}

@@ -65,7 +65,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := prepare(s.fs, dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	db, err := openDB(dir, s.options(dir, o.CacheBytes))
+	db, err := openDB(dir, s.options(dir, o.CacheBytes, o.ReadOnly))
 	if err = errors.Join(err, s.fault.get()); err != nil {
 		if db != nil {
 			err = errors.Join(err, db.Close())
@@ -87,7 +87,7 @@ func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, o)
 }
 
-func (s *Store) options(dir string, cache int64) *pebble.Options {
+func (s *Store) options(dir string, cache int64, readOnly bool) *pebble.Options {
 	if cache <= 0 {
 		cache = DefaultCacheBytes
 	}
@@ -99,6 +99,7 @@ func (s *Store) options(dir string, cache int64) *pebble.Options {
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             s.fault,
 		EventListener:      s.fault.listener(),
+		ReadOnly:           readOnly,
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
