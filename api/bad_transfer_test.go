@@ -502,9 +502,11 @@ func mountTwice(t *testing.T) {
 
 func secretsMasked(t *testing.T) {
 	s := start(t)
-	inline := s.Do(t, "POST", v1+"/mount", `{"fstype":"broken","path":"/sql","config":{"dsn":"root:hunter2@db"}}`)
-	if !strings.Contains(inline.Body, "dsn is a secret") || strings.Contains(inline.Body, "hunter2") || inline.Status != 400 {
-		t.Errorf("an inline secret is answered %d %s", inline.Status, inline.Body)
+	for dsn, status := range map[string]int{"root:hunter2@db": 503, "env:hunter2": 400, "sealed:v1:hunter2": 400, "file:/hunter2": 400} {
+		a := s.Do(t, "POST", v1+"/mount", `{"fstype":"broken","path":"/sql","config":{"dsn":"`+dsn+`"}}`)
+		if strings.Contains(a.Body, "hunter2") || a.Status != status {
+			t.Errorf("secret %s is answered %d %s", dsn, a.Status, a.Body)
+		}
 	}
 	s.Mount(t, "/sql", "broken", vfs.Config{"dsn": "env:HUNTER2_hunter2"})
 	for _, target := range []string{"/mounts", "/plugins", "/health", "/ready"} {

@@ -82,11 +82,19 @@ func (c *call) mount() error {
 	if err != nil {
 		return err
 	}
+	plugin, ok := c.s.plugins[in.Type]
+	if !ok {
+		return vfs.Invalid.Withf("unknown filesystem type: %s", printable(in.Type))
+	}
+	// From here on no secret is in the clear.
+	if in.Config, err = c.s.cfg.Secrets.Seal(plugin, in.Config); err != nil {
+		return err
+	}
 	spec := fsm.MountSpec{Type: in.Type, Config: in.Config, Node: in.Node}
 	if spec.Node == "" {
 		spec.Node = c.s.cfg.Node.ID()
 	}
-	if err := c.try(p, &spec); err != nil {
+	if err := c.try(p, plugin, &spec); err != nil {
 		return err
 	}
 	ctx, cancel := c.within()
@@ -105,11 +113,7 @@ func (c *call) mount() error {
 }
 
 // try finds out whether the mount can work, without keeping anything of it.
-func (c *call) try(p vfs.Path, spec *fsm.MountSpec) error {
-	plugin, ok := c.s.plugins[spec.Type]
-	if !ok {
-		return vfs.Invalid.Withf("unknown filesystem type: %s", printable(spec.Type))
-	}
+func (c *call) try(p vfs.Path, plugin vfs.Plugin, spec *fsm.MountSpec) error {
 	key, err := c.key()
 	if err != nil {
 		return err
@@ -137,11 +141,13 @@ func (c *call) try(p vfs.Path, spec *fsm.MountSpec) error {
 	} else if spec.Node != c.s.cfg.Node.ID() {
 		return nil // only that node can try
 	}
-	env := c.s.cfg.Env
+	env, config := c.s.cfg.Env, spec.Config
 	if place == vfs.Replicated {
 		env = vfs.Env{Chunks: env.Chunks}
+	} else if config, err = c.s.cfg.Secrets.Reveal(plugin, config); err != nil {
+		return invalid(err)
 	}
-	f, err := plugin.New(env, spec.Config)
+	f, err := plugin.New(env, config)
 	if vfs.KindOf(err) == vfs.Invalid {
 		return invalid(err)
 	}

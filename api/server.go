@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -66,6 +67,7 @@ type Config struct {
 	Node                       Node
 	Plugins                    []vfs.Plugin // those that can be mounted
 	Env                        vfs.Env      // what a plugin gets when a mount is tried
+	Secrets                    *secret.Box  // seals what a mount must not show; nil: nothing can be sealed
 	Cluster                    func() any   // what GET /cluster answers, as JSON; nil: only this node's id
 	Metrics                    prometheus.Gatherer
 	MaxBody                    int64 // bytes of a request body; 0: no limit on streamed ones
@@ -105,6 +107,9 @@ func New(cfg Config) *Server {
 		cfg: cfg, limits: cfg.Limits.withDefaults(), log: cfg.Log,
 		plugins: map[string]vfs.Plugin{},
 		lns:     map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+	}
+	if s.cfg.Secrets == nil {
+		s.cfg.Secrets = &secret.Box{}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -33,6 +34,7 @@ type hello struct {
 // forming asks a node to promise that it will be in a cluster and in no other.
 type forming struct {
 	Cluster string   `json:"cluster"`
+	Key     string   `json:"key"`
 	Servers []server `json:"servers"`
 }
 
@@ -68,18 +70,12 @@ func (n *Node) form(ctx context.Context) {
 func (n *Node) seek(ctx context.Context) error {
 	card := n.self.card()
 	if len(card.Forming) > 0 { // a crash came between the promise and the start
-		return n.start(ctx, card.Cluster, card.Forming)
+		return n.start(ctx, card.Cluster, card.Key, card.Forming)
 	}
 	s := n.look(ctx)
 	switch {
 	case s.state != nil:
-		if err := n.self.promise(s.state.Cluster, nil); err != nil {
-			return err
-		}
-		if card.Cluster == "" {
-			n.peers.reset()
-		}
-		return n.join(ctx, target{s.state.ID, s.state.Address})
+		return n.enlist(ctx, s.state)
 	case card.Cluster != "":
 		return nil // the one that we promised will come
 	case len(s.fresh) > n.c.Expect && n.c.Expect > 1:
@@ -95,7 +91,7 @@ func (n *Node) seek(ctx context.Context) error {
 			return nil // it does not see all of us yet
 		}
 	}
-	return n.start(ctx, randomText(), s.fresh)
+	return n.start(ctx, randomText(), secret.NewKey().Text(), s.fresh)
 }
 
 func ids(servers []server) []string {
@@ -129,7 +125,7 @@ func (n *Node) look(ctx context.Context) sight {
 		switch {
 		case h.State && h.Cluster != "":
 			s.state = &h
-		case h.Cluster == "" && len(h.Sees) > 0:
+		case h.Cluster == "" && slices.Contains(h.Sees, h.ID): // it would vote
 			s.fresh = append(s.fresh, server{h.ID, h.Address})
 			s.sees[h.ID] = h.Sees
 		}
@@ -184,12 +180,12 @@ func (n *Node) serveHello(context.Context, string, []byte) (reply, error) {
 
 // start begins a cluster of the given voters: all promise to be in it, this
 // node first, and only then raft hears of it. Every step may be repeated.
-func (n *Node) start(ctx context.Context, cluster string, servers []server) error {
-	if err := n.self.promise(cluster, servers); err != nil {
+func (n *Node) start(ctx context.Context, cluster, key string, servers []server) error {
+	if err := n.promise(cluster, key, servers); err != nil {
 		return err
 	}
 	n.peers.reset()
-	b, err := json.Marshal(forming{cluster, servers})
+	b, err := json.Marshal(forming{cluster, key, servers})
 	if err != nil {
 		return err
 	}
@@ -223,8 +219,11 @@ func (n *Node) serveForm(_ context.Context, from string, b []byte) (reply, error
 	if !slices.Contains(ids(f.Servers), n.id) {
 		return reply{}, vfs.Invalid.With("this node is not one of them")
 	}
+	if _, err := secret.ParseKey(f.Key); err != nil {
+		return reply{}, vfs.Invalid.With("form: " + err.Error())
+	}
 	fresh := n.self.cluster() == ""
-	if err := n.self.promise(f.Cluster, nil); err != nil {
+	if err := n.promise(f.Cluster, f.Key, nil); err != nil {
 		return reply{}, vfs.Permission.With(err.Error())
 	}
 	for _, s := range f.Servers {

@@ -25,7 +25,7 @@ func (n *Node) handlers() map[byte]handler {
 	return map[byte]handler{
 		callHello:   {strangers: true, serve: n.serveHello},
 		callForm:    {strangers: true, serve: n.serveForm},
-		callJoin:    {serve: n.serveJoin},
+		callJoin:    {strangers: true, serve: n.serveJoin},
 		callPropose: {serve: n.servePropose},
 		callIndex:   {serve: n.serveIndex},
 		callKeep:    {serve: n.serveKeep},

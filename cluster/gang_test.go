@@ -260,3 +260,33 @@ func TestKeyedRetriesApplyOnce(t *testing.T) {
 	}
 	g.sameDigest()
 }
+
+// What one node seals, every node reveals: those that formed the cluster, one
+// that came later, and all of them after a restart.
+func TestKeyIsShared(t *testing.T) {
+	g := newGang(t, 3, func(i int, c *Config) {
+		if i == 2 {
+			c.NonVoter = true
+		} else {
+			c.Expect = 2
+		}
+	})
+	p := vfs.Plugin{Type: "sql", Params: []vfs.Param{{Name: "dsn", Secret: true}}}
+	sealed, err := g.nodes[0].secrets.Seal(p, vfs.Config{"dsn": "hunter2"})
+	if err != nil || sealed["dsn"] == "hunter2" {
+		t.Fatal(sealed, err)
+	}
+	check := func() {
+		for i, n := range g.nodes {
+			if c, err := n.secrets.Reveal(p, sealed); err != nil || c["dsn"] != "hunter2" {
+				t.Errorf("node %d: %v, %v", i, c, err)
+			}
+		}
+	}
+	check()
+	g.stopAll()
+	for i := range g.nodes {
+		g.start(i)
+	}
+	check()
+}

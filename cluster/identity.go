@@ -33,6 +33,8 @@ type server struct {
 type card struct {
 	Node    string `json:"node_id"`
 	Cluster string `json:"cluster_id,omitempty"`
+	// Key seals secrets; all nodes of a cluster have the same.
+	Key string `json:"key,omitempty"`
 	// Forming is the set of voters of a cluster that this node has promised
 	// to begin. It is kept until raft has it, so that a crash between the two
 	// cannot lead to a second cluster.
@@ -80,9 +82,9 @@ func (i *identity) card() card {
 
 func (i *identity) cluster() string { return i.card().Cluster }
 
-// promise binds the node to a cluster, once: a second promise must be of the
-// same cluster. It is durable when it returns nil.
-func (i *identity) promise(cluster string, forming []server) error {
+// promise binds the node to a cluster and its key, once: a second promise must
+// be of the same cluster. It is durable when it returns nil.
+func (i *identity) promise(cluster, key string, forming []server) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.c.Cluster == cluster && forming == nil {
@@ -91,7 +93,7 @@ func (i *identity) promise(cluster string, forming []server) error {
 	if i.c.Cluster != "" && i.c.Cluster != cluster {
 		return fmt.Errorf("this node belongs to cluster %s", i.c.Cluster)
 	}
-	return i.write(card{Node: i.c.Node, Cluster: cluster, Forming: forming})
+	return i.write(card{Node: i.c.Node, Cluster: cluster, Key: key, Forming: forming})
 }
 
 // formed forgets the set of voters, which raft has now.
@@ -101,7 +103,7 @@ func (i *identity) formed() error {
 	if i.c.Forming == nil {
 		return nil
 	}
-	return i.write(card{Node: i.c.Node, Cluster: i.c.Cluster})
+	return i.write(card{Node: i.c.Node, Cluster: i.c.Cluster, Key: i.c.Key})
 }
 
 func (i *identity) set(c card) error {

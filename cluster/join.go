@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -27,17 +28,57 @@ type joining struct {
 	Applied uint64 `json:"applied"`
 }
 
-// joined answers where the node should ask instead, if not here.
+// joined answers where the node should ask instead, if not here; else what a
+// member has to know.
 type joined struct {
+	Cluster string `json:"cluster,omitempty"`
+	Key     string `json:"key,omitempty"`
 	Leader  string `json:"leader,omitempty"`
 	Address string `json:"address,omitempty"`
 }
 
-// join asks a node, and the leader that it names, to take this node in.
-func (n *Node) join(ctx context.Context, to target) error {
-	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied()})
+// enlist makes this node, which is in no cluster yet, a member of that of h.
+// Raft is not let in before the promise, and the promise comes with the key: so
+// no mount is applied here whose secrets cannot be revealed.
+func (n *Node) enlist(ctx context.Context, h *hello) error {
+	j, err := n.join(ctx, target{h.ID, h.Address})
 	if err != nil {
 		return err
+	}
+	if err := n.promise(j.Cluster, j.Key, nil); err != nil {
+		return err
+	}
+	n.peers.reset()
+	return nil
+}
+
+// promise binds the node to a cluster, and gives it the key.
+func (n *Node) promise(cluster, key string, forming []server) error {
+	if err := n.self.promise(cluster, key, forming); err != nil {
+		return err
+	}
+	return n.useKey()
+}
+
+// useKey lets secrets be sealed and revealed, once the card has the key.
+func (n *Node) useKey() error {
+	card := n.self.card()
+	if card.Cluster == "" {
+		return nil
+	}
+	k, err := secret.ParseKey(card.Key)
+	if err != nil {
+		return fmt.Errorf("%s: key: %w", identityFile, err)
+	}
+	n.secrets.SetKey(k)
+	return nil
+}
+
+// join asks a node, and the leader that it names, to take this node in.
+func (n *Node) join(ctx context.Context, to target) (joined, error) {
+	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied()})
+	if err != nil {
+		return joined{}, err
 	}
 	for range 2 {
 		call, cancel := context.WithTimeout(ctx, joinTime)
@@ -48,14 +89,14 @@ func (n *Node) join(ctx context.Context, to target) error {
 			err = json.Unmarshal(answer, &j)
 		}
 		if err != nil {
-			return fmt.Errorf("join at %s: %w", to.address, err)
+			return joined{}, fmt.Errorf("join at %s: %w", to.address, err)
 		}
 		if j.Leader == "" {
-			return nil
+			return j, nil
 		}
 		to = target{j.Leader, j.Address}
 	}
-	return errors.New("join: the leader changes")
+	return joined{}, errors.New("join: the leader changes")
 }
 
 // keepPlace has the leader correct what the cluster knows of this node: where
@@ -85,7 +126,8 @@ func (n *Node) keepPlace(ctx context.Context, conf raft.Configuration) error {
 		if to.id == n.id {
 			return n.place(conf, s, n.mux.advertise, s.Suffrage)
 		}
-		return n.join(ctx, to)
+		_, err := n.join(ctx, to)
+		return err
 	}
 	return nil // taken out of the cluster: not for this node to undo
 }
@@ -125,7 +167,7 @@ func (n *Node) serveJoin(_ context.Context, from string, b []byte) (reply, error
 		if !ok || to.id == n.id {
 			return reply{}, errNoLeader
 		}
-		return jsonReply(joined{to.id, to.address})
+		return jsonReply(joined{Leader: to.id, Address: to.address})
 	}
 	conf := n.configuration()
 	s, as, known := raft.Server{ID: raft.ServerID(j.ID)}, raft.Nonvoter, false
@@ -139,14 +181,16 @@ func (n *Node) serveJoin(_ context.Context, from string, b []byte) (reply, error
 		as = raft.Voter
 	}
 	n.book.learn(j.ID, j.Address)
+	card := n.self.card()
+	welcome := joined{Cluster: card.Cluster, Key: card.Key}
 	if known && string(s.Address) == j.Address && s.Suffrage == as {
-		return jsonReply(joined{})
+		return jsonReply(welcome)
 	}
 	if err := n.place(conf, s, j.Address, as); err != nil {
 		return reply{}, vfs.Unavailable.With("join: " + err.Error())
 	}
 	n.c.Log.Info("node joined", "node", j.ID, "address", j.Address, "as", as.String())
-	return jsonReply(joined{})
+	return jsonReply(welcome)
 }
 
 // introduce has the log know this node: its number and where its API is.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pfs-project/pfs/blob"
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -108,7 +109,7 @@ func TestPromiseHolds(t *testing.T) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b, err := json.Marshal(card{Node: "n1", Cluster: "promised", Forming: []server{{"n1", c.Address}}})
+	b, err := json.Marshal(card{Node: "n1", Cluster: "promised", Key: secret.NewKey().Text(), Forming: []server{{"n1", c.Address}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestPromiseHolds(t *testing.T) {
 	if im.ClusterID() != "promised" || g.nodes[0].self.card().Forming != nil {
 		t.Errorf("cluster %q, %+v", im.ClusterID(), g.nodes[0].self.card())
 	}
-	if err := g.nodes[0].self.promise("another", nil); err == nil {
+	if err := g.nodes[0].self.promise("another", secret.NewKey().Text(), nil); err == nil {
 		t.Error("a second promise")
 	}
 }

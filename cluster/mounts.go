@@ -124,6 +124,11 @@ func (n *Node) mountFiles(ctx context.Context) {
 }
 
 func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
+	var err error
+	if m.Config, err = n.secrets.Seal(n.plugin(m.Type), m.Config); err != nil {
+		n.mounts.set(i, MountPending, err, mountEvery)
+		return
+	}
 	s, err := n.mounted(m)
 	if s != MountPending {
 		if n.mounts.set(i, s, err, 0) && s == MountConflict {
@@ -185,15 +190,24 @@ func settings(c vfs.Config) []byte {
 // homeOf returns the node that a mount lives on unless the file says so: this
 // one, if it has to live on one.
 func (n *Node) homeOf(m fsm.FileMount) string {
-	for _, p := range n.c.Plugins {
-		if p.Type != m.Type || p.Place == nil {
-			continue
-		}
-		if place, err := p.Place(m.Config); err == nil && place == vfs.Pinned {
-			return n.id
-		}
+	p := n.plugin(m.Type)
+	if p.Place == nil {
+		return ""
+	}
+	if place, err := p.Place(m.Config); err == nil && place == vfs.Pinned {
+		return n.id
 	}
 	return ""
+}
+
+// plugin returns the description of a type; empty if it is not compiled in.
+func (n *Node) plugin(kind string) vfs.Plugin {
+	for _, p := range n.c.Plugins {
+		if p.Type == kind {
+			return p
+		}
+	}
+	return vfs.Plugin{}
 }
 
 // Do runs an Op of a Device that answers on this node; op.Path is relative to

@@ -75,9 +75,14 @@ func TestStrangersMayOnlyAskWho(t *testing.T) {
 	if _, err := p.call(testContext(t), to, short, callHello); err != nil {
 		t.Errorf("hello: %v", err)
 	}
-	for _, method := range []byte{callJoin, callPropose, callIndex, callKeep, callHave, callFetch, callState} {
+	for _, method := range []byte{callPropose, callIndex, callKeep, callHave, callFetch, callState} {
 		if _, err := p.call(testContext(t), to, short, method, nil); vfs.KindOf(err) != vfs.Permission {
 			t.Errorf("call %d: %v", method, err)
+		}
+	}
+	for _, body := range []string{"", `{"id":"n1","address":"127.0.0.1:1"}`, `{"id":"x"}`} {
+		if _, err := p.call(testContext(t), to, short, callJoin, []byte(body)); vfs.KindOf(err) != vfs.Invalid {
+			t.Errorf("join %q: %v", body, err)
 		}
 	}
 	if _, err := p.call(testContext(t), to, short, callForm, []byte(`{"cluster":"evil","servers":[{"id":"n1"}]}`)); err == nil {

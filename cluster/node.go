@@ -14,6 +14,7 @@ import (
 	"github.com/pfs-project/pfs/blob"
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/raftlog"
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/store"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -27,6 +28,7 @@ type Node struct {
 
 	bridge  *logBridge
 	metrics *metrics
+	secrets *secret.Box
 	mux     *mux
 	peers   *peers
 	desk    *desk
@@ -68,7 +70,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	n := &Node{c: c, metrics: newMetrics(), buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
+	n := &Node{c: c, metrics: newMetrics(), secrets: &secret.Box{}, buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
 		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log)}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
@@ -91,6 +93,9 @@ func (n *Node) open(life context.Context, given bool) error {
 		return err
 	}
 	n.id = n.self.card().Node
+	if err := n.useKey(); err != nil {
+		return err
+	}
 	if n.mux, err = listen(n.c, n.self); err != nil {
 		return err
 	}
@@ -127,6 +132,7 @@ func (n *Node) openState() error {
 		StoreOptions: store.Options{FS: n.c.disk.files, CacheBytes: n.c.CacheBytes},
 		Plugins:      n.c.Plugins,
 		Env:          n.env,
+		Secrets:      n.secrets,
 		OnChunks:     n.missing.add,
 		OnRestore:    n.missing.rescan,
 		OnMounts:     n.mounts.changed,
@@ -183,6 +189,10 @@ func (n *Node) catch() {
 		panic(r)
 	}
 }
+
+// Secrets returns what seals the settings of mounts on this node. It has its
+// key once the node is in a cluster.
+func (n *Node) Secrets() *secret.Box { return n.secrets }
 
 // ID returns the node's name.
 func (n *Node) ID() string { return n.id }

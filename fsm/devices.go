@@ -34,10 +34,13 @@ func (m *Machine) NewFS(mt vfs.Mounted) (fs vfs.FileSystem, err error) {
 	if m.o.Env != nil {
 		env = m.o.Env(mt)
 	}
+	config := mt.Config
 	if mt.Place == vfs.Replicated {
-		env = vfs.Env{Chunks: env.Chunks}
+		env = vfs.Env{Chunks: env.Chunks} // what a node keeps for itself must not be folded
+	} else if config, err = m.o.Secrets.Reveal(plugin, config); err != nil {
+		return nil, err
 	}
-	if fs, err = plugin.New(env, mt.Config); err != nil {
+	if fs, err = plugin.New(env, config); err != nil {
 		return nil, err
 	}
 	_, folds := fs.(vfs.Folder)

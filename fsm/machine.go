@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/store"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
@@ -28,6 +29,9 @@ type Options struct {
 	// Env gives a mount what it may use on this node; nil for nothing. It is
 	// called for Folders too, which get the Chunks alone.
 	Env func(m vfs.Mounted) vfs.Env
+	// Secrets reveals the settings of Devices to them; nil reveals references
+	// alone.
+	Secrets *secret.Box
 	// OnChunks hears of chunks that are newly referred to. Not blocking.
 	OnChunks func(hashes [][32]byte)
 	// OnMounts is called when the mounts have changed. Not blocking.
@@ -84,6 +88,9 @@ func Open(o Options) (*Machine, error) {
 	}
 	for _, p := range o.Plugins {
 		m.plugins[p.Type] = p
+	}
+	if m.o.Secrets == nil {
+		m.o.Secrets = &secret.Box{}
 	}
 	if (o.Store == nil) == (o.Dir == "") {
 		return nil, errors.New("open state: either a directory or a store")

@@ -103,6 +103,9 @@ func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
 	if err := spec.Config.Check(plugin.Params); err != nil {
 		return rec, err
 	}
+	if err := spec.Config.CheckSecrets(plugin.Params); err != nil {
+		return rec, err
+	}
 	rec.Place, rec.Spec.Place, rec.Spec.Verbs = vfs.Replicated, 0, 0
 	if plugin.Place != nil {
 		var err error

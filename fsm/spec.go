@@ -56,19 +56,8 @@ const Masked = "***"
 
 // MaskConfig returns a copy of c with the values of secret parameters masked.
 func MaskConfig(params []vfs.Param, c vfs.Config) vfs.Config {
-	if c == nil {
-		return nil
-	}
-	out := make(vfs.Config, len(c))
-	for k, v := range c {
-		out[k] = v
-	}
-	for _, p := range params {
-		if _, ok := out[p.Name]; ok && p.Secret {
-			out[p.Name] = Masked
-		}
-	}
-	return out
+	c, _ = c.MapSecrets(params, func(string, string) (string, error) { return Masked, nil }) // never fails
+	return c
 }
 
 // mustJSON encodes a value that has no reason to fail; settings that JSON

@@ -133,6 +133,7 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 	return api.Config{
 		Node: n.cluster, Plugins: builtin,
 		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log},
+		Secrets: n.cluster.Secrets(),
 		Cluster: func() any { return n.cluster.Status() },
 		Metrics: metrics, MaxBody: n.config.Server.MaxBody,
 		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,

@@ -1,7 +1,9 @@
 package test
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -337,9 +339,9 @@ func peerSecrets(p *peer) {
 	n := harness.Start(p, harness.Options{}).Nodes[0]
 	w := newWeb(p, n)
 	const canary = "hunter2-canary"
-	w.mount("queuefs", "/q", `{"backend":"memory","password":"env:`+canary+`"}`)
-	// An inline secret would be in the log of every node: it is refused.
-	inline := w.want(400, "POST", "/mount", `{"fstype":"queuefs","path":"/i","config":{"password":"`+canary+`"}}`)
+	w.mount("queuefs", "/q", `{"backend":"memory","password":"env:PFS_CANARY"}`)
+	// Inline it is sealed before it enters the log of every node.
+	inline := w.want(200, "POST", "/mount", `{"fstype":"queuefs","path":"/i","config":{"password":"`+canary+`"}}`)
 	a := w.want(400, "POST", "/mount", `{"fstype":"queuefs","path":"/r","config":{"password":"`+canary+`","nonsense":"x"}}`)
 	seen := []string{a.body}
 	for _, route := range []string{"/mounts", "/plugins", "/cluster", "/health"} {
@@ -355,8 +357,29 @@ func peerSecrets(p *peer) {
 			p.Errorf("the password is in %.200s", s)
 		}
 	}
-	if !strings.Contains(seen[1], `"password":"***"`) {
+	if strings.Count(seen[1], `"password":"***"`) != 2 {
 		p.Errorf("/mounts does not mask the password: %s", seen[1])
+	}
+	n.Kill()
+	p.noneOnDisk(n.Dir, canary)
+}
+
+// noneOnDisk looks for a text in all files of a node that has stopped.
+func (p *peer) noneOnDisk(dir, text string) {
+	files := 0
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(name)
+		if bytes.Contains(b, []byte(text)) {
+			p.Errorf("%s holds %q", name, text)
+		}
+		return err
+	})
+	if err != nil || files < 5 {
+		p.Errorf("looked into %d files: %v", files, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -15,18 +16,13 @@ import (
 // JSON number is a float64. A value of the wrong form gives [Invalid].
 type Config map[string]any
 
-// Check refuses settings that params does not name, names missing ones, and
-// refuses secrets that are given inline.
+// Check refuses settings that params does not name, and names missing ones.
 func (c Config) Check(params []Param) error {
 	var unknown, allowed []string
 	for _, p := range params {
 		allowed = append(allowed, "'"+p.Name+"'")
-		v, ok := c[p.Name]
-		if p.Required && !ok {
+		if _, ok := c[p.Name]; p.Required && !ok {
 			return Invalid.Withf("%s is required in configuration", p.Name)
-		}
-		if s := fmt.Sprint(v); p.Secret && ok && s != "" && !isRef(s) {
-			return Invalid.Withf("%s is a secret: name where each node finds it, as env:NAME or file:PATH", p.Name)
 		}
 	}
 	for k := range c {
@@ -46,9 +42,44 @@ func (c Config) Check(params []Param) error {
 		strings.Join(unknown, ", "), list)
 }
 
-// isRef reports whether a secret is kept elsewhere. Settings are in the log of
-// every node: a secret itself must not be.
-func isRef(s string) bool { return strings.HasPrefix(s, "env:") || strings.HasPrefix(s, "file:") }
+// CheckSecrets refuses secrets in the clear: settings are in the log of every
+// node.
+func (c Config) CheckSecrets(params []Param) error {
+	_, err := c.MapSecrets(params, func(name, value string) (string, error) {
+		if !IsSecretRef(value) {
+			return "", Invalid.Withf("%s is a secret and not sealed", name)
+		}
+		return value, nil
+	})
+	return err
+}
+
+// IsSecretRef reports whether the value of a secret does not tell it: it is
+// kept elsewhere, or sealed.
+func IsSecretRef(s string) bool {
+	return strings.HasPrefix(s, "env:") || strings.HasPrefix(s, "file:") || strings.HasPrefix(s, "sealed:")
+}
+
+// MapSecrets returns c with f's answer in the place of every secret that is
+// set, and c itself if there is none. It fails with f.
+func (c Config) MapSecrets(params []Param, f func(name, value string) (string, error)) (Config, error) {
+	out, cloned := c, false
+	for _, p := range params {
+		v, ok := c[p.Name]
+		if !p.Secret || !ok || v == "" {
+			continue
+		}
+		s, err := f(p.Name, fmt.Sprint(v))
+		if err != nil {
+			return nil, err
+		}
+		if !cloned {
+			out, cloned = maps.Clone(c), true
+		}
+		out[p.Name] = s
+	}
+	return out, nil
+}
 
 // String returns the text of key, or def. Numbers are taken as text.
 func (c Config) String(key, def string) (string, error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pfs-project/pfs/api"
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/store"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -47,12 +48,14 @@ func Start(t testing.TB, c Config) *Server {
 	}
 	s := &Server{Node: &Node{chunks: map[[32]byte][]byte{}, number: 1}}
 	env := vfs.Env{Chunks: s.Node, Node: "test", Version: c.API.Version, Log: c.API.Log}
-	s.Node.Machine, err = fsm.Open(fsm.Options{Store: st, Plugins: c.Plugins,
+	secrets := &secret.Box{}
+	secrets.SetKey(secret.NewKey())
+	s.Node.Machine, err = fsm.Open(fsm.Options{Store: st, Plugins: c.Plugins, Secrets: secrets,
 		Env: func(vfs.Mounted) vfs.Env { return env }, Fatal: s.fault})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.API.Node, c.API.Env, c.API.Plugins = s.Node, env, c.Plugins
+	c.API.Node, c.API.Env, c.API.Plugins, c.API.Secrets = s.Node, env, c.Plugins, secrets
 	if c.API.Fatal == nil {
 		c.API.Fatal = s.fault
 	}
