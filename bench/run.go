@@ -70,6 +70,12 @@ func (c Config) one(ctx context.Context, dir string, nodes int) (Result, error) 
 		res.Small = append(res.Small, f)
 		fmt.Fprintf(c.Log, "  %s, %d clients: %.0f/s\n", f.Name, n, f.PerSecond)
 	}
+	if nodes > 1 {
+		if res.Follower, err = cl.followerReads(ctx, c.For); err != nil {
+			return res, err
+		}
+		fmt.Fprintf(c.Log, "  linearizable reads on a follower: %.2f of local ones\n", res.Follower.Ratio)
+	}
 	res.In, res.Out, err = cl.large(ctx, c.Large)
 	return res, err
 }
@@ -98,23 +104,34 @@ func (cl *cluster) puts(ctx context.Context, clients int, d time.Duration) (Figu
 
 // gets measures local reads of 1 KiB, spread over the nodes.
 func (cl *cluster) gets(ctx context.Context, clients int, d time.Duration) (Figures, error) {
-	w, err := cl.client.WriteFile(ctx, "/memfs/get", make([]byte, 1024))
-	if err != nil {
+	if err := cl.everywhere(ctx, readPath, 1024); err != nil {
 		return Figures{}, err
+	}
+	return Load{Name: "GET 1 KiB", Method: "GET", Clients: clients, For: d,
+		URL: func(c, _ int) string { return cl.url(c) + "/api/v1/files?path=" + readPath }}.Run(ctx)
+}
+
+// readPath is the file that reads measure.
+const readPath = "/memfs/get"
+
+// everywhere writes a file and waits until every node has it.
+func (cl *cluster) everywhere(ctx context.Context, path string, size int) error {
+	w, err := cl.client.WriteFile(ctx, path, make([]byte, size))
+	if err != nil {
+		return err
 	}
 	for _, u := range cl.urls {
 		one, err := client.New(client.Config{URLs: []string{u}})
 		if err != nil {
-			return Figures{}, err
+			return err
 		}
 		_, _, err = one.Digest(ctx, w.Index)
 		one.Close()
 		if err != nil {
-			return Figures{}, err
+			return err
 		}
 	}
-	return Load{Name: "GET 1 KiB", Method: "GET", Clients: clients, For: d,
-		URL: func(c, _ int) string { return cl.url(c) + "/api/v1/files?path=/memfs/get" }}.Run(ctx)
+	return nil
 }
 
 // large measures one file of random bytes, in through the first node and out

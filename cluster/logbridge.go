@@ -2,12 +2,15 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
 )
 
 // logBridge gives raft a logger whose records go to slog.
@@ -37,6 +40,9 @@ func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...a
 		// What raft finds worth telling is detail here: the node itself says
 		// who leads.
 	}
+	if slices.ContainsFunc(args, ownClose) {
+		l = slog.LevelDebug
+	}
 	ctx := context.Background()
 	if !b.log.Enabled(ctx, l) {
 		return
@@ -48,4 +54,11 @@ func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...a
 		}
 	}
 	b.log.Log(ctx, l, name+": "+msg, args...)
+}
+
+// ownClose reports whether a value of a record is the error of a stream that
+// this node has closed itself.
+func ownClose(v any) bool {
+	err, ok := v.(error)
+	return ok && (errors.Is(err, net.ErrClosed) || errors.Is(err, raft.ErrTransportShutdown))
 }
