@@ -15,7 +15,8 @@ func (c *call) cluster() error {
 	return c.json(200, c.s.cfg.Cluster())
 }
 
-// stateDigest answers a hash of the replicated state at an index.
+// stateDigest answers hashes of the replicated state at an index: of what was
+// written, and of what is the cluster's own.
 func (c *call) stateDigest() error {
 	index := uint64(0)
 	if v, ok := c.query.get("index"); ok {
@@ -27,13 +28,14 @@ func (c *call) stateDigest() error {
 	}
 	ctx, cancel := c.within()
 	defer cancel()
-	at, sum, err := c.s.cfg.Node.Digest(ctx, index)
+	s, err := c.s.cfg.Node.Sums(ctx, index)
 	if err != nil {
 		return err
 	}
-	c.set("X-Pfs-Index", formatIndex(at))
+	c.set("X-Pfs-Index", formatIndex(s.Index))
 	return c.json(200, struct {
 		Index  uint64 `json:"index"`
 		Digest string `json:"digest"`
-	}{at, hex.EncodeToString(sum[:])})
+		Own    string `json:"own_digest"`
+	}{s.Index, hex.EncodeToString(s.State[:]), hex.EncodeToString(s.Own[:])})
 }

@@ -28,9 +28,9 @@ type Reader interface {
 	// Image returns the state at one index, as fresh as l asks. The caller
 	// releases it.
 	Image(ctx context.Context, l vfs.Level) (*fsm.Image, error)
-	// Digest waits until this node has applied index and returns a hash of the
-	// replicated state with the index that it names.
-	Digest(ctx context.Context, index uint64) (at uint64, digest [32]byte, err error)
+	// Sums waits until this node has applied index and returns hashes of the
+	// replicated state, with the index that they are of.
+	Sums(ctx context.Context, index uint64) (fsm.Sums, error)
 }
 
 // Member is this node among the others.

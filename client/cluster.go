@@ -81,16 +81,27 @@ func (c *Client) Cluster(ctx context.Context) (Status, error) {
 // Digest waits until the node has applied index (0: does not wait) and returns
 // the hash of its replicated state and the index it belongs to.
 func (c *Client) Digest(ctx context.Context, index uint64) (at uint64, digest string, err error) {
+	s, err := c.Sums(ctx, index)
+	return s.Index, s.Digest, err
+}
+
+// Sums are hashes of the replicated state. Nodes at one index have the same.
+type Sums struct {
+	Index  uint64 `json:"index"`
+	Digest string `json:"digest"`     // of what was written; a backup carries it over
+	Own    string `json:"own_digest"` // of what is this cluster's own: its id, its nodes, its counts
+}
+
+// Sums waits until the node has applied index (0: does not wait) and returns
+// the hashes of its replicated state.
+func (c *Client) Sums(ctx context.Context, index uint64) (Sums, error) {
 	k := ask("digest", "/cluster/digest")
 	if index > 0 {
 		k.query = url.Values{"index": {strconv.FormatUint(index, 10)}}
 	}
-	var out struct {
-		Index  uint64 `json:"index"`
-		Digest string `json:"digest"`
-	}
-	_, err = c.json(ctx, k, &out)
-	return out.Index, out.Digest, err
+	var s Sums
+	_, err := c.json(ctx, k, &s)
+	return s, err
 }
 
 // Ready returns nil once the node is ready to serve.

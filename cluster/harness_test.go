@@ -266,21 +266,21 @@ func (g *gang) read(i int, path vfs.Path, l vfs.Level) ([]byte, error) {
 func (g *gang) sameDigest() {
 	g.t.Helper()
 	poll(g.t, "one index", func() bool {
-		at := map[uint64]map[[32]byte]bool{}
+		at := map[uint64]map[fsm.Sums]bool{}
 		running := 0
 		for _, n := range g.nodes {
 			if n == nil {
 				continue
 			}
 			running++
-			i, d, err := n.Digest(testContext(g.t), 0)
+			s, err := n.Sums(testContext(g.t), 0)
 			if err != nil {
 				g.t.Fatal(err)
 			}
-			if at[i] == nil {
-				at[i] = map[[32]byte]bool{}
+			if at[s.Index] == nil {
+				at[s.Index] = map[fsm.Sums]bool{}
 			}
-			at[i][d] = true
+			at[s.Index][s] = true
 		}
 		if len(at) != 1 {
 			return false

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -118,14 +119,14 @@ func (n *Node) Ready() error {
 	return n.mounts.settled()
 }
 
-// Digest waits until this node has applied index and returns a hash of the
-// replicated state with the index that it is of.
-func (n *Node) Digest(ctx context.Context, index uint64) (at uint64, digest [32]byte, err error) {
+// Sums waits until this node has applied index and returns hashes of the
+// replicated state, with the index that they are of.
+func (n *Node) Sums(ctx context.Context, index uint64) (fsm.Sums, error) {
 	if err := n.machine.Wait(ctx, index); err != nil {
 		if vfs.KindOf(err) == vfs.Unavailable {
-			return 0, digest, err
+			return fsm.Sums{}, err
 		}
-		return 0, digest, vfs.Timeout.Withf("index %d is not applied here yet", index)
+		return fsm.Sums{}, vfs.Timeout.Withf("index %d is not applied here yet", index)
 	}
-	return n.machine.Digest(ctx)
+	return n.machine.Sums(ctx)
 }

@@ -228,13 +228,16 @@ func (r *rig) fails(kind vfs.Kind, text string, ops ...vfs.Op) {
 	}
 }
 
+// digest is a hash of the whole state.
 func (r *rig) digest() [32]byte {
 	r.Helper()
-	_, d, err := r.Digest(context.Background())
-	if err != nil {
+	im := r.Image()
+	defer im.Release()
+	h := store.NewHasher()
+	if err := store.Digest(context.Background(), im.View, func([]byte) *store.Hasher { return h }); err != nil {
 		r.Fatal(err)
 	}
-	return d
+	return h.Sum()
 }
 
 func (r *rig) read(p vfs.Path) string {

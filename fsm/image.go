@@ -104,18 +104,37 @@ func (m *Machine) publish(at applied, table *vfs.Table, devices map[uint64]devic
 	m.waiters.reached(at.index)
 }
 
-// Digest returns a hash of the replicated state and the index that it is of.
-// Nodes at one index have one digest.
-func (m *Machine) Digest(ctx context.Context) (index uint64, digest [32]byte, err error) {
+// Sums are hashes of the replicated state at one index. Nodes at one index have
+// the same.
+type Sums struct {
+	Index uint64
+	State [32]byte // of all that was written
+	Own   [32]byte // of the rest: whose cluster it is; see the rows in own
+}
+
+// Sums returns the hashes of the present state. It reads all of it.
+func (m *Machine) Sums(ctx context.Context) (s Sums, err error) {
 	i := m.Image()
 	defer i.Release()
+	s, err = sums(ctx, i.View)
+	s.Index = i.Index
+	return s, err
+}
+
+func sums(ctx context.Context, v vfs.View) (s Sums, err error) {
 	defer func() {
 		if f := fault(recover()); f != nil {
 			err = f
 		}
 	}()
-	digest, err = store.Digest(ctx, i.View)
-	return i.Index, digest, err
+	state, mine := store.NewHasher(), store.NewHasher()
+	err = store.Digest(ctx, v, func(key []byte) *store.Hasher {
+		if own(key) {
+			return mine
+		}
+		return state
+	})
+	return Sums{State: state.Sum(), Own: mine.Sum()}, err
 }
 
 // Counted reports whether a chunk must be kept; see the function of that name.

@@ -74,7 +74,7 @@ func TestImageHammer(t *testing.T) {
 				case 0:
 					r.SetFS(pipeAt.ID, pipe{}, nil)
 				case 1:
-					_, _, _ = r.Digest(ctx)
+					_, _ = r.Sums(ctx)
 				case 2:
 					_ = r.Counted(chunk(1).Hash)
 				case 3:
@@ -187,7 +187,7 @@ func TestImageAfterClose(t *testing.T) {
 	_ = r.Close()
 	img := r.Image()
 	defer img.Release()
-	if _, _, err := r.Digest(t.Context()); err == nil {
+	if _, err := r.Sums(t.Context()); err == nil {
 		t.Error("a digest of nothing")
 	}
 	defer func() {
@@ -196,4 +196,34 @@ func TestImageAfterClose(t *testing.T) {
 		}
 	}()
 	img.Members()
+}
+
+// What was written and whose state it is have a hash each.
+func TestSums(t *testing.T) {
+	r := newRig(t, nil)
+	r.must(mountOp("/b", "box"))
+	sums := func() Sums {
+		t.Helper()
+		s, err := r.Sums(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	was := sums()
+	for _, op := range []vfs.Op{
+		{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: "c", Node: "n"})},
+		{Verb: vfs.Member, Data: EncodeMember(Member{ID: "n", HTTP: "h"})},
+	} {
+		r.must(op)
+		now := sums()
+		if now.State != was.State || now.Own == was.Own || now.Index == was.Index {
+			t.Errorf("%v: %x to %x", op.Verb, was, now)
+		}
+		was = now
+	}
+	r.must(write("/b/x", "1"))
+	if now := sums(); now.State == was.State || now.Own == was.Own { // its number is one more
+		t.Errorf("a write: %x to %x", was, now)
+	}
 }

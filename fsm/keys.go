@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -28,6 +29,17 @@ const (
 	rowNumber   = 'N' // → the last number given to a member
 	rowCluster  = 'b' // → id of the cluster
 )
+
+// own reports whether the row of a key tells whose state it is rather than what
+// is in it: which cluster, which nodes, how far it has counted. A backup leaves
+// such rows out, and a cluster that takes one in keeps its own. They are no
+// part of the digest, so that it stays the same over both.
+func own(key []byte) bool {
+	return len(key) > 1 && key[0] == vfs.SystemSpace && strings.IndexByte(ownRows, key[1]) >= 0
+}
+
+// ownRows are the kinds of those rows.
+const ownRows = string(rowSeq) + string(rowTime) + string(rowMember) + string(rowNumber) + string(rowCluster)
 
 // Rows of the node itself, no part of the digest.
 const (

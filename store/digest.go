@@ -12,25 +12,44 @@ import (
 // digestCheck is how many pairs go between two looks at the context.
 const digestCheck = 1024
 
-// Digest returns the BLAKE3-256 of all pairs of the system space and the mount
-// space of v, the whole state, in key order; each pair with the lengths of its
-// key and value before it. It reads everything, and fails only when ctx ends.
-func Digest(ctx context.Context, v vfs.View) ([32]byte, error) {
-	var sum [32]byte
-	h := blake3.New()
-	buf := make([]byte, 0, 4096)
+// Hasher hashes pairs of keys and values in the order in which they are added,
+// each with the lengths of its key and value before it: BLAKE3-256.
+type Hasher struct {
+	h   *blake3.Hasher
+	buf []byte
+}
+
+// NewHasher returns a Hasher of no pairs.
+func NewHasher() *Hasher { return &Hasher{h: blake3.New()} }
+
+// Add hashes one more pair.
+func (h *Hasher) Add(key, value []byte) {
+	h.buf = binary.BigEndian.AppendUint64(h.buf[:0], uint64(len(key)))
+	h.buf = binary.BigEndian.AppendUint64(h.buf, uint64(len(value)))
+	h.buf = append(append(h.buf, key...), value...)
+	_, _ = h.h.Write(h.buf) // never fails
+}
+
+// Sum returns the hash of the pairs so far.
+func (h *Hasher) Sum() (sum [32]byte) {
+	h.h.Sum(sum[:0])
+	return sum
+}
+
+// Digest adds all pairs of the system space and the mount space of v, the
+// whole state, in key order, to the Hasher that to names for the key; nil for
+// none. It reads everything, and fails only when ctx ends.
+func Digest(ctx context.Context, v vfs.View, to func(key []byte) *Hasher) error {
 	pairs := 0
 	for _, space := range []byte{vfs.SystemSpace, vfs.MountSpace} {
 		for key, value := range v.Scan([]byte{space}, nil) {
 			if pairs++; pairs%digestCheck == 0 && ctx.Err() != nil {
-				return sum, ctx.Err()
+				return ctx.Err()
 			}
-			buf = binary.BigEndian.AppendUint64(buf[:0], uint64(len(key)))
-			buf = binary.BigEndian.AppendUint64(buf, uint64(len(value)))
-			buf = append(append(buf, key...), value...)
-			_, _ = h.Write(buf) // never fails
+			if h := to(key); h != nil {
+				h.Add(key, value)
+			}
 		}
 	}
-	h.Sum(sum[:0])
-	return sum, ctx.Err()
+	return ctx.Err()
 }

@@ -193,10 +193,10 @@ func (n *Node) wait(ctx context.Context, index uint64, d time.Duration) error {
 	return err
 }
 
-// Digest returns the hash of the state at its index.
-func (n *Node) Digest(ctx context.Context, index uint64) (uint64, [32]byte, error) {
+// Sums returns the hashes of the state.
+func (n *Node) Sums(ctx context.Context, index uint64) (fsm.Sums, error) {
 	if err := n.wait(ctx, index, 0); err != nil {
-		return 0, [32]byte{}, err
+		return fsm.Sums{}, err
 	}
-	return n.Machine.Digest(ctx)
+	return n.Machine.Sums(ctx)
 }

@@ -127,11 +127,11 @@ func (s *Server) Mount(t testing.TB, path, kind string, config vfs.Config) {
 // Digest returns the hash of the replicated state.
 func (s *Server) Digest(t testing.TB) string {
 	t.Helper()
-	_, d, err := s.Node.Machine.Digest(context.Background())
+	d, err := s.Node.Machine.Sums(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hex.EncodeToString(d[:])
+	return hex.EncodeToString(d.State[:])
 }
 
 // Answer is an answer of the API with its body read.

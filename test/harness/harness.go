@@ -368,24 +368,24 @@ func (c *Cluster) SameDigest() (uint64, string) {
 	for ctx.Err() == nil {
 		at := map[uint64]map[string]bool{}
 		var index uint64
-		var digest string
+		var digest, own string
 		for _, n := range c.Nodes {
-			i, d, err := n.Client().Digest(ctx, index)
+			s, err := n.Client().Sums(ctx, index)
 			if err != nil {
 				last = n.ID + ": " + err.Error()
 				continue
 			}
-			index, digest = i, d
-			if at[i] == nil {
-				at[i] = map[string]bool{}
+			index, digest, own = s.Index, s.Digest, s.Own
+			if at[index] == nil {
+				at[index] = map[string]bool{}
 			}
-			at[i][n.ID+" "+d] = true
+			at[index][n.ID+" "+own+" "+digest] = true
 		}
 		b, _ := json.Marshal(at) // for the message only
 		last = string(b)
 		if len(at[index]) == len(c.Nodes) {
 			for k := range at[index] {
-				if !strings.HasSuffix(k, digest) {
+				if !strings.HasSuffix(k, own+" "+digest) {
 					c.t.Fatalf("digests differ at index %d: %s", index, last)
 				}
 			}
