@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ func ReadAt(ctx context.Context, v vfs.View, c vfs.Chunks, key []byte, size int6
 	if int64(len(b)) > size-off {
 		b, short = b[:size-off], io.EOF
 	}
+	if e, ok := only(v, key, size); ok {
+		return len(b), cmp.Or(fill(ctx, c, e, b, off), short)
+	}
 	n := 0
 	for k, row := range v.Scan(key, rowKey(key, off+1)) {
 		e := decode(rowEnd(key, k), row)
@@ -48,6 +52,21 @@ func ReadAt(ctx context.Context, v vfs.View, c vfs.Chunks, key []byte, size int6
 	}
 	clear(b[n:])
 	return len(b), short
+}
+
+// only returns the extent of a file that is short and has one. It does without
+// a Scan, whose price is the many replaced versions of a row that is written
+// often.
+func only(v vfs.View, key []byte, size int64) (extent, bool) {
+	if size <= 0 || size > vfs.ChunkSize {
+		return extent{}, false
+	}
+	row, ok := v.Get(rowKey(key, size))
+	if !ok {
+		return extent{}, false
+	}
+	e := decode(size, row)
+	return e, e.start == 0
 }
 
 // fill reads part from skip bytes into e.

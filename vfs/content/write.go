@@ -27,7 +27,7 @@ func Write(tx vfs.Tx, key []byte, size, off int64, data []byte, refs []vfs.Chunk
 	if off > size {
 		grow(tx, key, size, off)
 	}
-	splice(tx, key, off, off+n, pieces(off, data, refs))
+	splice(tx, key, max(size, off), off, off+n, pieces(off, data, refs))
 	return max(size, off+n), nil
 }
 
@@ -42,14 +42,22 @@ func Truncate(tx vfs.Tx, key []byte, size, to int64) error {
 	case to > size:
 		grow(tx, key, size, to)
 	case to < size:
-		splice(tx, key, to, size, nil)
+		splice(tx, key, size, to, size, nil)
 	}
 	return nil
 }
 
-// Remove deletes at most limit rows of the file and counts their chunks out;
-// done says that none is left. Until then the file must not be read.
-func Remove(tx vfs.Tx, key []byte, limit int) (done bool) {
+// Remove deletes at most limit rows of the file, of size bytes or -1 if that is
+// not known, and counts their chunks out; done says that none is left. Until
+// then the file must not be read.
+func Remove(tx vfs.Tx, key []byte, size int64, limit int) (done bool) {
+	if size == 0 {
+		return true
+	}
+	if e, ok := only(tx, key, size); ok && limit > 0 {
+		drop(tx, key, e)
+		return true
+	}
 	var rows []extent
 	done = true
 	for k, v := range tx.Scan(key, nil) {
@@ -116,19 +124,19 @@ func pieces(off int64, data []byte, refs []vfs.ChunkRef) []extent {
 }
 
 func grow(tx vfs.Tx, key []byte, size, to int64) {
-	splice(tx, key, size, to, []extent{{kind: hole, start: size, end: to}})
+	splice(tx, key, size, size, to, []extent{{kind: hole, start: size, end: to}})
 }
 
-// splice replaces the bytes [from, to) by fresh, which tiles them or, at the
-// end of the file, is empty.
-func splice(tx vfs.Tx, key []byte, from, to int64, fresh []extent) {
+// splice replaces the bytes [from, to) of a file of size bytes by fresh, which
+// tiles them or, at the end of the file, is empty.
+func splice(tx vfs.Tx, key []byte, size, from, to int64, fresh []extent) {
 	// New chunks are counted in first, so that one that is both dropped and
 	// kept never looks unused.
 	for _, e := range fresh {
 		retain(tx, e)
 	}
 	var head, tail extent // what stays of the extents at both edges
-	for _, e := range overlap(tx, key, from, to) {
+	for _, e := range overlap(tx, key, size, from, to) {
 		left, right := e.start < from, e.end > to
 		if left {
 			head = e.cut(e.start, from)
@@ -149,7 +157,7 @@ func splice(tx vfs.Tx, key []byte, from, to int64, fresh []extent) {
 	if len(fresh) > 0 {
 		fresh[0], head = joinLeft(tx, key, head, fresh[0])
 		last := len(fresh) - 1
-		fresh[last], tail = joinRight(tx, key, fresh[last], tail)
+		fresh[last], tail = joinRight(tx, key, size, fresh[last], tail)
 	}
 	for _, e := range append([]extent{head, tail}, fresh...) {
 		if e.kind != 0 {
@@ -181,7 +189,7 @@ func joinLeft(tx vfs.Tx, key []byte, head, e extent) (joined, rest extent) {
 }
 
 // joinRight is joinLeft for the row behind e.
-func joinRight(tx vfs.Tx, key []byte, e, tail extent) (joined, rest extent) {
+func joinRight(tx vfs.Tx, key []byte, size int64, e, tail extent) (joined, rest extent) {
 	if tail.kind != 0 {
 		if j, ok := join(e, tail); ok {
 			return j, extent{}
@@ -191,7 +199,7 @@ func joinRight(tx vfs.Tx, key []byte, e, tail extent) (joined, rest extent) {
 	if e.kind == chunk {
 		return e, tail
 	}
-	for _, next := range overlap(tx, key, e.end, e.end+1) {
+	for _, next := range overlap(tx, key, size, e.end, e.end+1) {
 		if j, ok := join(e, next); ok {
 			tx.Delete(rowKey(key, next.end))
 			return j, extent{}
@@ -200,9 +208,17 @@ func joinRight(tx vfs.Tx, key []byte, e, tail extent) (joined, rest extent) {
 	return e, tail
 }
 
-// overlap returns the extents that share bytes with [from, to), in order. Only
-// those that reach beyond it, or begin it, carry their inline bytes.
-func overlap(v vfs.View, key []byte, from, to int64) []extent {
+// overlap returns the extents of a file of size bytes that share bytes with
+// [from, to), in order. Only those that reach beyond it, or begin it, carry
+// their inline bytes.
+func overlap(v vfs.View, key []byte, size, from, to int64) []extent {
+	if from >= size {
+		return nil
+	}
+	if e, ok := only(v, key, size); ok {
+		e.data = bytes.Clone(e.data)
+		return []extent{e}
+	}
 	var out []extent
 	for k, row := range v.Scan(key, rowKey(key, from+1)) {
 		e := decode(rowEnd(key, k), row)

@@ -109,7 +109,7 @@ func (f *fold) splice(n *node, off int64, data []byte, refs []vfs.ChunkRef) erro
 // clear drops the content of n. Much of it is left to Reap, and n goes on
 // under another content id.
 func (f *fold) clear(n *node) {
-	if !content.Remove(f.tx, n.extents(), reapRows) {
+	if !content.Remove(f.tx, n.extents(), n.size, reapRows) {
 		f.orphan(n.content, orphanContent)
 		n.content = f.newID()
 	}

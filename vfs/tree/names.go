@@ -141,7 +141,7 @@ func (f *fold) free(n node) {
 		f.orphan(n.id, orphanDir)
 		return
 	}
-	if !content.Remove(f.tx, n.extents(), reapRows) {
+	if !content.Remove(f.tx, n.extents(), n.size, reapRows) {
 		f.orphan(n.content, orphanContent)
 	}
 	f.tx.Delete(idKey(inodeKey, n.id))

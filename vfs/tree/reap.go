@@ -66,7 +66,7 @@ func (f *fold) nextOrphan() (id uint64, what byte, ok bool) {
 func (f *fold) reapContent(id uint64, left *int) (done bool) {
 	key, limit := idKey(contentKey, id), max(0, *left)
 	*left -= content.Rows(f.tx, key, limit)
-	return content.Remove(f.tx, key, limit)
+	return content.Remove(f.tx, key, -1, limit)
 }
 
 // reapDir frees what the directory id holds, and the directory once it is
