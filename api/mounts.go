@@ -90,7 +90,7 @@ func (c *call) mount() error {
 	if in.Config, err = c.s.cfg.Secrets.Seal(plugin, in.Config); err != nil {
 		return err
 	}
-	spec := fsm.MountSpec{Type: in.Type, Config: in.Config, Node: in.Node}
+	spec := fsm.MountSpec{Type: in.Type, Config: in.Config, Node: in.Node, Doc: plugin.Doc}
 	if spec.Node == "" {
 		spec.Node = c.s.cfg.Node.ID()
 	}

@@ -142,7 +142,7 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 	if m.Node == "" {
 		m.Node = n.homeOf(m)
 	}
-	out, err := n.propose(ctx, vfs.Request{Ops: []vfs.Op{m.Op()}})
+	out, err := n.propose(ctx, vfs.Request{Ops: []vfs.Op{m.Op(n.plugin(m.Type).Doc)}})
 	switch {
 	case err != nil:
 		n.mounts.set(i, MountPending, err, mountEvery)

@@ -53,7 +53,7 @@ func (e *event) mount(op vfs.Op) (vfs.Result, error) {
 	}
 	m := e.m.mounted(op.Path, rec)
 	if rec.Place == vfs.Replicated {
-		if err := e.start(&m, &rec); err != nil {
+		if err := e.start(&m, &rec, spec.Doc); err != nil {
 			return vfs.Result{}, err
 		}
 	}
@@ -64,7 +64,7 @@ func (e *event) mount(op vfs.Op) (vfs.Result, error) {
 }
 
 // start makes the Folder and folds the verb Mount, unless it was before.
-func (e *event) start(m *vfs.Mounted, rec *record) error {
+func (e *event) start(m *vfs.Mounted, rec *record, doc string) error {
 	folder, ok := m.FS.(vfs.Folder)
 	if !ok {
 		return vfs.Invalid.Withf("failed to initialize plugin: %v", m.Err)
@@ -73,7 +73,8 @@ func (e *event) start(m *vfs.Mounted, rec *record) error {
 		return nil
 	}
 	rec.Folded = true
-	_, err := folder.Apply(vfs.SubTx(e.tx, vfs.MountPrefix(rec.ID)), vfs.Op{Verb: vfs.Mount, Mount: rec.ID, Path: vfs.Root})
+	_, err := folder.Apply(vfs.SubTx(e.tx, vfs.MountPrefix(rec.ID)),
+		vfs.Op{Verb: vfs.Mount, Mount: rec.ID, Path: vfs.Root, Data: []byte(doc)})
 	return err
 }
 
@@ -92,6 +93,7 @@ func (e *event) mountAgain(p vfs.Path, old record, spec MountSpec) (vfs.Result, 
 
 // admit checks what a Mount asks for against the plugin's description.
 func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
+	spec.Doc = ""
 	rec := record{Seq: e.tx.Seq(), Time: e.tx.Now().UnixNano(), Place: spec.Place, Spec: spec}
 	plugin, ok := e.m.plugins[spec.Type]
 	if !ok {

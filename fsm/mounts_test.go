@@ -99,24 +99,24 @@ func TestFileMounts(t *testing.T) {
 	file := FileMount{Path: "/f", Type: "box", Config: vfs.Config{"size": uint64(3)}}
 	changed := file
 	changed.Config = vfs.Config{"size": 4}
-	first := r.must(file.Op())
-	again := r.must(file.Op())
+	first := r.must(file.Op(""))
+	again := r.must(file.Op(""))
 	if again.Results[0].Version != first.Seq || again.Results[0].File != first.Results[0].File {
 		t.Errorf("%+v", again)
 	}
-	r.fails(vfs.Exists, "mount already exists: /f", changed.Op())
+	r.fails(vfs.Exists, "mount already exists: /f", changed.Op(""))
 	r.must(unmountOp("/f"))
-	r.fails(vfs.Permission, "unmounted; mount it again by request", file.Op())
-	r.must(changed.Op()) // a changed entry is a new wish
+	r.fails(vfs.Permission, "unmounted; mount it again by request", file.Op(""))
+	r.must(changed.Op("")) // a changed entry is a new wish
 	r.must(unmountOp("/f"))
-	r.fails(vfs.Permission, "by request", changed.Op())
+	r.fails(vfs.Permission, "by request", changed.Op(""))
 	r.must(specOp("/f", MountSpec{Type: "box", Config: changed.Config})) // by request
-	r.must(changed.Op())                                                 // it is there: the file takes it over
+	r.must(changed.Op(""))                                                 // it is there: the file takes it over
 	r.must(unmountOp("/f"))
-	r.fails(vfs.Permission, "by request", changed.Op())
+	r.fails(vfs.Permission, "by request", changed.Op(""))
 	r.must(mountOp("/f", "box"))
 	r.must(unmountOp("/f")) // not from a file: nothing is remembered
-	r.must(changed.Op())
+	r.must(changed.Op(""))
 }
 
 func TestDevices(t *testing.T) {

@@ -20,6 +20,9 @@ type MountSpec struct {
 	// the node knows them that has loaded the plugin. 0 for all other types.
 	Place vfs.Placement `json:"place,omitempty"`
 	Verbs vfs.VerbSet   `json:"verbs,omitempty"`
+	// Doc is the README that the mount starts with, for the verb Mount: nodes
+	// of two releases may have two. It is not kept.
+	Doc string `json:"doc,omitempty"`
 	// FromFile marks a mount that a configuration file asks for.
 	FromFile bool `json:"from_file,omitempty"`
 }
@@ -45,10 +48,10 @@ type FileMount struct {
 	Node   string // Pinned: where it lives; "" for this node
 }
 
-// Op returns the Op that mounts it.
-func (f FileMount) Op() vfs.Op {
+// Op returns the Op that mounts it, with a README.
+func (f FileMount) Op(doc string) vfs.Op {
 	return vfs.Op{Verb: vfs.Mount, Path: f.Path, Data: EncodeMount(MountSpec{
-		Type: f.Type, Config: f.Config, Node: f.Node, FromFile: true})}
+		Type: f.Type, Config: f.Config, Node: f.Node, Doc: doc, FromFile: true})}
 }
 
 // Masked is what people see in the place of a secret.

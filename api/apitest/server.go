@@ -35,6 +35,7 @@ type Server struct {
 	URL  string // http://127.0.0.1:port
 	Addr string
 
+	docs    map[string]string // by type
 	faultMu sync.Mutex
 	faults  []error
 }
@@ -46,7 +47,7 @@ func Start(t testing.TB, c Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Node: &Node{chunks: map[[32]byte][]byte{}, number: 1}}
+	s := &Server{docs: map[string]string{}, Node: &Node{chunks: map[[32]byte][]byte{}, number: 1}}
 	env := vfs.Env{Chunks: s.Node, Node: "test", Version: c.API.Version, Log: c.API.Log}
 	secrets := &secret.Box{}
 	secrets.SetKey(secret.NewKey())
@@ -58,6 +59,9 @@ func Start(t testing.TB, c Config) *Server {
 	c.API.Node, c.API.Env, c.API.Plugins, c.API.Secrets = s.Node, env, c.Plugins, secrets
 	if c.API.Fatal == nil {
 		c.API.Fatal = s.fault
+	}
+	for _, p := range c.Plugins {
+		s.docs[p.Type] = p.Doc
 	}
 	s.API = api.New(c.API)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -115,7 +119,7 @@ func (s *Server) Mount(t testing.TB, path, kind string, config vfs.Config) {
 		t.Fatal(err)
 	}
 	out, err := s.Node.Propose(t.Context(), vfs.Request{Ops: []vfs.Op{{Verb: vfs.Mount, Path: p,
-		Data: fsm.EncodeMount(fsm.MountSpec{Type: kind, Config: config})}}})
+		Data: fsm.EncodeMount(fsm.MountSpec{Type: kind, Config: config, Doc: s.docs[kind]})}}})
 	if err == nil {
 		err = out.Err
 	}

@@ -39,7 +39,7 @@ func Plugin() vfs.Plugin {
 			return nil, err
 		}
 		return tree.New(tree.Options{
-			Type: p.Type, Verbs: p.Verbs, Chunks: env.Chunks, Doc: doc,
+			Type: p.Type, Verbs: p.Verbs, Chunks: env.Chunks, Readme: true,
 			Dirs: []vfs.Path{home}, Files: files,
 			Home: home, Outside: "keys must be under /keys/ directory", Parents: true,
 		})

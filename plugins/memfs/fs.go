@@ -32,7 +32,7 @@ func Plugin() vfs.Plugin {
 		if err != nil {
 			return nil, err
 		}
-		return tree.New(tree.Options{Type: p.Type, Verbs: p.Verbs, Chunks: env.Chunks, Doc: doc, Dirs: dirs})
+		return tree.New(tree.Options{Type: p.Type, Verbs: p.Verbs, Chunks: env.Chunks, Readme: true, Dirs: dirs})
 	}
 	return p
 }

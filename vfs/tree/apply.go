@@ -57,8 +57,8 @@ func (f *fold) mount() (vfs.Result, error) {
 	f.setLastID(rootID)
 	f.put(node{id: rootID, mode: vfs.ModeDir | DirMode, name: "/",
 		mtime: f.tx.Now().UnixNano(), version: f.tx.Seq()})
-	if f.o.Doc != "" {
-		if err := f.start(vfs.Root.Child(Readme), []byte(f.o.Doc), 0o444); err != nil {
+	if f.o.Readme && len(f.op.Data) > 0 {
+		if err := f.start(vfs.Root.Child(Readme), f.op.Data, 0o444); err != nil {
 			return vfs.Result{}, err
 		}
 	}

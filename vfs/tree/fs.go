@@ -23,8 +23,8 @@ type Options struct {
 	Verbs vfs.VerbSet // others are Unsupported
 	// Chunks reads long content; nil where there is none.
 	Chunks vfs.Chunks
-	// Doc is the text of /README, mode 0444, made by the verb Mount.
-	Doc string
+	// Readme says that the verb Mount makes /README, mode 0444, of its Data.
+	Readme bool
 	// Dirs and Files are made by the verb Mount after it, with the directories
 	// above them.
 	Dirs  []vfs.Path
@@ -76,7 +76,7 @@ func New(o Options) (*FS, error) {
 		taken[p] = dir
 		return nil
 	}
-	if o.Doc != "" {
+	if o.Readme {
 		taken[vfs.Root.Child(Readme)] = false
 	}
 	for _, p := range o.Dirs {

@@ -35,7 +35,7 @@ func goldenOps() []vfs.Op {
 }
 
 func TestGolden(t *testing.T) {
-	s := newState(t, tree.Options{Type: "t", Doc: "read me", Dirs: []vfs.Path{"/a/b"}, Files: []tree.File{{Path: "/a/c/f", Data: []byte("f")}}})
+	s := newState(t, tree.Options{Type: "t", Readme: true, Dirs: []vfs.Path{"/a/b"}, Files: []tree.File{{Path: "/a/c/f", Data: []byte("f")}}})
 	for _, op := range goldenOps() {
 		s.must(op)
 		s.check()

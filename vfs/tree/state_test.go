@@ -55,7 +55,7 @@ func newState(t testing.TB, o tree.Options) *state {
 		t.Fatal(err)
 	}
 	s := &state{t: t, fs: fs, rows: vfs.NewOverlay(nothing{}), counts: map[[32]byte]int{}}
-	s.must(vfs.Op{Verb: vfs.Mount, Path: vfs.Root})
+	s.must(vfs.Op{Verb: vfs.Mount, Path: vfs.Root, Data: []byte("read me")})
 	return s
 }
 

@@ -409,7 +409,7 @@ func TestReplacingLongContentIsBounded(t *testing.T) {
 
 func TestMountStarts(t *testing.T) {
 	o := tree.Options{
-		Type: "t", Doc: "read me", Dirs: []vfs.Path{"/a/b/c", "/a", "/README.d", "/"},
+		Type: "t", Readme: true, Dirs: []vfs.Path{"/a/b/c", "/a", "/README.d", "/"},
 		Files: []tree.File{{Path: "/a/x/f", Data: []byte("f")}, {Path: "/big", Data: bytes.Repeat([]byte("0123456789"), 10_000)}},
 	}
 	s := newState(t, o)
@@ -438,9 +438,9 @@ func TestContradictions(t *testing.T) {
 		return fs
 	}
 	for i, o := range []tree.Options{
-		{Doc: "x", Dirs: []vfs.Path{"/README"}},
-		{Doc: "x", Dirs: []vfs.Path{"/README/d"}},
-		{Doc: "x", Files: f("/README")},
+		{Readme: true, Dirs: []vfs.Path{"/README"}},
+		{Readme: true, Dirs: []vfs.Path{"/README/d"}},
+		{Readme: true, Files: f("/README")},
 		{Files: f("/a", "/a")},
 		{Files: f("/a", "/a/b")},
 		{Files: f("/a/b", "/a")},

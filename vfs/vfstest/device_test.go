@@ -134,7 +134,7 @@ func TestHome(t *testing.T) {
 		Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Replicated, nil },
 		New: func(e vfs.Env, _ vfs.Config) (vfs.FileSystem, error) {
 			return tree.New(tree.Options{
-				Type: "homefs", Verbs: verbs, Chunks: e.Chunks, Doc: "a doc",
+				Type: "homefs", Verbs: verbs, Chunks: e.Chunks, Readme: true,
 				Dirs: []vfs.Path{"/home"}, Home: "/home", Outside: "not here", Parents: true,
 			})
 		},

@@ -33,7 +33,7 @@ func Open(ctx context.Context, s Subject) (*Fold, error) {
 		return nil, err
 	}
 	if f.folder != nil {
-		if _, err := f.State.Apply(f.folder, vfs.Op{Verb: vfs.Mount, Path: vfs.Root}); err != nil {
+		if _, err := f.State.Apply(f.folder, vfs.Op{Verb: vfs.Mount, Path: vfs.Root, Data: []byte(s.Plugin.Doc)}); err != nil {
 			return nil, fmt.Errorf("verb Mount: %w", err)
 		}
 	} else if st, ok := f.FS.(vfs.Starter); ok {

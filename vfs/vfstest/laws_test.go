@@ -104,7 +104,7 @@ func subject(how bend) vfstest.Subject {
 		Type: "treefs", Doc: "a doc", Verbs: verbs,
 		Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Replicated, nil },
 		New: func(e vfs.Env, _ vfs.Config) (vfs.FileSystem, error) {
-			t, err := tree.New(tree.Options{Type: "treefs", Verbs: verbs, Chunks: e.Chunks, Doc: "a doc"})
+			t, err := tree.New(tree.Options{Type: "treefs", Verbs: verbs, Chunks: e.Chunks, Readme: true})
 			return &bent{t, how}, err
 		},
 	}
