@@ -111,7 +111,7 @@ func TestFileMounts(t *testing.T) {
 	r.must(unmountOp("/f"))
 	r.fails(vfs.Permission, "by request", changed.Op(""))
 	r.must(specOp("/f", MountSpec{Type: "box", Config: changed.Config})) // by request
-	r.must(changed.Op(""))                                                 // it is there: the file takes it over
+	r.must(changed.Op(""))                                               // it is there: the file takes it over
 	r.must(unmountOp("/f"))
 	r.fails(vfs.Permission, "by request", changed.Op(""))
 	r.must(mountOp("/f", "box"))

@@ -82,14 +82,9 @@ func envURL() (from, url string) {
 // clients returns one client for each named node, which tries the others after
 // it. Copies spread their files over them.
 func (a *app) clients() ([]*client.Client, error) {
-	var urls []string
-	for u := range strings.SplitSeq(a.url, ",") {
-		if u = strings.TrimSpace(u); u != "" {
-			urls = append(urls, u)
-		}
-	}
-	if len(urls) == 0 {
-		return nil, usage("--url names no node")
+	urls, err := a.urls()
+	if err != nil {
+		return nil, err
 	}
 	out := make([]*client.Client, len(urls))
 	for i := range urls {
@@ -100,6 +95,20 @@ func (a *app) clients() ([]*client.Client, error) {
 		out[i] = c
 	}
 	return out, nil
+}
+
+// urls returns the nodes that --url names.
+func (a *app) urls() ([]string, error) {
+	var urls []string
+	for u := range strings.SplitSeq(a.url, ",") {
+		if u = strings.TrimSpace(u); u != "" {
+			urls = append(urls, u)
+		}
+	}
+	if len(urls) == 0 {
+		return nil, usage("--url names no node")
+	}
+	return urls, nil
 }
 
 // context is that of a verb.
