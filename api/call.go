@@ -2,17 +2,15 @@ package api
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -23,7 +21,8 @@ type call struct {
 	fc    *fasthttp.RequestCtx
 	conn  *conn // nil in tests without a connection
 	route *route
-	id    string
+	id    string // of the request
+	trace *trace.Trace
 	query query
 	in    *body
 	plain bool    // the Ops of this request take neither its key nor its conditions
@@ -38,21 +37,17 @@ func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
 	c := &call{s: s, fc: fc, route: r}
 	c.conn, _ = fc.Conn().(*conn)
 	c.id = requestID(fc.Request.Header.Peek("X-Request-Id"))
+	c.trace = trace.New(c.id)
 	fc.Response.Header.Set("X-Request-Id", c.id)
 	return c
 }
 
 // requestID returns the client's own id if it is sane, or a new one.
 func requestID(given []byte) string {
-	ok := len(given) > 0 && len(given) <= 128
-	for _, b := range given {
-		ok = ok && (b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
-			strings.IndexByte("-._:/", b) >= 0)
-	}
-	if ok {
+	if len(given) <= trace.MaxID && trace.Valid(string(given)) {
 		return string(given)
 	}
-	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, rand.Uint64()))
+	return trace.NewID()
 }
 
 // handle is the way of every request.
@@ -107,7 +102,9 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 		}
 		c.release()
 		s.metrics.inFlight.Add(-1)
-		s.metrics.observe(r, string(fc.Method()), fc.Response.StatusCode(), time.Since(start))
+		took := time.Since(start)
+		s.metrics.observe(r, string(fc.Method()), fc.Response.StatusCode(), took)
+		c.tell(took)
 	}()
 	q, err := parseQuery(string(fc.URI().QueryString()))
 	if err == nil {
@@ -140,7 +137,7 @@ func (s *Server) fault(f vfs.StoreFault) {
 // within returns a context for one step in the cluster. It ends when the
 // server loses its patience at a shutdown.
 func (c *call) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.s.base, c.s.limits.Op)
+	return context.WithTimeout(c.context(), c.s.limits.Op)
 }
 
 func (c *call) method() string { return string(c.fc.Method()) }
@@ -167,7 +164,8 @@ type body struct {
 	want  int64 // bytes; -1 when not told
 	limit int64 // bytes; 0: none
 	got   int64
-	err   error // what ended it, but for EOF
+	err   error         // what ended it, but for EOF
+	took  time.Duration // waiting for the client
 }
 
 // errBody is the answer to a body whose framing is broken or that ends early.
@@ -205,7 +203,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.limit > 0 {
 		p = p[:min(int64(len(p)), b.limit+1-b.got)]
 	}
+	start := time.Now()
 	n, err := b.r.Read(p)
+	b.took += time.Since(start)
 	b.got += int64(n)
 	switch {
 	case b.limit > 0 && b.got > b.limit:

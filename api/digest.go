@@ -62,7 +62,7 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 		return err
 	}
 	defer img.Release()
-	i, at, err := img.Table.Lookup(c.s.base, img.View, "read", p)
+	i, at, err := img.Table.Lookup(c.context(), img.View, "read", p)
 	switch {
 	case err != nil:
 		return err
@@ -72,11 +72,11 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 		return named(vfs.Invalid.With("reading it takes something away"), "read", p)
 	}
 	c.validators(i)
-	f := &fileBody{s: c.s, img: img, path: at, asked: p}
+	f := &fileBody{s: c.life(), img: img, path: at, asked: p}
 	buf := c.s.windows.get()
 	defer c.s.windows.put(buf)
 	for {
-		n, err := f.readAt(c.s.base, buf)
+		n, err := f.readAt(c.context(), buf)
 		w.Write(buf[:n]) // a hash takes everything
 		switch {
 		case err == io.EOF:

@@ -53,7 +53,7 @@ func (c *call) list() error {
 	if err != nil {
 		return err
 	}
-	l := &listing{s: c.s, img: img, path: p, after: after, limit: limit}
+	l := &listing{s: c.life(), img: img, path: p, after: after, limit: limit}
 	whole := true
 	defer func() {
 		if whole {
@@ -78,7 +78,7 @@ func (c *call) list() error {
 
 // listing writes a directory as JSON, a page at a time, from one image.
 type listing struct {
-	s     *Server
+	s     life
 	img   *fsm.Image
 	path  vfs.Path
 	after string
@@ -146,7 +146,7 @@ func (l *listing) WriteTo(w io.Writer) (sent int64, err error) {
 		if err != nil || l.end {
 			return sent, err
 		}
-		if err := l.next(l.s.base); err != nil {
+		if err := l.next(l.s.context()); err != nil {
 			return sent, err
 		}
 	}

@@ -61,7 +61,7 @@ func (c *call) readFile() error {
 	if done || err != nil {
 		return err
 	}
-	img, err = c.content(&fileBody{s: c.s, img: img, path: at, asked: p}, i, part)
+	img, err = c.content(&fileBody{s: c.life(), img: img, path: at, asked: p}, i, part)
 	return err
 }
 
@@ -112,7 +112,7 @@ func (c *call) unsized(f *fileBody, part span) error {
 // fileBody is the content of a file as the body of an answer. It holds its
 // image until the body has been sent.
 type fileBody struct {
-	s         *Server
+	s         life
 	img       *fsm.Image
 	path      vfs.Path // without links
 	asked     vfs.Path // as the client named it
@@ -133,7 +133,7 @@ func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
 // bytes returns up to n bytes. The file is asked even for none of them: it may
 // be one that nobody reads.
 func (f *fileBody) bytes(n int) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(f.s.base, f.s.limits.Op)
+	ctx, cancel := context.WithTimeout(f.s.context(), f.s.limits.Op)
 	defer cancel()
 	b := make([]byte, max(n, 1))
 	k, err := f.readAt(ctx, b)
@@ -148,7 +148,7 @@ func (f *fileBody) Read(p []byte) (int, error) {
 	if f.left <= 0 {
 		return 0, io.EOF
 	}
-	return f.readAt(f.s.base, p[:min(int64(len(p)), f.left)])
+	return f.readAt(f.s.context(), p[:min(int64(len(p)), f.left)])
 }
 
 // SupportsBodyWriteTo says that WriteTo gives what Read gives.
@@ -161,7 +161,7 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	buf := f.s.windows.get()
 	defer f.s.windows.put(buf)
 	for f.left > 0 {
-		n, err := f.readAt(f.s.base, buf[:min(int64(len(buf)), f.left)])
+		n, err := f.readAt(f.s.context(), buf[:min(int64(len(buf)), f.left)])
 		k, werr := w.Write(buf[:n])
 		sent += int64(k)
 		switch {
@@ -170,7 +170,7 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 		case err == io.EOF && f.left > 0:
 			return sent, io.ErrUnexpectedEOF
 		case err != nil && err != io.EOF:
-			f.s.log.Error("read failed within a body", "path", string(f.path), "err", err)
+			f.s.log.Error("read failed within a body", "request_id", f.s.trace.ID(), "path", string(f.path), "error", err)
 			return sent, err
 		}
 	}
@@ -188,15 +188,15 @@ func (f *fileBody) Close() error {
 
 // faults turns a panic under a body into its error, so that the body ends and
 // gives back what it holds. A fault of the store ends the node.
-func (s *Server) faults(err *error) {
+func (l life) faults(err *error) {
 	p := recover()
 	if p == nil {
 		return
 	}
 	if f, ok := p.(vfs.StoreFault); ok {
-		s.fault(f)
+		l.fault(f)
 	}
-	s.log.Error("body panicked", "panic", p, "stack", string(debug.Stack()))
+	l.log.Error("body panicked", "request_id", l.trace.ID(), "panic", p, "stack", string(debug.Stack()))
 	*err = vfs.Internal
 }
 
@@ -234,7 +234,7 @@ func (c *call) reply(m vfs.Mounted, r vfs.Result) error {
 		return nil
 	}
 	if len(r.Refs) > 0 {
-		c.fc.Response.SetBodyStream(&replyBody{c.s, render, r}, -1)
+		c.fc.Response.SetBodyStream(&replyBody{c.life(), render, r}, -1)
 		return nil
 	}
 	ctx, cancel := c.within()
@@ -247,7 +247,7 @@ func (c *call) reply(m vfs.Mounted, r vfs.Result) error {
 
 // replyBody renders long content while it is sent.
 type replyBody struct {
-	s      *Server
+	s      life
 	render vfs.Replier
 	r      vfs.Result
 }
@@ -262,7 +262,7 @@ func (b *replyBody) SupportsBodyWriteTo() bool { return true }
 func (b *replyBody) WriteTo(w io.Writer) (sent int64, err error) {
 	defer b.s.faults(&err)
 	n := &counter{w: w}
-	err = b.render.Reply(b.s.base, b.r, n)
+	err = b.render.Reply(b.s.context(), b.r, n)
 	return n.n, err
 }
 

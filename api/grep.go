@@ -44,7 +44,7 @@ var errFull = errors.New("limit reached")
 
 // search is one search in one image.
 type search struct {
-	s         *Server
+	s         life
 	img       *fsm.Image
 	re        *regexp.Regexp
 	asked, at vfs.Path // as the client named it; without links
@@ -68,14 +68,14 @@ func (c *call) grep() error {
 	if err != nil {
 		return err
 	}
-	x := &search{s: c.s, img: img, re: re, asked: p, recursive: in.Recursive, limit: in.Limit}
+	x := &search{s: c.life(), img: img, re: re, asked: p, recursive: in.Recursive, limit: in.Limit}
 	streams := false
 	defer func() {
 		if !streams {
 			img.Release()
 		}
 	}()
-	i, at, err := img.Table.Lookup(c.s.base, img.View, "stat", p)
+	i, at, err := img.Table.Lookup(c.context(), img.View, "stat", p)
 	if err != nil {
 		return vfs.KindOf(err).Withf("failed to stat path: %v", err)
 	}
@@ -145,7 +145,7 @@ func (c *call) found(x *search) error {
 		out.Matches = append(out.Matches, m)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(c.s.base, c.s.limits.Grep)
+	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Grep)
 	defer cancel()
 	err := x.run(ctx)
 	out.Count = len(out.Matches)
@@ -188,7 +188,7 @@ func (b *searchBody) WriteTo(w io.Writer) (sent int64, err error) {
 	}
 	var gone error
 	b.x.emit = func(m match) error { gone = line(m); return gone }
-	ctx, cancel := context.WithTimeout(b.x.s.base, b.x.s.limits.Grep)
+	ctx, cancel := context.WithTimeout(b.x.s.context(), b.x.s.limits.Grep)
 	defer cancel()
 	err = b.x.run(ctx)
 	if gone != nil {

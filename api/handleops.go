@@ -265,7 +265,7 @@ func (c *call) handleRead(h *handle) error {
 	part := span{off, size, false}
 	n := part.within(i.Size)
 	c.set("X-Bytes-Read", strconv.FormatInt(n, 10))
-	left, err := c.content(&fileBody{s: c.s, img: img, path: p, asked: p}, i, part)
+	left, err := c.content(&fileBody{s: c.life(), img: img, path: p, asked: p}, i, part)
 	img = left
 	if err != nil {
 		return err

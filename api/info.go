@@ -76,7 +76,7 @@ func (c *call) image() (*fsm.Image, error) {
 }
 
 func (c *call) imageAt(l vfs.Level) (*fsm.Image, error) {
-	ctx, cancel := context.WithTimeout(c.s.base, max(l.Wait, c.s.limits.Op))
+	ctx, cancel := context.WithTimeout(c.context(), max(l.Wait, c.s.limits.Op))
 	defer cancel()
 	img, err := c.s.cfg.Node.Image(ctx, l)
 	if err != nil {

@@ -166,7 +166,7 @@ func (c *call) start(f vfs.FileSystem) error {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(c.s.base, c.s.limits.Op)
+	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
 	defer cancel()
 	err := st.Start(ctx)
 	if cl, ok := f.(io.Closer); ok {

@@ -73,8 +73,9 @@ type Config struct {
 	MaxBody                    int64 // bytes of a request body; 0: no limit on streamed ones
 	Limits                     Limits
 	Version, Commit, BuildTime string
-	Log                        *slog.Logger // nil: nothing is logged
-	Fatal                      func(error)  // a fault in the store below; nil panics
+	Slow                       time.Duration // from when on a request is logged as slow; 0: never
+	Log                        *slog.Logger  // nil: nothing is logged
+	Fatal                      func(error)   // a fault in the store below; nil panics
 }
 
 // Server serves the API. Make one with New.
@@ -163,7 +164,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		case s.down.Load() || errors.Is(err, net.ErrClosed):
 			return nil
 		default:
-			s.log.Warn("accept failed", "err", err)
+			s.log.Warn("accept failed", "error", err)
 			select { // out of descriptors, most likely: wait for some to come back
 			case <-s.base.Done():
 				return nil

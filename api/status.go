@@ -86,7 +86,7 @@ func (c *call) fail(err error) {
 	case errors.As(err, &unknown):
 		p.Outcome, p.Code, status = "unknown", vfs.Unavailable.Code(), 503
 	case k == vfs.Internal:
-		c.s.log.Error("request failed", "request_id", c.id, "err", err)
+		c.s.log.Error("request failed", "request_id", c.id, "error", err)
 		if !errors.As(err, &e) {
 			p.Error = vfs.Internal.Error() // what it says is for the log only
 		}

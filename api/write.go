@@ -131,7 +131,7 @@ func (c *call) store(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, er
 	if c.refused != nil {
 		limit = maxRefused
 	}
-	kept, err := c.s.cfg.Node.Keep(c.s.base, in, limit)
+	kept, err := c.s.cfg.Node.Keep(c.context(), in, limit)
 	if err != nil && c.refused != nil {
 		return change{}, 0, c.refused
 	}
@@ -179,7 +179,7 @@ func (c *call) feed(m vfs.Mounted, op, rel vfs.Op, in *body) (a change, n int64,
 }
 
 func (c *call) feedPiece(m vfs.Mounted, op, rel vfs.Op) (change, error) {
-	ctx, cancel := context.WithTimeout(c.s.base, c.s.limits.Op)
+	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
 	defer cancel()
 	return c.device(ctx, m, op, rel)
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
 )
@@ -161,7 +162,7 @@ func (l *caller) read() {
 // *callError.
 func (l *caller) call(ctx context.Context, method byte, payload ...[]byte) ([]byte, error) {
 	r := &request{written: make(chan struct{}), answer: make(chan answer, 1)}
-	r.frame = frame{code: method, payload: payload, millis: millisLeft(ctx)}
+	r.frame = frame{code: method, payload: payload, millis: millisLeft(ctx), request: trace.From(ctx).ID()}
 	if r.frame.size() > maxFrame {
 		return nil, &callError{false, errFrame}
 	}

@@ -44,6 +44,10 @@ type Config struct {
 	// for 500 ms. A leader that reaches no quorum for half of it steps down.
 	Election time.Duration
 
+	// Slow is from when on a call of another node, for a request of its client,
+	// is logged as slow; 0 for never.
+	Slow time.Duration
+
 	Log *slog.Logger // nil: nowhere
 	// Fatal hears, once, that the node cannot go on: a store or the log has
 	// failed. It must end the process; nil panics.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
@@ -37,6 +38,7 @@ func (n *Node) handlers() map[byte]handler {
 
 // forward hands r to the node that leads. It does not go further from there.
 func (n *Node) forward(ctx context.Context, to target, r vfs.Request) (vfs.Outcome, error) {
+	defer n.stage(ctx, stageForward, time.Now())
 	b, err := n.peers.call(ctx, to, short, callPropose, wire.AppendRequest(nil, r))
 	if err != nil {
 		return vfs.Outcome{}, called(err)

@@ -7,17 +7,22 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/pfs-project/pfs/trace"
 )
 
 // A frame is a length, a number that joins request and answer, a byte (the
 // method, or how the call ended), a time in milliseconds (of a request: how
-// long its caller waits) and a payload.
+// long its caller waits) and a payload. The highest bit of a method says that
+// the payload begins with the id of the client's request, its length before it.
 const (
 	maxFrame   = 5 << 20 // bytes after the length
 	frameHead  = 4 + 8 + 1 + 4
 	frameTime  = 10 * time.Second // to write or read one that has begun
 	frameBuf   = 64 << 10
 	frameQueue = 256
+
+	traced byte = 0x80 // the bit
 )
 
 var errFrame = errors.New("frame is too long")
@@ -26,11 +31,15 @@ type frame struct {
 	id      uint64
 	code    byte
 	millis  uint32
+	request string // id of the client's request; "" for none
 	payload [][]byte
 }
 
 func (f *frame) size() int {
 	n := frameHead - 4
+	if f.request != "" {
+		n += 1 + len(f.request)
+	}
 	for _, p := range f.payload {
 		n += len(p)
 	}
@@ -47,7 +56,15 @@ func writeFrame(c net.Conn, w *bufio.Writer, f *frame) error {
 	if err := c.SetWriteDeadline(time.Now().Add(frameTime)); err != nil {
 		return err
 	}
+	var id []byte
+	if f.request != "" {
+		head[12] |= traced
+		id = append([]byte{byte(len(f.request))}, f.request...)
+	}
 	if _, err := w.Write(head[:]); err != nil {
+		return err
+	}
+	if _, err := w.Write(id); err != nil {
 		return err
 	}
 	for _, p := range f.payload {
@@ -81,4 +98,22 @@ func readHead(c net.Conn, r *bufio.Reader) (f frame, n int, err error) {
 	f.code = head[12]
 	f.millis = binary.BigEndian.Uint32(head[13:])
 	return f, int(size) - (frameHead - 4), nil
+}
+
+// follow takes the id of the client's request off the payload of a request, if
+// there is one.
+func (f *frame) follow(payload []byte) ([]byte, error) {
+	if f.code&traced == 0 {
+		return payload, nil
+	}
+	f.code &^= traced
+	if len(payload) == 0 || len(payload) <= int(payload[0]) {
+		return nil, errFrame
+	}
+	id, rest := string(payload[1:1+int(payload[0])]), payload[1+int(payload[0]):]
+	if !trace.Valid(id) {
+		return nil, errFrame
+	}
+	f.request = id
+	return rest, nil
 }

@@ -27,6 +27,7 @@ func (n *Node) Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, e
 		return vfs.Content{}, err
 	}
 	defer n.gate.leave()
+	defer n.stage(ctx, stageKeep, time.Now())
 	ctx, cancel := context.WithCancelCause(ctx)
 	u := &upload{n: n, cancel: cancel, max: max, sum: blake3.New(), slots: make(chan struct{}, chunksOut)}
 	c, err := u.run(ctx, r)

@@ -8,6 +8,7 @@ import (
 
 // metrics is what a node counts of itself.
 type metrics struct {
+	timings
 	proposals *prometheus.CounterVec // by how they ended
 	latency   prometheus.Histogram
 	batch     prometheus.Histogram
@@ -27,11 +28,9 @@ func newMetrics() *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	histogram := func(name, help string, start, factor float64, count int) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help,
-			Buckets: prometheus.ExponentialBuckets(start, factor, count)})
-	}
+	histogram := newHistogram
 	return &metrics{
+		timings: newTimings(),
 		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_proposals_total",
 			Help: "Requests that this node, as the leader, handed to the log."}, []string{"outcome"}),
 		latency:   histogram("pfs_proposal_seconds", "Time from the queue to the applied state.", 0.0005, 2, 15),
@@ -59,13 +58,15 @@ func (m *metrics) packed(events, bytes int) {
 	m.entryLen.Observe(float64(bytes))
 }
 
-func (m *metrics) proposed(d time.Duration, err error) {
+// proposed notes how a write ended, after its time in the queue and all of it.
+func (m *metrics) proposed(queue, d time.Duration, err error) {
 	outcome := "applied"
 	if err != nil {
 		outcome = "failed"
 	}
 	m.proposals.WithLabelValues(outcome).Inc()
 	m.latency.Observe(d.Seconds())
+	m.stages[stageQueue].Observe(queue.Seconds())
 }
 
 // Collectors returns the node's figures. They may be read until Stop.
@@ -73,6 +74,7 @@ func (n *Node) Collectors() []prometheus.Collector {
 	m := n.metrics
 	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
 		m.terms, m.sent, m.fetched, m.swept, m.damaged}
+	out = append(out, m.collectors()...)
 	for _, g := range []struct {
 		name, help string
 		value      func() float64

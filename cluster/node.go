@@ -49,6 +49,7 @@ type Node struct {
 	missing  *missing
 	mounts   *fileMounts
 	reign    atomic.Pointer[reign]
+	entries  entryTimes
 	number   atomic.Uint32
 	nonce    string                   // of this process
 	sees     atomic.Pointer[[]string] // nodes of no cluster, while this is one
@@ -100,6 +101,7 @@ func (n *Node) open(life context.Context, given bool) error {
 		return err
 	}
 	n.peers = newPeers(n.mux)
+	n.peers.seen = n.metrics.called
 	n.missing = newMissing(n)
 	n.mounts = newFileMounts(n.c.Mounts)
 	if err := n.openState(); err != nil {
@@ -116,7 +118,7 @@ func (n *Node) open(life context.Context, given bool) error {
 	n.nudges.n = n
 	n.reads = newRounds(n.verifyRead)
 	n.asks = newRounds(n.askLeader)
-	n.desk = &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log, lines: map[*line]struct{}{}}
+	n.desk = &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow, lines: map[*line]struct{}{}}
 	n.mux.calls = n.desk.serve
 	n.loops(life, notify)
 	return nil

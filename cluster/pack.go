@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
 )
@@ -32,8 +33,10 @@ type ticket struct {
 }
 
 type settled struct {
-	out vfs.Outcome
-	err error
+	out   vfs.Outcome
+	err   error
+	queue time.Duration
+	took  entryStages
 }
 
 // packer is the leader's queue: it packs all Requests that wait into one raft
@@ -68,6 +71,9 @@ func (p *packer) submit(ctx context.Context, r vfs.Request) (vfs.Outcome, error)
 	}
 	select {
 	case s := <-t.done:
+		tr := trace.From(ctx)
+		tr.Add(stageQueue, s.queue)
+		s.took.note(tr)
 		return s.out, s.err
 	case <-ctx.Done():
 	}
@@ -209,6 +215,7 @@ func (p *packer) propose(batch []*ticket) {
 		<-p.slots
 		return
 	}
+	handed := time.Now()
 	f := p.apply(batch)
 	if plantAck {
 		for _, t := range batch {
@@ -221,15 +228,16 @@ func (p *packer) propose(batch []*ticket) {
 		if <-p.slots; err == nil && p.quiet() {
 			p.n.nudges.all(f.Index())
 		}
+		took := p.n.metrics.entry(&p.n.entries, f, handed, err)
 		for i, t := range batch {
-			s := settled{err: err}
+			s := settled{err: err, queue: handed.Sub(t.at), took: took}
 			if err == nil {
 				s.out = outs[i]
 			}
 			if !plantAck {
 				t.done <- s
 			}
-			p.n.metrics.proposed(time.Since(t.at), err)
+			p.n.metrics.proposed(s.queue, time.Since(t.at), err)
 		}
 	}()
 }

@@ -18,7 +18,8 @@ const connectTime = 2 * time.Second
 
 // peers keeps a stream of calls of each kind to every node that is called.
 type peers struct {
-	m *mux
+	m    *mux
+	seen func(method byte, took time.Duration, err error) // hears of every call; may be nil
 
 	mu     sync.Mutex
 	lines  map[lineKey]*pipe
@@ -106,7 +107,11 @@ func (c *pipe) live() *caller {
 }
 
 // call asks a node. Errors are those of caller.call.
-func (p *peers) call(ctx context.Context, to target, kind int, method byte, payload ...[]byte) ([]byte, error) {
+func (p *peers) call(ctx context.Context, to target, kind int, method byte, payload ...[]byte) (b []byte, err error) {
+	if p.seen != nil {
+		start := time.Now()
+		defer func() { p.seen(method, time.Since(start), err) }()
+	}
 	l, err := p.caller(ctx, to, kind)
 	if err != nil {
 		return nil, &callError{false, err}

@@ -38,6 +38,9 @@ func (n *Node) propose(ctx context.Context, r vfs.Request) (vfs.Outcome, error) 
 		return vfs.Outcome{}, err
 	}
 	// A replayed outcome names the entry of the first time; it is older.
+	if n.machine.Applied() < out.Index {
+		defer n.stage(ctx, stageFollow, time.Now())
+	}
 	if err := n.machine.Wait(ctx, out.Index); err != nil {
 		return vfs.Outcome{}, &vfs.Unknown{Cause: err}
 	}

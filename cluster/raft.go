@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/store"
 )
@@ -47,7 +46,10 @@ func (n *Node) openLog() error {
 	n.logs = raftlog.Watch(s, raftlog.WatchOptions{
 		Deadline: logDeadline, MaxCacheBytes: logCache,
 		OnFault: n.fail,
-		Observe: func(_, _ int, d time.Duration) { n.metrics.appended(kind.syncs, d) },
+		Observe: func(a raftlog.Appended) {
+			n.entries.appended(a)
+			n.metrics.appended(kind.syncs, a.Took)
+		},
 	})
 	return nil
 }
@@ -100,7 +102,7 @@ func (n *Node) openRaft(notify chan<- bool) error {
 		return err
 	}
 	n.net = newNetwork(n.mux, &n.book, n.bridge)
-	r, err := raft.NewRaft(n.raftConfig(notify), n.machine, n.logs, n.logs, n.machine.Snapshots(), n.net)
+	r, err := raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.machine.Snapshots(), n.net)
 	if err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.net.Close())
 	}
@@ -116,5 +118,3 @@ func (n *Node) openRaft(notify chan<- bool) error {
 func (n *Node) configuration() raft.Configuration {
 	return n.raft.GetConfiguration().Configuration()
 }
-
-var _ raft.BatchingFSM = (*fsm.Machine)(nil)

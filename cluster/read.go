@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -17,7 +18,10 @@ import (
 // gives Unavailable within five seconds.
 func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	if l.Linearizable {
-		if err := n.catchUp(ctx); err != nil {
+		start := time.Now()
+		err := n.catchUp(ctx)
+		n.metrics.confirmed(ctx, time.Since(start))
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -73,7 +77,7 @@ func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 
 // verifyRead is one round of the leader: the commit index, and then a quorum's
 // word that no other node has led meanwhile.
-func (n *Node) verifyRead() (uint64, error) {
+func (n *Node) verifyRead(context.Context) (uint64, error) {
 	r := n.reign.Load()
 	if r == nil {
 		return 0, errNotLeader
@@ -97,13 +101,14 @@ func (n *Node) verifyRead() (uint64, error) {
 	return index, nil
 }
 
-// askLeader is one round of a follower.
-func (n *Node) askLeader() (uint64, error) {
+// askLeader is one round of a follower. The call carries the id of the request
+// that began the round.
+func (n *Node) askLeader(ctx context.Context) (uint64, error) {
 	to, ok := n.leader()
 	if !ok || to.id == n.id {
 		return 0, errNoLeader
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	b, err := n.peers.call(ctx, to, short, callIndex)
 	if err != nil {
@@ -127,7 +132,7 @@ func (n *Node) serveIndex(ctx context.Context, _ string, _ []byte) (reply, error
 // all who asked before it was put: one is under way, all others wait for the
 // next.
 type rounds struct {
-	put func() (uint64, error)
+	put func(context.Context) (uint64, error)
 
 	mu      sync.Mutex
 	running bool
@@ -136,17 +141,18 @@ type rounds struct {
 
 type round struct {
 	done  chan struct{}
+	trace *trace.Trace // of who began it; may be nil
 	index uint64
 	err   error
 }
 
-func newRounds(put func() (uint64, error)) *rounds { return &rounds{put: put} }
+func newRounds(put func(context.Context) (uint64, error)) *rounds { return &rounds{put: put} }
 
 // join takes part in the next round.
 func (s *rounds) join(ctx context.Context) (uint64, error) {
 	s.mu.Lock()
 	if s.next == nil {
-		s.next = &round{done: make(chan struct{})}
+		s.next = &round{done: make(chan struct{}), trace: trace.From(ctx)}
 	}
 	r := s.next
 	if !s.running {
@@ -173,7 +179,8 @@ func (s *rounds) run() {
 			return
 		}
 		s.mu.Unlock()
-		r.index, r.err = s.put()
+		// Its end must not depend on who happened to begin it.
+		r.index, r.err = s.put(trace.With(context.Background(), r.trace))
 		close(r.done)
 	}
 }

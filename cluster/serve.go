@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
 )
@@ -42,7 +43,8 @@ type desk struct {
 	memory   *budget
 	buffers  *buffers
 	log      *slog.Logger
-	gate     gate // of calls being answered
+	slow     time.Duration // a call of a client's request that takes longer is told
+	gate     gate          // of calls being answered
 
 	mu    sync.Mutex
 	lines map[*line]struct{}
@@ -178,26 +180,34 @@ func (l *line) receive(ctx context.Context, r io.Reader, n int) (*buffer, error)
 func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.millis)*time.Millisecond)
 	defer cancel()
-	h, ok := l.d.handlers[f.code]
 	var (
-		re  reply
-		err error
-		in  *gate
+		re reply
+		in *gate
 	)
-	if err = l.d.gate.enter(); err == nil {
+	payload, bad := f.follow(b.b[:n])
+	if f.request != "" {
+		ctx = trace.With(ctx, trace.New(f.request))
+	}
+	h, ok := l.d.handlers[f.code]
+	err := l.d.gate.enter()
+	if err == nil {
 		in = &l.d.gate
 	}
+	start := time.Now()
 	switch {
 	case err != nil:
 		err = &elsewhereError{err}
+	case bad != nil:
+		err = vfs.Invalid.With(bad.Error())
 	case !ok:
 		err = vfs.Unsupported.Withf("call %d", f.code)
 	case !h.strangers && !l.s.member():
 		err = vfs.Permission.With("not a member of this cluster")
 	default:
-		re, err = h.serve(ctx, l.s.from, b.b[:n])
+		re, err = h.serve(ctx, l.s.from, payload)
 	}
 	b.free()
+	l.d.tell(ctx, f.code, l.s.from, time.Since(start), err)
 	l.send(f.id, re, err, in)
 }
 

@@ -92,7 +92,9 @@ func (n *Node) keepHere(hash [32]byte, data []byte, known bool) error {
 	if known {
 		return nil
 	}
+	start := time.Now()
 	got, err := n.blobs.Put(data)
+	n.metrics.kept.Observe(time.Since(start).Seconds())
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return vfs.NoSpace.With("no space for content on this node")

@@ -22,8 +22,16 @@ type WatchOptions struct {
 	OnFault func(error)
 	// MaxCacheBytes bounds the memory of recent entries; 0 keeps none.
 	MaxCacheBytes int64
-	// Observe hears of every successful append: entries, bytes of data, time.
-	Observe func(entries, bytes int, d time.Duration)
+	// Observe hears of every successful append.
+	Observe func(Appended)
+}
+
+// Appended is one append that is durable.
+type Appended struct {
+	Last    uint64 // index of the last entry
+	Entries int
+	Bytes   int // of data
+	Took    time.Duration
 }
 
 // watched is a Store that is not trusted.
@@ -155,8 +163,8 @@ func (w *watched) StoreLogs(logs []*raft.Log) error {
 		return err
 	}
 	w.cache.add(logs)
-	if w.o.Observe != nil {
-		w.o.Observe(len(logs), bytes, time.Since(start))
+	if w.o.Observe != nil && len(logs) > 0 {
+		w.o.Observe(Appended{logs[len(logs)-1].Index, len(logs), bytes, time.Since(start)})
 	}
 	return nil
 }

@@ -200,16 +200,18 @@ func TestWatchCache(t *testing.T) {
 
 func TestWatchObservesAndForwards(t *testing.T) {
 	var entriesSeen, bytesSeen int
-	w, _, f := watchStub(t, WatchOptions{Observe: func(n, b int, d time.Duration) {
-		entriesSeen += n
-		bytesSeen += b
-		if d <= 0 {
-			t.Errorf("took %v", d)
+	var last uint64
+	w, _, f := watchStub(t, WatchOptions{Observe: func(a Appended) {
+		entriesSeen += a.Entries
+		bytesSeen += a.Bytes
+		last = a.Last
+		if a.Took <= 0 {
+			t.Errorf("took %v", a.Took)
 		}
 	}})
 	check(t, w.StoreLogs([]*raft.Log{entry(1, "four"), {Index: 2, Data: []byte("123"), Extensions: []byte("12")}}))
-	if entriesSeen != 2 || bytesSeen != 9 {
-		t.Fatalf("observed %d entries, %d bytes", entriesSeen, bytesSeen)
+	if entriesSeen != 2 || bytesSeen != 9 || last != 2 {
+		t.Fatalf("observed %d entries to %d, %d bytes", entriesSeen, last, bytesSeen)
 	}
 	if !Watch(openMem(t, vfs.NewMem()), WatchOptions{}).(raft.MonotonicLogStore).IsMonotonic() {
 		t.Fatal("pebble is monotonic")

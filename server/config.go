@@ -23,10 +23,12 @@ type Config struct {
 
 // ServerConfig is the part that each node has for itself.
 type ServerConfig struct {
-	Address  string `yaml:"address"`   // HTTP API
-	DataDir  string `yaml:"data_dir"`  // all durable state of the node
-	LogLevel string `yaml:"log_level"` // debug, info, warn, error
-	MaxBody  int64  `yaml:"max_request_body_bytes"`
+	Address   string `yaml:"address"`    // HTTP API
+	DataDir   string `yaml:"data_dir"`   // all durable state of the node
+	LogLevel  string `yaml:"log_level"`  // debug, info, warn, error
+	LogFormat string `yaml:"log_format"` // text, json
+	Slow      string `yaml:"slow_request"`
+	MaxBody   int64  `yaml:"max_request_body_bytes"`
 }
 
 // ClusterConfig says who the node is and whom it joins.
@@ -112,7 +114,7 @@ func splitList(s string) []string {
 // defaults is the configuration without a file or a flag.
 func defaults() Config {
 	return Config{
-		Server:  ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info"},
+		Server:  ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s"},
 		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m"},
 	}
 }
@@ -172,8 +174,19 @@ func (c *Config) check() error {
 	if _, err := c.chunkGrace(); err != nil {
 		return err
 	}
+	if f := c.Server.LogFormat; f != "text" && f != "json" {
+		return fmt.Errorf("server.log_format is %q; it must be text or json", f)
+	}
+	if _, err := c.slow(); err != nil {
+		return err
+	}
 	_, err := level(c.Server.LogLevel)
 	return err
+}
+
+// slow is from when on a request is told as slow; 0 for never.
+func (c *Config) slow() (time.Duration, error) {
+	return vfs.Config{"slow_request": c.Server.Slow}.Duration("slow_request", time.Second)
 }
 
 func (c *Config) chunkGrace() (time.Duration, error) {

@@ -76,6 +76,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"cluster: {chunk_grace: soon}", "duration"},
 		{"server: {log_level: loud}", "debug, info, warn or error"},
 		{"server: {address: \"\"}", "must not be empty"},
+		{"server: {log_format: xml}", "text or json"},
+		{"server: {slow_request: soon}", "duration"},
+		{"server: {slow_request: -1s}", "duration"},
 	} {
 		o, err := readOptions([]string{"-c", writeConfig(t, c.yaml)}, none, io.Discard)
 		if err == nil {

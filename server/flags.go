@@ -27,6 +27,7 @@ func settings() []setting {
 		{"addr", "HTTP API listens on `HOST:PORT`", text(func(c *Config) *string { return &c.Server.Address })},
 		{"data-dir", "all durable state of this node is in `DIR`", text(func(c *Config) *string { return &c.Server.DataDir })},
 		{"log-level", "`LEVEL` is debug, info, warn or error", text(func(c *Config) *string { return &c.Server.LogLevel })},
+		{"log-format", "the log is `FORMAT`: text or json", text(func(c *Config) *string { return &c.Server.LogFormat })},
 		{"node-id", "stable name `ID` of this node; default: the host name, kept in the data dir", text(func(c *Config) *string { return &c.Cluster.NodeID })},
 		{"raft-addr", "the one node-to-node port `HOST:PORT`", text(func(c *Config) *string { return &c.Cluster.RaftAddress })},
 		{"raft-advertise", "what peers dial, `HOST:PORT`; default: the raft address", text(func(c *Config) *string { return &c.Cluster.RaftAdvertise })},

@@ -15,6 +15,18 @@ func level(s string) (slog.Level, error) {
 	return l, nil
 }
 
-func newLogger(w io.Writer, l slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+// newLogger returns a log of lines: key=value, or JSON objects in which a time
+// that something took is a number of seconds.
+func newLogger(w io.Writer, l slog.Leveler, format string) *slog.Logger {
+	o := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		o.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+			}
+			return a
+		}
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
 }

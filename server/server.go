@@ -90,7 +90,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	if err != nil {
 		return nil, configError{err}
 	}
-	n := &node{config: o.config, log: newLogger(stderr, lvl), served: make(chan error, 1), fault: make(chan error, 1)}
+	n := &node{config: o.config, log: newLogger(stderr, lvl, o.config.Server.LogFormat), served: make(chan error, 1), fault: make(chan error, 1)}
 	traffic := &traffic{}
 	builtin := plugins.Builtin(traffic)
 	mounts, err := fileMounts(o.config, o.file != "", builtin)
@@ -112,12 +112,13 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 
 func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) cluster.Config {
 	c := n.config.Cluster
-	grace, _ := n.config.chunkGrace() // checked when it was read
+	grace, _ := n.config.chunkGrace() // checked when they were read
+	slow, _ := n.config.slow()
 	cc := cluster.Config{
 		NodeID: c.NodeID, Dir: n.config.Server.DataDir,
 		Address: c.RaftAddress, Advertise: c.RaftAdvertise, HTTP: c.HTTPAdvertise,
 		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
-		LogStore: c.LogStore, ChunkGrace: grace, Plugins: builtin, Version: version,
+		LogStore: c.LogStore, ChunkGrace: grace, Plugins: builtin, Version: version, Slow: slow,
 		Mounts: mounts, Log: n.log, Fatal: n.fatal,
 	}
 	if cc.HTTP == "" {
@@ -130,7 +131,9 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics.MustRegister(n.cluster.Collectors()...)
+	slow, _ := n.config.slow() // checked when it was read
 	return api.Config{
+		Slow: slow,
 		Node: n.cluster, Plugins: builtin,
 		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log},
 		Secrets: n.cluster.Secrets(),

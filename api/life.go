@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/pfs-project/pfs/trace"
+)
+
+// life is what of a call outlives its handler, for a body that is still sent.
+type life struct {
+	*Server
+	trace *trace.Trace
+}
+
+func (c *call) life() life { return life{c.s, c.trace} }
+
+// context is that of all requests, and names this one.
+func (l life) context() context.Context { return trace.With(l.base, l.trace) }
+
+func (c *call) context() context.Context { return c.life().context() }
+
+// tell logs a request that was answered: a slow one for the operator, any for
+// who looks for it. What the client took to send its body does not count.
+func (c *call) tell(took time.Duration) {
+	if c.in != nil {
+		c.trace.Add("body", c.in.took)
+		took -= c.in.took
+	}
+	level, msg := slog.LevelDebug, "request answered"
+	if c.s.cfg.Slow > 0 && took >= c.s.cfg.Slow {
+		level, msg = slog.LevelWarn, "slow request"
+	}
+	ctx := context.Background()
+	if !c.s.log.Enabled(ctx, level) {
+		return
+	}
+	path, _ := c.query.get("path")
+	c.s.log.LogAttrs(ctx, level, msg, slog.String("request_id", c.id), slog.String("method", c.method()),
+		slog.String("route", c.route.path), slog.String("path", printable(path)), slog.Int("status", c.fc.Response.StatusCode()),
+		slog.Duration("took", took), slog.Any("stages", c.trace.Stages()))
+}
