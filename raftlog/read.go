@@ -1,0 +1,60 @@
+package raftlog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// OpenRead opens the log in dir to be read, whichever store wrote it, and
+// changes nothing there. Entries are verified as Watch does; every write fails.
+// A log that a node has open is an error: read a copy, or stop the node.
+func OpenRead(dir string) (Store, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("read raft log: %w", err)
+	}
+	open := readPebble
+	if _, err := os.Stat(filepath.Join(dir, boltFile)); err == nil {
+		open = readBolt
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read raft log: %w", err)
+	}
+	s, err := open(dir)
+	if errors.Is(err, bbolt.ErrTimeout) {
+		err = errors.New("it is in use: stop the node, or read a copy")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read raft log in %s: %w", dir, err)
+	}
+	return Watch(s, WatchOptions{}), nil
+}
+
+func readBolt(dir string) (Store, error) {
+	s, err := boltdb.New(boltdb.Options{
+		Path:        filepath.Join(dir, boltFile),
+		BoltOptions: &bbolt.Options{Timeout: boltLock, ReadOnly: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return boltStore{s}, nil
+}
+
+func readPebble(dir string) (Store, error) {
+	s := &pebbleStore{}
+	db, err := openDB(dir, &pebble.Options{ReadOnly: true, MaxOpenFiles: pebbleFiles, Logger: pebbleLog{s}})
+	if err = errors.Join(err, s.failed()); err == nil {
+		s.db = db
+		err = s.bounds()
+	}
+	if err != nil && db != nil {
+		err = errors.Join(err, db.Close())
+	}
+	return s, err
+}
