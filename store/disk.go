@@ -32,17 +32,19 @@ func SyncDir(disk FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// MakeDir makes dir and its missing parents, durably: a power cut must not take
-// the directory with all that is in it.
-func MakeDir(disk FS, dir string) error {
+// MakeDir makes dir, for its owner alone, and its missing parents, durably: a
+// power cut must not take the directory with all that is in it.
+func MakeDir(disk FS, dir string) error { return makeDir(disk, dir, 0o700) }
+
+func makeDir(disk FS, dir string, mode fs.FileMode) error {
 	parent := disk.PathDir(dir)
 	if _, err := disk.Stat(dir); !errors.Is(err, fs.ErrNotExist) || parent == dir {
 		return err
 	}
-	if err := MakeDir(disk, parent); err != nil {
+	if err := makeDir(disk, parent, 0o755); err != nil {
 		return err
 	}
-	if err := disk.MkdirAll(dir, 0o755); err != nil {
+	if err := disk.MkdirAll(dir, mode); err != nil {
 		return err
 	}
 	return SyncDir(disk, parent)
@@ -58,7 +60,8 @@ func ReadFile(disk FS, name string) ([]byte, error) {
 	return b, errors.Join(err, f.Close())
 }
 
-// WriteFile makes b the content of a file, durably when it returns nil. Until
+// WriteFile makes b the content of a file, durably when it returns nil, for its
+// owner alone. Until
 // then, and after a crash, the name has its old content or the new, whole; the
 // new may be left over beside it, under the name with ".new" at its end.
 func WriteFile(disk FS, name string, b []byte) error {
@@ -66,7 +69,9 @@ func WriteFile(disk FS, name string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
+	if err = private(f); err == nil {
+		_, err = f.Write(b)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
