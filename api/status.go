@@ -97,8 +97,11 @@ func (c *call) fail(err error) {
 	if c.in != nil && c.in.err != nil {
 		c.fc.SetConnectionClose() // nobody will read the rest of the body
 	}
-	if status == 503 || status == 429 {
+	switch status {
+	case 503, 429:
 		c.set("Retry-After", "1")
+	case 507:
+		c.set("Retry-After", "5") // space does not come back at once
 	}
 	c.problem(status, p)
 }

@@ -312,6 +312,10 @@ func (s *Store) fail(err error) error {
 	return err
 }
 
+// Failed returns the first failed sync, after which nothing is kept any more;
+// nil while there was none.
+func (s *Store) Failed() error { return s.failed() }
+
 func (s *Store) failed() error {
 	if p := s.fault.Load(); p != nil {
 		return *p

@@ -43,6 +43,10 @@ type Config struct {
 	// Election is how long a follower waits for a leader before it stands; 0
 	// for 500 ms. A leader that reaches no quorum for half of it steps down.
 	Election time.Duration
+	// DiskReserve is how many bytes of the disk under Dir are to stay free:
+	// with less, the node takes no new content. 0 for a twentieth of the disk,
+	// at least 48 MiB and at most 1 GiB.
+	DiskReserve int64
 
 	// Slow is from when on a call of another node, for a request of its client,
 	// is logged as slow; 0 for never.
@@ -63,6 +67,8 @@ type Config struct {
 	listen func(address string) (net.Listener, error)
 	// disk replaces the disk in tests.
 	disk disk
+	// usage replaces the free space of the disk in tests.
+	usage func() (total, free int64, err error)
 	// clock stamps Events; tests let it step.
 	clock func() time.Time
 }

@@ -40,8 +40,13 @@ func (n *Node) ReadChunk(ctx context.Context, ref vfs.ChunkRef, b []byte, off in
 	if !lacking(err) {
 		return vfs.Unavailable.Withf("content cannot be read on this node: %v", err)
 	}
-	if err := n.missing.fetch(ctx, ref.Hash); err != nil {
+	data, err := n.missing.fetch(ctx, ref.Hash)
+	if err != nil {
 		return vfs.Unavailable.Withf("content is not here and cannot be fetched: %v", err)
+	}
+	if data != nil && at+int64(len(b)) <= int64(len(data)) { // there is no space for it here
+		copy(b, data[at:])
+		return nil
 	}
 	if err := n.blobs.ReadAt(ref.Hash, b, at); err != nil {
 		return vfs.Unavailable.Withf("content cannot be read on this node: %v", err)
@@ -68,6 +73,7 @@ type missing struct {
 // flight is a chunk being fetched.
 type flight struct {
 	done chan struct{}
+	data []byte // the whole chunk, if it could not be kept for want of space
 	err  error
 }
 
@@ -174,16 +180,25 @@ func (m *missing) get(ctx context.Context, hash [32]byte) {
 	if m.n.blobs.Has(hash) || !m.n.machine.Counted(hash) {
 		return
 	}
-	if err := m.fetch(ctx, hash); err != nil && ctx.Err() == nil {
+	if m.n.vol.Full() {
+		m.later(hash)
+		return
+	}
+	if _, err := m.fetch(ctx, hash); err != nil && ctx.Err() == nil {
 		m.n.c.Log.Debug("chunk is not fetched", "hash", fmt.Sprintf("%x", hash[:8]), "error", err)
-		m.mu.Lock()
-		m.due[hash] = time.Now().Add(fetchRetry)
-		m.mu.Unlock()
+		m.later(hash)
 	}
 }
 
-// fetch brings a chunk here. Who asks while it is under way shares it.
-func (m *missing) fetch(ctx context.Context, hash [32]byte) error {
+func (m *missing) later(hash [32]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.due[hash] = time.Now().Add(fetchRetry)
+}
+
+// fetch brings a chunk here. Who asks while it is under way shares it. The
+// chunk itself is returned only if there is no space to keep it.
+func (m *missing) fetch(ctx context.Context, hash [32]byte) ([]byte, error) {
 	m.mu.Lock()
 	f := m.flights[hash]
 	if f == nil {
@@ -193,7 +208,7 @@ func (m *missing) fetch(ctx context.Context, hash [32]byte) error {
 			// Its end must not depend on who happened to ask first.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spreadTime)
 			defer cancel()
-			f.err = m.n.fetchAny(ctx, hash)
+			f.data, f.err = m.n.fetchAny(ctx, hash)
 			m.mu.Lock()
 			delete(m.flights, hash)
 			m.mu.Unlock()
@@ -202,21 +217,21 @@ func (m *missing) fetch(ctx context.Context, hash [32]byte) error {
 		if !m.n.crew.spawn(fly) {
 			delete(m.flights, hash)
 			m.mu.Unlock()
-			return errStopping
+			return nil, errStopping
 		}
 	}
 	m.mu.Unlock()
 	select {
 	case <-f.done:
-		return f.err
+		return f.data, f.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
-// fetchAny asks the other nodes in any order.
-func (n *Node) fetchAny(ctx context.Context, hash [32]byte) error {
-	err := errors.New("no other node")
+// fetchAny asks the other nodes in any order; see fetch.
+func (n *Node) fetchAny(ctx context.Context, hash [32]byte) (data []byte, err error) {
+	err = errors.New("no other node")
 	servers := n.configuration().Servers
 	for _, i := range rand.Perm(len(servers)) {
 		id := string(servers[i].ID)
@@ -227,28 +242,30 @@ func (n *Node) fetchAny(ctx context.Context, hash [32]byte) error {
 		if !ok {
 			continue
 		}
-		if err = n.fetchFrom(ctx, to, hash); err == nil || ctx.Err() != nil {
-			return err
+		if data, err = n.fetchFrom(ctx, to, hash); err == nil || ctx.Err() != nil {
+			return data, err
 		}
 	}
-	return err
+	return nil, err
 }
 
-func (n *Node) fetchFrom(ctx context.Context, to target, hash [32]byte) error {
+func (n *Node) fetchFrom(ctx context.Context, to target, hash [32]byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	data, err := n.peers.call(ctx, to, bulk, callFetch, hash[:])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if blob.Sum(data) != hash {
-		return fmt.Errorf("node %s gave another chunk", to.id)
-	}
-	if err := n.keepHere(hash, data, false); err != nil {
-		return err
+		return nil, fmt.Errorf("node %s gave another chunk", to.id)
 	}
 	n.metrics.fetched.Add(float64(len(data)))
-	return nil
+	switch err := n.keepHere(hash, data, false); {
+	case vfs.KindOf(err) == vfs.NoSpace:
+		return data, nil
+	default:
+		return nil, err
+	}
 }
 
 // serveFetch answers a whole chunk.

@@ -20,7 +20,7 @@ const (
 // Keep reads all of r and keeps it: up to vfs.MaxInline bytes inline, more as
 // chunks that a quorum of voters has synced when it returns. It takes a fixed
 // window of memory however long r is. More than max bytes (0: no limit) is
-// TooLarge; no room in memory is Throttled; no quorum is Unavailable. An error
+// TooLarge; no room in memory is Throttled, none on disk NoSpace; no quorum is Unavailable. An error
 // of r that has no kind is Invalid. After an error nothing was proposed.
 func (n *Node) Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, error) {
 	if err := n.gate.enter(); err != nil {
@@ -59,6 +59,10 @@ func (u *upload) run(ctx context.Context, r io.Reader) (vfs.Content, error) {
 		defer b.free()
 		data := append([]byte(nil), b.b[:size]...) // goes into the log
 		return vfs.Content{Data: data, Size: u.size, Sum: u.total()}, nil
+	}
+	if u.n.vol.Full() {
+		b.free()
+		return vfs.Content{}, errNoSpaceHere
 	}
 	u.stager.start(u.n)
 	defer u.stager.stop()

@@ -43,6 +43,7 @@ func (n *Node) lead(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	n.metrics.terms.Inc()
+	n.pace(false) // heartbeats go at that pace, too
 	go func() {
 		defer close(done)
 		defer n.catch()
@@ -50,6 +51,7 @@ func (n *Node) lead(ctx context.Context) (end func()) {
 			n.govern(ctx)
 		}
 	}()
+	n.crew.spawn(func() { n.relieve(ctx) })
 	return func() {
 		n.reign.Store(nil)
 		cancel()

@@ -22,6 +22,8 @@ type metrics struct {
 	fetched   prometheus.Counter
 	swept     prometheus.Counter
 	damaged   prometheus.Counter
+	crammed   prometheus.Counter
+	slow      prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -45,6 +47,8 @@ func newMetrics() *metrics {
 		fetched:   counter("pfs_chunk_fetched_bytes_total", "Bytes of chunks fetched from other nodes."),
 		swept:     counter("pfs_chunks_swept_total", "Chunks removed from this node."),
 		damaged:   counter("pfs_chunks_damaged_total", "Damaged chunks found by the scrub."),
+		crammed:   counter("pfs_no_space_total", "Writes refused because the disks have too little space."),
+		slow:      counter("pfs_disk_slow_total", "Calls to the disk that took a second or longer."),
 	}
 }
 
@@ -73,7 +77,7 @@ func (m *metrics) proposed(queue, d time.Duration, err error) {
 func (n *Node) Collectors() []prometheus.Collector {
 	m := n.metrics
 	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
-		m.terms, m.sent, m.fetched, m.swept, m.damaged}
+		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow}
 	out = append(out, m.collectors()...)
 	for _, g := range []struct {
 		name, help string
@@ -91,6 +95,10 @@ func (n *Node) Collectors() []prometheus.Collector {
 		{"pfs_chunks_missing", "Chunks that this node looks for.", func() float64 { return float64(n.missing.count()) }},
 		{"pfs_chunk_memory_bytes", "Memory held by chunks on their way in.", func() float64 { return float64(n.chunkMem.used()) }},
 		{"pfs_call_memory_bytes", "Memory held by calls between nodes.", func() float64 { return float64(n.callMem.used()) }},
+		{"pfs_disk_free_bytes", "Free on the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Free) }},
+		{"pfs_disk_total_bytes", "Size of the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Total) }},
+		{"pfs_disk_reserve_bytes", "With less than this free, new content is refused.", func() float64 { return float64(n.vol.Usage().Reserve) }},
+		{"pfs_disk_full", "1 while the disk has less free than the reserve.", func() float64 { return flag(n.vol.Full()) }},
 		{"pfs_store_disk_bytes", "Files of the state.", func() float64 { return float64(n.machine.Store().Metrics().DiskBytes) }},
 		{"pfs_store_compaction_debt_bytes", "Work that compactions of the state are behind.", func() float64 { return float64(n.machine.Store().Metrics().CompactionDebt) }},
 	} {

@@ -17,6 +17,7 @@ import (
 	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/store"
 	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/volume"
 )
 
 // Node is one running node. All its methods are safe for concurrent use.
@@ -24,6 +25,7 @@ type Node struct {
 	c    Config
 	id   string
 	self *identity
+	vol  *volume.Volume
 	lock io.Closer
 
 	bridge  *logBridge
@@ -50,6 +52,9 @@ type Node struct {
 	mounts   *fileMounts
 	reign    atomic.Pointer[reign]
 	entries  entryTimes
+	crammed  atomic.Bool // this node leads, and refuses what takes space
+	pacing   sync.Mutex
+	slow     bool // to stand for leadership
 	number   atomic.Uint32
 	nonce    string                   // of this process
 	sees     atomic.Pointer[[]string] // nodes of no cluster, while this is one
@@ -90,6 +95,9 @@ func (n *Node) open(life context.Context, given bool) error {
 	if n.lock, err = n.c.disk.lock(n.c.Dir); err != nil {
 		return err
 	}
+	if err := n.openVolume(); err != nil {
+		return err
+	}
 	if n.self, err = openIdentity(n.c.disk.files, n.c.Dir, n.c.NodeID, given); err != nil {
 		return err
 	}
@@ -126,12 +134,12 @@ func (n *Node) open(life context.Context, given bool) error {
 
 func (n *Node) openState() error {
 	var err error
-	if n.blobs, err = blob.Open(filepath.Join(n.c.Dir, blobDir), n.c.disk.chunks); err != nil {
+	if n.blobs, err = blob.Open(filepath.Join(n.c.Dir, blobDir), timedChunks{n.c.disk.chunks, n.vol}); err != nil {
 		return err
 	}
 	n.machine, err = fsm.Open(fsm.Options{
 		Dir:          filepath.Join(n.c.Dir, stateDir),
-		StoreOptions: store.Options{FS: n.c.disk.files, CacheBytes: n.c.CacheBytes},
+		StoreOptions: store.Options{FS: n.c.disk.files, Patient: n.vol.FS(n.c.disk.files), CacheBytes: n.c.CacheBytes},
 		Plugins:      n.c.Plugins,
 		Env:          n.env,
 		Secrets:      n.secrets,
@@ -168,6 +176,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.pack.run,
 		func(ctx context.Context) { n.watchRole(ctx, notify) },
 		n.watchLeader,
+		n.watchVolume,
 		n.form,
 		n.introduce,
 		n.missing.run,

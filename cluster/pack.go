@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
@@ -92,6 +93,10 @@ func (p *packer) push(t *ticket) error {
 	if commit, applied := p.n.raft.CommitIndex(), p.n.machine.Applied(); commit > applied+maxGap {
 		p.n.metrics.throttled.Inc()
 		return vfs.Throttled.With("the state is behind the log")
+	}
+	if err := p.n.admit(t.req); err != nil {
+		p.n.metrics.crammed.Inc()
+		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -272,14 +277,16 @@ func (p *packer) close() {
 	}
 }
 
-// await waits for an entry. An *elsewhereError says that it was not appended;
-// every other error leaves that open.
+// await waits for an entry. An *elsewhereError and NoSpace say that it was not
+// appended; every other error leaves that open.
 func await(f raft.ApplyFuture, events int) ([]vfs.Outcome, error) {
 	switch err := f.Error(); {
 	case err == nil:
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
 		errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return nil, &elsewhereError{vfs.Unavailable.With(err.Error())}
+	case errors.Is(err, raftlog.ErrNoSpace):
+		return nil, errNoSpaceHere
 	default:
 		return nil, &vfs.Unknown{Cause: err}
 	}

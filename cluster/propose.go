@@ -11,8 +11,8 @@ import (
 
 // Propose has r committed and returns its outcome once it is applied on this
 // node. Any node takes it; the leader decides. Outcome.Err is the answer of
-// the fold. The error, if there is one, is of kind Unavailable, Throttled or
-// TooLarge and says that nothing was and will be applied, or it is a
+// the fold. The error, if there is one, is of kind Unavailable, Throttled,
+// NoSpace or TooLarge and says that nothing was and will be applied, or it is a
 // *[vfs.Unknown]. It ends within ten seconds.
 func (n *Node) Propose(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 	if err := n.gate.enter(); err != nil {
@@ -88,6 +88,9 @@ func (n *Node) settle(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 		if time.Now().After(until) || !pause(ctx, retryPause) {
 			if lost != nil {
 				return vfs.Outcome{}, lost
+			}
+			if n.vol.Full() { // which may be why there is no leader
+				return vfs.Outcome{}, errNoSpaceHere
 			}
 			return vfs.Outcome{}, unavailable(el.cause)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/store"
+	"github.com/pfs-project/pfs/volume"
 )
 
 const (
@@ -39,7 +40,7 @@ func (n *Node) openLog() error {
 	if !ok {
 		return fmt.Errorf("log store %q is not known", n.c.LogStore)
 	}
-	s, err := kind.open(n.c.disk.files, filepath.Join(n.c.Dir, raftDir))
+	s, err := kind.open(n.vol.FS(n.c.disk.files), filepath.Join(n.c.Dir, raftDir))
 	if err != nil {
 		return err
 	}
@@ -50,6 +51,8 @@ func (n *Node) openLog() error {
 			n.entries.appended(a)
 			n.metrics.appended(kind.syncs, a.Took)
 		},
+		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving,
+		Applied: n.machine.Applied,
 	})
 	return nil
 }

@@ -3,13 +3,13 @@ package cluster
 import (
 	"context"
 	"errors"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/pfs-project/pfs/blob"
 	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/volume"
 )
 
 const (
@@ -64,15 +64,19 @@ func (n *Node) spread(ctx context.Context, b *buffer, size int) ([32]byte, error
 	if err == nil && peers < len(voters) {
 		need-- // this node votes, too
 	}
+	lack := vfs.Unavailable.With("no quorum keeps the content")
 	for left := peers; err == nil && need > 0; left-- {
 		if left < need {
-			err = vfs.Unavailable.With("no quorum keeps the content")
+			err = lack
 			break
 		}
 		select {
 		case e := <-acks:
 			if e == nil {
 				need--
+			}
+			if vfs.KindOf(e) == vfs.NoSpace {
+				lack = errNoSpace
 			}
 		case <-ctx.Done():
 			err = context.Cause(ctx)
@@ -93,11 +97,17 @@ func (n *Node) keepHere(hash [32]byte, data []byte, known bool) error {
 		return nil
 	}
 	start := time.Now()
+	if n.vol.Full() {
+		return errNoSpaceHere
+	}
 	got, err := n.blobs.Put(data)
 	n.metrics.kept.Observe(time.Since(start).Seconds())
 	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		return vfs.NoSpace.With("no space for content on this node")
+	case volume.NoSpace(err):
+		return errNoSpaceHere
+	case n.blobs.Failed() != nil:
+		n.fail(n.blobs.Failed())
+		return vfs.Unavailable.With("this node cannot go on")
 	case err != nil:
 		return vfs.Unavailable.With("content cannot be kept on this node: " + err.Error())
 	case got != hash:

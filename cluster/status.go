@@ -45,6 +45,7 @@ type state struct {
 	State   string `json:"state"`
 	Contact int64  `json:"contact_ms"`
 	Applied uint64 `json:"applied"`
+	Full    bool   `json:"full,omitempty"` // its disk has no space
 }
 
 var raftStates = map[raft.RaftState]string{
@@ -52,7 +53,7 @@ var raftStates = map[raft.RaftState]string{
 }
 
 func (n *Node) state() state {
-	return state{raftStates[n.raft.State()], n.lastContact().Milliseconds(), n.machine.Applied()}
+	return state{raftStates[n.raft.State()], n.lastContact().Milliseconds(), n.machine.Applied(), n.vol.Full()}
 }
 
 func (n *Node) serveState(context.Context, string, []byte) (reply, error) {

@@ -120,15 +120,33 @@ func (n *Node) resign() {
 	}
 }
 
+// endRaft stops raft. Should a write to its log hang, it does not wait for ever,
+// and the stores must be left as they are.
+func (n *Node) endRaft() error {
+	done := make(chan error, 1)
+	go func() { done <- n.raft.Shutdown().Error() }() // ends with raft, or with the process
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(stopTime + logDeadline):
+		return errors.New("raft does not end: a write to its log hangs")
+	}
+}
+
 // close closes what is open, in the order of dependence.
 func (n *Node) close() error {
 	var errs []error
 	if n.peers != nil {
 		n.peers.close()
 	}
+	if n.vol != nil {
+		n.vol.Close() // nothing waits for space any more
+	}
 	if n.raft != nil {
 		n.pack.close()
-		errs = append(errs, n.raft.Shutdown().Error())
+		if err := n.endRaft(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
 	}
 	if n.mux != nil {
 		n.mux.close()

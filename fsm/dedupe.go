@@ -52,6 +52,13 @@ func (f *fold) recall(ev *vfs.Event, now int64) (out vfs.Outcome, ok bool) {
 	return out, true
 }
 
+// Remembers reports whether the outcome of an idempotency key is kept, expired
+// or not.
+func (i *Image) Remembers(key string) bool {
+	_, ok := i.View.Get(textKey(rowAnswer, key))
+	return ok
+}
+
 // remember keeps the outcome of an Event, and forgets what has run out or is
 // too much, oldest first. Content that an answer refers to is retained as long
 // as the answer is.

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 )
@@ -23,7 +25,10 @@ const (
 
 // boltStore is raft-boltdb with long deletions cut into pieces. It is not
 // monotonic: gaps are fine, and deleting the whole log is slow.
-type boltStore struct{ *boltdb.BoltStore }
+type boltStore struct {
+	*boltdb.BoltStore
+	path string
+}
 
 // OpenBolt opens the store in dir, the file raft.db, and makes it if there is
 // none. Every write is fsynced; the list of free pages is not written but
@@ -40,8 +45,9 @@ func openBolt(dir string) (Store, error) {
 	if err := makeDir(vfs.Default, dir); err != nil {
 		return nil, err
 	}
+	path := filepath.Join(dir, boltFile)
 	s, err := boltdb.New(boltdb.Options{
-		Path: filepath.Join(dir, boltFile),
+		Path: path,
 		BoltOptions: &bbolt.Options{
 			Timeout:        boltLock,
 			NoFreelistSync: true,
@@ -57,7 +63,47 @@ func openBolt(dir string) (Store, error) {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
-	return boltStore{s}, nil
+	return boltStore{s, path}, nil
+}
+
+// StoreLogs appends entries, all or none of them.
+func (s boltStore) StoreLogs(logs []*raft.Log) error { return boltError(s.BoltStore.StoreLogs(logs)) }
+
+// Set keeps a value under a key.
+func (s boltStore) Set(key, val []byte) error { return boltError(s.BoltStore.Set(key, val)) }
+
+// SetUint64 is Set of a number.
+func (s boltStore) SetUint64(key []byte, val uint64) error {
+	return boltError(s.BoltStore.SetUint64(key, val))
+}
+
+// boltError hides want of space where trying again would not do: a transaction
+// is taken back if its pages found no space, but a failed sync is final.
+func boltError(err error) error {
+	var at *fs.PathError
+	if err == nil || errors.As(err, &at) && at.Op == "write" {
+		return err
+	}
+	return fmt.Errorf("bolt: %s", err.Error())
+}
+
+// Size returns about how many bytes the entries take.
+func (s boltStore) Size() int64 {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	st := s.Stats()
+	return max(0, info.Size()-int64(st.FreePageN+st.PendingPageN)*int64(os.Getpagesize()))
+}
+
+// Disk returns the bytes of the store's files.
+func (s boltStore) Disk() int64 {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // DeleteRange deletes the entries from min to max, both included. A crash on
@@ -87,13 +133,13 @@ func (s boltStore) DeleteRange(min, max uint64) error {
 			min += boltDelete
 		}
 		if err := s.BoltStore.DeleteRange(from, to); err != nil {
-			return err
+			return boltError(err)
 		}
 	}
 	if min > max {
 		return nil
 	}
-	return s.BoltStore.DeleteRange(min, max)
+	return boltError(s.BoltStore.DeleteRange(min, max))
 }
 
 // makeDir makes dir and its missing parents, durably: a power cut must not take

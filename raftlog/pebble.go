@@ -322,6 +322,19 @@ func (s *pebbleStore) GetUint64(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(b), nil
 }
 
+// Size returns about how many bytes the entries take.
+func (s *pebbleStore) Size() int64 { return s.Disk() }
+
+// Disk returns the bytes of the store's files.
+func (s *pebbleStore) Disk() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return 0
+	}
+	return int64(s.db.Metrics().DiskSpaceUsage())
+}
+
 // Close waits for a write under way and closes the database.
 func (s *pebbleStore) Close() error {
 	s.write.Lock()

@@ -36,14 +36,15 @@ func OpenRead(dir string) (Store, error) {
 }
 
 func readBolt(dir string) (Store, error) {
+	path := filepath.Join(dir, boltFile)
 	s, err := boltdb.New(boltdb.Options{
-		Path:        filepath.Join(dir, boltFile),
+		Path:        path,
 		BoltOptions: &bbolt.Options{Timeout: boltLock, ReadOnly: true},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return boltStore{s}, nil
+	return boltStore{s, path}, nil
 }
 
 func readPebble(dir string) (Store, error) {

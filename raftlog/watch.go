@@ -2,7 +2,6 @@ package raftlog
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +23,22 @@ type WatchOptions struct {
 	MaxCacheBytes int64
 	// Observe hears of every successful append.
 	Observe func(Appended)
+
+	// Retry is asked with the error of a write: true if it found no space and
+	// may be tried again now. NoSpace reports whether an error says so.
+	// Starving reports whether writes on the disk wait for space. nil, all
+	// three: want of space is a fault as any other.
+	Retry    func(error) bool
+	NoSpace  func(error) bool
+	Starving func() bool
+
+	// Applied returns the last entry that is part of the durable state when
+	// raft deletes entries; with it the log never has a gap. nil: deletions go
+	// as raft asks.
+	Applied func() uint64
+	// Hold returns the last entry that the head of the log may be cut behind;
+	// nil: no limit.
+	Hold func() uint64
 }
 
 // Appended is one append that is durable.
@@ -34,13 +49,18 @@ type Appended struct {
 	Took    time.Duration
 }
 
-// watched is a Store that is not trusted.
-type watched struct {
+// Watched is a Store that is not trusted.
+type Watched struct {
 	s       Store
 	o       WatchOptions
 	fault   atomic.Pointer[error]
 	writing chan struct{} // holds a token for each write under way
 	cache   cache
+	sizes   sizes
+	left    atomic.Pointer[write]    // a write that was given up, and goes on
+	dirty   atomic.Bool              // what was given up may be in the store
+	cut     atomic.Bool              // the tail was deleted and nothing was appended since
+	forget  atomic.Pointer[raft.Log] // see Forget
 }
 
 // deleteDeadlines is how many deadlines a deletion, which may be long, gets.
@@ -55,72 +75,61 @@ const maxWrites = 16
 // be read through it. The first fault, a failed or late write or a damaged
 // entry, is final: all later writes fail with it. A write that is late is left
 // to end alone; whether it succeeds then no longer counts.
-func Watch(s Store, o WatchOptions) Store {
+//
+// Want of space is no fault, if the options say how to wait for it: an append
+// waits a second and is then [ErrNoSpace] or [ErrLeft], all else waits as long
+// as it takes.
+func Watch(s Store, o WatchOptions) *Watched {
 	if o.Deadline <= 0 {
 		o.Deadline = DefaultDeadline
 	}
-	return &watched{s: s, o: o, writing: make(chan struct{}, maxWrites), cache: cache{max: o.MaxCacheBytes}}
+	w := &Watched{s: s, o: o, writing: make(chan struct{}, maxWrites), cache: cache{max: o.MaxCacheBytes}}
+	first, err := s.FirstIndex()
+	last, err2 := s.LastIndex()
+	if d, ok := s.(onDisk); ok && err == nil && err2 == nil {
+		w.sizes.begin(first, last, d.Size())
+	}
+	return w
 }
 
-// IsMonotonic tells raft what the store is.
-func (w *watched) IsMonotonic() bool {
+// onDisk is a store that tells what it takes: its entries, about, and all of
+// its files.
+type onDisk interface {
+	Size() int64
+	Disk() int64
+}
+
+// Disk returns the bytes of the store's files.
+func (w *Watched) Disk() int64 {
+	if d, ok := w.s.(onDisk); ok {
+		return d.Disk()
+	}
+	return 0
+}
+
+// IsMonotonic tells raft what the store is: with Applied, the log has no gaps,
+// and raft is to delete what a snapshot replaces, as far as DeleteRange goes.
+func (w *Watched) IsMonotonic() bool {
 	m, ok := w.s.(raft.MonotonicLogStore)
-	return ok && m.IsMonotonic()
+	return w.o.Applied != nil || ok && m.IsMonotonic()
 }
 
-func (w *watched) failed() error {
+func (w *Watched) failed() error {
 	if p := w.fault.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-func (w *watched) fail(err error) error {
+func (w *Watched) fail(err error) error {
 	if w.fault.CompareAndSwap(nil, &err) && w.o.OnFault != nil {
 		w.o.OnFault(err)
 	}
 	return err
 }
 
-// guard runs a write, at most until the deadline.
-func (w *watched) guard(what string, deadline time.Duration, write func() error) error {
-	if err := w.failed(); err != nil {
-		return err
-	}
-	timer := time.NewTimer(deadline)
-	defer timer.Stop()
-	done := make(chan error, 1)
-	select {
-	case w.writing <- struct{}{}:
-	case <-timer.C:
-		return w.late(what, deadline)
-	}
-	go func() {
-		defer func() { <-w.writing }()
-		defer func() {
-			if r := recover(); r != nil {
-				done <- fmt.Errorf("panic: %v", r)
-			}
-		}()
-		done <- write()
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			return w.fail(fmt.Errorf("raft log: %s: %w", what, err))
-		}
-		return w.failed()
-	case <-timer.C:
-		return w.late(what, deadline)
-	}
-}
-
-func (w *watched) late(what string, deadline time.Duration) error {
-	return w.fail(fmt.Errorf("raft log: %s took longer than %v", what, deadline))
-}
-
 // read passes on the error of a read; other than absence it is a fault.
-func (w *watched) read(err error) error {
+func (w *Watched) read(err error) error {
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, ErrClosed) ||
 		err.Error() == errKeyNotFound.Error() {
 		return err
@@ -129,20 +138,20 @@ func (w *watched) read(err error) error {
 }
 
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
-func (w *watched) FirstIndex() (uint64, error) {
+func (w *Watched) FirstIndex() (uint64, error) {
 	n, err := w.s.FirstIndex()
 	return n, w.read(err)
 }
 
 // LastIndex returns the index of the newest entry, 0 if there is none.
-func (w *watched) LastIndex() (uint64, error) {
+func (w *Watched) LastIndex() (uint64, error) {
 	n, err := w.s.LastIndex()
 	return n, w.read(err)
 }
 
 // GetLog reads one entry and verifies it. Its bytes must not be changed.
-func (w *watched) GetLog(index uint64, log *raft.Log) error {
-	if w.cache.get(index, log) {
+func (w *Watched) GetLog(index uint64, log *raft.Log) error {
+	if w.pretend(index, log) || w.cache.get(index, log) {
 		return nil
 	}
 	if err := w.s.GetLog(index, log); err != nil {
@@ -152,54 +161,60 @@ func (w *watched) GetLog(index uint64, log *raft.Log) error {
 }
 
 // StoreLog appends one entry.
-func (w *watched) StoreLog(log *raft.Log) error { return w.StoreLogs([]*raft.Log{log}) }
+func (w *Watched) StoreLog(log *raft.Log) error { return w.StoreLogs([]*raft.Log{log}) }
 
 // StoreLogs appends entries. They are kept in memory, so their bytes must not
 // change any more.
-func (w *watched) StoreLogs(logs []*raft.Log) error {
+func (w *Watched) StoreLogs(logs []*raft.Log) error {
+	if w.swallow(logs) || len(logs) == 0 {
+		return w.failed()
+	}
 	start := time.Now()
 	out, bytes := sealAll(logs)
-	if err := w.guard("append", w.o.Deadline, func() error { return w.s.StoreLogs(out) }); err != nil {
+	// Raft does not notice that an append failed after it cut off the tail.
+	err := w.guard("append", w.o.Deadline, w.cut.Load(), func() error {
+		if err := w.tidy(logs[0].Index); err != nil {
+			return err
+		}
+		return w.s.StoreLogs(out)
+	})
+	if err != nil {
 		return err
 	}
+	w.cut.Store(false)
 	w.cache.add(logs)
-	if w.o.Observe != nil && len(logs) > 0 {
+	w.sizes.add(logs)
+	if w.o.Observe != nil {
 		w.o.Observe(Appended{logs[len(logs)-1].Index, len(logs), bytes, time.Since(start)})
 	}
 	return nil
 }
 
-// DeleteRange deletes the entries from min to max, both included.
-func (w *watched) DeleteRange(min, max uint64) error {
-	w.cache.drop(min, max)
-	return w.guard("delete", deleteDeadlines*w.o.Deadline, func() error { return w.s.DeleteRange(min, max) })
-}
-
 // Set keeps a value under a key.
-func (w *watched) Set(key, val []byte) error {
-	return w.guard("set", w.o.Deadline, func() error { return w.s.Set(key, val) })
+func (w *Watched) Set(key, val []byte) error {
+	return w.guard("set", w.o.Deadline, true, func() error { return w.s.Set(key, val) })
 }
 
 // SetUint64 is Set of a number.
-func (w *watched) SetUint64(key []byte, val uint64) error {
-	return w.guard("set", w.o.Deadline, func() error { return w.s.SetUint64(key, val) })
+func (w *Watched) SetUint64(key []byte, val uint64) error {
+	return w.guard("set", w.o.Deadline, true, func() error { return w.s.SetUint64(key, val) })
 }
 
 // Get returns the value of key.
-func (w *watched) Get(key []byte) ([]byte, error) {
+func (w *Watched) Get(key []byte) ([]byte, error) {
 	b, err := w.s.Get(key)
 	return b, w.read(err)
 }
 
 // GetUint64 is Get of a number.
-func (w *watched) GetUint64(key []byte) (uint64, error) {
+func (w *Watched) GetUint64(key []byte) (uint64, error) {
 	n, err := w.s.GetUint64(key)
 	return n, w.read(err)
 }
 
 // Close waits for writes under way and closes the store. Should they not end
 // within the deadline the store is left open, and the error says so.
-func (w *watched) Close() error {
+func (w *Watched) Close() error {
 	w.fault.CompareAndSwap(nil, new(ErrClosed))
 	timer := time.NewTimer(w.o.Deadline)
 	defer timer.Stop()

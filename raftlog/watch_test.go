@@ -55,7 +55,7 @@ func (f *faults) want(t *testing.T, n int, text string) {
 	}
 }
 
-func watchStub(t *testing.T, o WatchOptions) (Store, *stub, *faults) {
+func watchStub(t *testing.T, o WatchOptions) (*Watched, *stub, *faults) {
 	t.Helper()
 	f := &faults{}
 	o.OnFault = f.hear
@@ -95,7 +95,7 @@ func TestWatchLateWrite(t *testing.T) {
 	<-ended
 	allWritesFail(t, w, 6)
 	f.want(t, 1, "append took longer")
-	if w.(*watched).cache.get(4, new(raft.Log)) {
+	if w.cache.get(4, new(raft.Log)) {
 		t.Fatal("a late entry is in memory")
 	}
 }
@@ -166,7 +166,7 @@ func TestWatchDamage(t *testing.T) {
 func TestWatchCache(t *testing.T) {
 	const room = 10 * (logOverhead + 100)
 	w, s, f := watchStub(t, WatchOptions{MaxCacheBytes: room})
-	c := &w.(*watched).cache
+	c := &w.cache
 	data := strings.Repeat("x", 100)
 	for i := uint64(1); i <= 50; i++ {
 		check(t, w.StoreLog(entry(i, data)))
@@ -213,13 +213,13 @@ func TestWatchObservesAndForwards(t *testing.T) {
 	if entriesSeen != 2 || bytesSeen != 9 || last != 2 {
 		t.Fatalf("observed %d entries to %d, %d bytes", entriesSeen, last, bytesSeen)
 	}
-	if !Watch(openMem(t, vfs.NewMem()), WatchOptions{}).(raft.MonotonicLogStore).IsMonotonic() {
+	if !Watch(openMem(t, vfs.NewMem()), WatchOptions{}).IsMonotonic() {
 		t.Fatal("pebble is monotonic")
 	}
 	bolt, err := OpenBolt(t.TempDir())
 	check(t, err)
 	wb := Watch(bolt, WatchOptions{})
-	if wb.(raft.MonotonicLogStore).IsMonotonic() {
+	if wb.IsMonotonic() {
 		t.Fatal("bolt is not monotonic")
 	}
 	check(t, wb.Close())

@@ -42,6 +42,7 @@ type ClusterConfig struct {
 	NonVoter        bool       `yaml:"non_voter"`
 	LogStore        string     `yaml:"log_store"`
 	ChunkGrace      string     `yaml:"chunk_grace"`
+	DiskReserve     string     `yaml:"disk_reserve"`
 }
 
 // ExternalConfig keeps the compatible keys for third-party plugins. They are
@@ -115,7 +116,7 @@ func splitList(s string) []string {
 func defaults() Config {
 	return Config{
 		Server:  ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s"},
-		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m"},
+		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0"},
 	}
 }
 
@@ -180,6 +181,9 @@ func (c *Config) check() error {
 	if _, err := c.slow(); err != nil {
 		return err
 	}
+	if _, err := c.diskReserve(); err != nil {
+		return err
+	}
 	_, err := level(c.Server.LogLevel)
 	return err
 }
@@ -187,6 +191,15 @@ func (c *Config) check() error {
 // slow is from when on a request is told as slow; 0 for never.
 func (c *Config) slow() (time.Duration, error) {
 	return vfs.Config{"slow_request": c.Server.Slow}.Duration("slow_request", time.Second)
+}
+
+// diskReserve returns the bytes that are to stay free; 0 lets the node choose.
+func (c *Config) diskReserve() (int64, error) {
+	n, err := vfs.Config{"disk_reserve": c.Cluster.DiskReserve}.Size("disk_reserve", 0)
+	if err != nil {
+		return 0, fmt.Errorf("cluster.%w", err)
+	}
+	return n, nil
 }
 
 func (c *Config) chunkGrace() (time.Duration, error) {

@@ -74,6 +74,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"cluster: {bootstrap_expect: 3}", "needs cluster.join"},
 		{"cluster: {log_store: tape}", "bolt or pebble"},
 		{"cluster: {chunk_grace: soon}", "duration"},
+		{"cluster: {disk_reserve: much}", "cluster.disk_reserve"},
 		{"server: {log_level: loud}", "debug, info, warn or error"},
 		{"server: {address: \"\"}", "must not be empty"},
 		{"server: {log_format: xml}", "text or json"},

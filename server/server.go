@@ -114,11 +114,12 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 	c := n.config.Cluster
 	grace, _ := n.config.chunkGrace() // checked when they were read
 	slow, _ := n.config.slow()
+	reserve, _ := n.config.diskReserve()
 	cc := cluster.Config{
 		NodeID: c.NodeID, Dir: n.config.Server.DataDir,
 		Address: c.RaftAddress, Advertise: c.RaftAdvertise, HTTP: c.HTTPAdvertise,
 		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
-		LogStore: c.LogStore, ChunkGrace: grace, Plugins: builtin, Version: version, Slow: slow,
+		LogStore: c.LogStore, ChunkGrace: grace, DiskReserve: reserve, Plugins: builtin, Version: version, Slow: slow,
 		Mounts: mounts, Log: n.log, Fatal: n.fatal,
 	}
 	if cc.HTTP == "" {

@@ -27,6 +27,9 @@ const (
 type Options struct {
 	// FS is where the files live; nil for the disk.
 	FS FS
+	// Patient is the same disk, with writes that wait for space, for the files
+	// of the database; nil for FS.
+	Patient FS
 	// CacheBytes bounds the cache of uncompressed blocks; 0 for
 	// [DefaultCacheBytes].
 	CacheBytes int64
@@ -65,7 +68,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := prepare(s.fs, dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	db, err := openDB(dir, s.options(dir, o.CacheBytes, o.ReadOnly))
+	db, err := openDB(dir, s.options(dir, o))
 	if err = errors.Join(err, s.fault.get()); err != nil {
 		if db != nil {
 			err = errors.Join(err, db.Close())
@@ -87,19 +90,23 @@ func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, o)
 }
 
-func (s *Store) options(dir string, cache int64, readOnly bool) *pebble.Options {
+func (s *Store) options(dir string, from Options) *pebble.Options {
+	cache, files := from.CacheBytes, from.Patient
 	if cache <= 0 {
 		cache = DefaultCacheBytes
 	}
+	if files == nil {
+		files = s.fs
+	}
 	o := &pebble.Options{
-		FS:                 faultFS{s.fs, dir, s.fault},
+		FS:                 faultFS{files, dir, s.fault},
 		CacheSize:          cache,
 		MemTableSize:       memTableBytes,
 		MaxOpenFiles:       openFiles,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             s.fault,
 		EventListener:      s.fault.listener(),
-		ReadOnly:           readOnly,
+		ReadOnly:           from.ReadOnly,
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)

@@ -86,3 +86,58 @@ func (d *Disk) Cut() error {
 	}
 	return nil
 }
+
+// foreign is the file that Fill makes.
+const foreign = "foreign"
+
+// Fill takes all space that is left, to the last block, at once, as a file of
+// somebody else would; Free gives it back.
+func (d *Disk) Fill() {
+	d.t.Helper()
+	f, err := os.OpenFile(filepath.Join(d.dir, foreign), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	size := int64(0)
+	for step := int64(64 << 20); step >= 4096; {
+		if err := syscall.Fallocate(int(f.Fd()), 0, size, step); err != nil {
+			step /= 2
+			continue
+		}
+		size += step
+	}
+}
+
+// Free removes what Fill made.
+func (d *Disk) Free() {
+	d.t.Helper()
+	if err := os.Remove(filepath.Join(d.dir, foreign)); err != nil && !os.IsNotExist(err) {
+		d.t.Fatal(err)
+	}
+}
+
+// The ioctls that make a filesystem stand still and go on (linux/fs.h).
+const (
+	fiFreeze = 0xc0045877
+	fiThaw   = 0xc0045878
+)
+
+// Freeze has every write to the disk hang until Thaw, as a disk that stands
+// still; reads go on.
+func (d *Disk) Freeze() { d.still(fiFreeze) }
+
+// Thaw lets the writes go on.
+func (d *Disk) Thaw() { d.still(fiThaw) }
+
+func (d *Disk) still(what uintptr) {
+	d.t.Helper()
+	f, err := os.Open(d.dir)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), what, 0); errno != 0 {
+		d.t.Fatalf("ioctl %x of %s: %v", what, d.dir, errno)
+	}
+}

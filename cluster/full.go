@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+const (
+	relieveEvery = time.Second            // between two looks of a leader at the disks of all
+	relieveTime  = 500 * time.Millisecond // for their answers
+)
+
+// frees are the verbs that a cluster without space still takes: those that
+// give space back, and those that keep it going.
+const frees = vfs.VerbSet(1<<vfs.Remove | 1<<vfs.RemoveAll | 1<<vfs.Truncate | 1<<vfs.Unmount | 1<<vfs.Consume |
+	1<<vfs.Reap | 1<<vfs.Member | 1<<vfs.Sweep | 1<<vfs.Begin)
+
+var errNoSpace = vfs.NoSpace.With("too little space is left on the disks of the cluster: remove files, or make room on the disks")
+
+var errNoSpaceHere = vfs.NoSpace.With("too little space is left on the disk of this node: remove files, make room on the disk, or ask another node")
+
+// admit refuses on the leader what would take space that a quorum does not
+// have. A repeat under a known key takes none.
+func (n *Node) admit(r vfs.Request) error {
+	if !n.crammed.Load() && !(n.vol.Full() && len(n.voters()) < 2) {
+		return nil
+	}
+	for i := range r.Ops {
+		if !frees.Has(r.Ops[i].Verb) {
+			if r.Key != "" && n.answered(r.Key) {
+				return nil
+			}
+			return errNoSpace
+		}
+	}
+	return nil
+}
+
+// answered reports whether the state remembers the outcome of a key.
+func (n *Node) answered(key string) bool {
+	im := n.machine.Image()
+	defer im.Release()
+	return im.Remembers(key)
+}
+
+// relieve is what a leader does about disks without space, until ctx is done:
+// if its own alone has none, it hands leadership over; if a quorum has none,
+// it refuses what takes space.
+func (n *Node) relieve(ctx context.Context) {
+	defer n.crammed.Store(false)
+	for {
+		voters := n.voters()
+		full, fit := n.disks(ctx, voters)
+		own := n.vol.Full()
+		if own {
+			full++
+		}
+		crammed := len(voters)-full < len(voters)/2+1
+		if !crammed && own {
+			crammed = !n.giveWay(fit)
+		}
+		if n.crammed.Swap(crammed) != crammed && ctx.Err() == nil {
+			n.c.Log.Warn("space of the cluster", "full", full, "voters", len(voters), "refusing", crammed)
+		}
+		if !pause(ctx, relieveEvery) {
+			return
+		}
+	}
+}
+
+// disks asks the other voters: how many of them have no space, and which one
+// that has could lead; "" for none.
+func (n *Node) disks(ctx context.Context, voters []string) (full int, fit string) {
+	ctx, cancel := context.WithTimeout(ctx, relieveTime)
+	defer cancel()
+	var (
+		mu sync.Mutex
+		wg sync.WaitGroup
+	)
+	for _, id := range voters {
+		to, ok := n.book.find(id)
+		if id == n.id || !ok {
+			continue
+		}
+		wg.Go(func() {
+			var s state
+			b, err := n.peers.call(ctx, to, short, callState)
+			if err == nil {
+				err = json.Unmarshal(b, &s)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			commit := n.raft.CommitIndex()
+			switch {
+			case err != nil: // it is away, which is another matter
+			case s.Full:
+				full++
+			case commit-min(commit, s.Applied) < maxLag:
+				fit = id
+			}
+		})
+	}
+	wg.Wait()
+	return full, fit
+}
+
+// giveWay hands leadership to a node whose disk has space, if there is one. It
+// reports whether that was done.
+func (n *Node) giveWay(id string) bool {
+	to, ok := n.book.find(id)
+	if !ok {
+		return false
+	}
+	n.c.Log.Warn("the disk is full: another node is to lead", "node", id)
+	err := n.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(to.address)).Error()
+	if err != nil {
+		n.c.Log.Warn("leadership is not handed over", "error", err)
+	}
+	return err == nil
+}
