@@ -32,6 +32,7 @@ var statuses = [...]int{
 	vfs.KeyReused:       422,
 	vfs.LeaseLost:       409,
 	vfs.Moved:           503,
+	vfs.Conflict:        409,
 }
 
 func statusOf(err error, k vfs.Kind) int {

@@ -234,7 +234,7 @@ func (r *rig) digest() [32]byte {
 	im := r.Image()
 	defer im.Release()
 	h := store.NewHasher()
-	if err := store.Digest(context.Background(), im.View, func([]byte) *store.Hasher { return h }); err != nil {
+	if err := store.Digest(context.Background(), im.View, h.Add); err != nil {
 		r.Fatal(err)
 	}
 	return h.Sum()

@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +26,11 @@ type Image struct {
 func (m *Machine) Image() *Image {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.newest().Retain()
+}
+
+// newest is Image without a Retain for the caller, who holds mu.
+func (m *Machine) newest() *Image {
 	if m.image == nil {
 		snap := m.live.Snapshot()
 		i := &Image{Table: m.shown, View: snap, snap: snap, Index: m.applied.index}
@@ -41,7 +45,7 @@ func (m *Machine) Image() *Image {
 		}
 		m.image = i
 	}
-	return m.image.Retain()
+	return m.image
 }
 
 // Retain makes one more Release needed, for a reader that outlives another.
@@ -102,39 +106,7 @@ func (m *Machine) publish(at applied, table *vfs.Table, devices map[uint64]devic
 	}
 	m.applied = at
 	m.waiters.reached(at.index)
-}
-
-// Sums are hashes of the replicated state at one index. Nodes at one index have
-// the same.
-type Sums struct {
-	Index uint64
-	State [32]byte // of all that was written
-	Own   [32]byte // of the rest: whose cluster it is; see the rows in own
-}
-
-// Sums returns the hashes of the present state. It reads all of it.
-func (m *Machine) Sums(ctx context.Context) (s Sums, err error) {
-	i := m.Image()
-	defer i.Release()
-	s, err = sums(ctx, i.View)
-	s.Index = i.Index
-	return s, err
-}
-
-func sums(ctx context.Context, v vfs.View) (s Sums, err error) {
-	defer func() {
-		if f := fault(recover()); f != nil {
-			err = f
-		}
-	}()
-	state, mine := store.NewHasher(), store.NewHasher()
-	err = store.Digest(ctx, v, func(key []byte) *store.Hasher {
-		if own(key) {
-			return mine
-		}
-		return state
-	})
-	return Sums{State: state.Sum(), Own: mine.Sum()}, err
+	m.settle(at.index)
 }
 
 // Counted reports whether a chunk must be kept; see the function of that name.

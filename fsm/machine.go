@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -69,6 +70,7 @@ type Machine struct {
 	extra   map[string]vfs.Plugin // types loaded on this node only
 	image   *Image                // the newest, if anybody asked for it
 	waiters waiters
+	marks   []*mark
 	failed  error
 
 	snaps snapshots
@@ -167,10 +169,12 @@ func (m *Machine) ApplyBatch(logs []*raft.Log) []any {
 	defer m.apply.Unlock()
 	out := make([]any, len(logs))
 	err := m.Failed()
-	if err == nil {
-		if err = m.applyAll(logs, out); err != nil {
+	for rest := 0; err == nil && rest < len(logs); {
+		end := rest + m.untilMark(logs[rest:])
+		if err = m.applyAll(logs[rest:end], out[rest:end]); err != nil {
 			m.fatal(err)
 		}
+		rest = end
 	}
 	if err != nil {
 		for i := range out {
@@ -222,9 +226,11 @@ func (m *Machine) commit(f *fold, at applied) error {
 		return fmt.Errorf("apply entry %d: %w", at.index, err)
 	}
 	m.seq, m.now, m.table = f.seq, f.now, f.table
-	m.mu.Lock()
-	m.publish(at, f.table, devices)
-	m.mu.Unlock()
+	func() {
+		m.mu.Lock()
+		defer m.mu.Unlock() // a fault of the store must find it free
+		m.publish(at, f.table, devices)
+	}()
 	if f.remounted && m.o.OnMounts != nil {
 		m.o.OnMounts()
 	}
@@ -277,6 +283,7 @@ func (m *Machine) fatal(err error) {
 		m.failed = err
 	}
 	m.waiters.end()
+	m.settle(math.MaxUint64)
 	m.mu.Unlock()
 	if !first {
 		return
@@ -313,6 +320,7 @@ func (m *Machine) Close() error {
 	if m.failed == nil {
 		m.failed = errClosed
 	}
+	m.settle(math.MaxUint64)
 	m.mu.Unlock()
 	if errors.Is(closed, errClosed) {
 		return nil

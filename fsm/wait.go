@@ -3,8 +3,6 @@ package fsm
 import (
 	"container/heap"
 	"context"
-
-	"github.com/pfs-project/pfs/vfs"
 )
 
 // Wait returns once the entry with that index is part of the state. It fails
@@ -17,7 +15,7 @@ func (m *Machine) Wait(ctx context.Context, index uint64) error {
 	}
 	if m.failed != nil {
 		m.mu.Unlock()
-		return vfs.Unavailable.With("state machine has stopped")
+		return errStopped
 	}
 	w := &waiter{index: index, done: make(chan bool, 1)}
 	heap.Push(&m.waiters, w)
@@ -25,7 +23,7 @@ func (m *Machine) Wait(ctx context.Context, index uint64) error {
 	select {
 	case ok := <-w.done:
 		if !ok {
-			return vfs.Unavailable.With("state machine has stopped")
+			return errStopped
 		}
 		return nil
 	case <-ctx.Done():

@@ -36,19 +36,17 @@ func (h *Hasher) Sum() (sum [32]byte) {
 	return sum
 }
 
-// Digest adds all pairs of the system space and the mount space of v, the
-// whole state, in key order, to the Hasher that to names for the key; nil for
-// none. It reads everything, and fails only when ctx ends.
-func Digest(ctx context.Context, v vfs.View, to func(key []byte) *Hasher) error {
+// Digest hands all pairs of the system space and the mount space of v, the
+// whole state, to add in key order; they are valid until it returns. It reads
+// everything, and fails only when ctx ends.
+func Digest(ctx context.Context, v vfs.View, add func(key, value []byte)) error {
 	pairs := 0
 	for _, space := range []byte{vfs.SystemSpace, vfs.MountSpace} {
 		for key, value := range v.Scan([]byte{space}, nil) {
 			if pairs++; pairs%digestCheck == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if h := to(key); h != nil {
-				h.Add(key, value)
-			}
+			add(key, value)
 		}
 	}
 	return ctx.Err()

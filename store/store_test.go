@@ -217,7 +217,7 @@ func TestCloseWaitsForReaders(t *testing.T) {
 
 func digest(ctx context.Context, v vfs.View) ([32]byte, error) {
 	h := NewHasher()
-	err := Digest(ctx, v, func([]byte) *Hasher { return h })
+	err := Digest(ctx, v, h.Add)
 	return h.Sum(), err
 }
 

@@ -34,6 +34,7 @@ const (
 	KeyReused                       // key_reused
 	LeaseLost                       // lease_lost
 	Moved                           // moved: route the Op again; never seen by clients
+	Conflict                        // conflict: not as things stand; the text says what to do first
 )
 
 // kinds holds the code and the words of each kind, by number.
@@ -59,6 +60,7 @@ var kinds = [...]struct{ code, text string }{
 	KeyReused:       {"key_reused", "idempotency key was used for another request"},
 	LeaseLost:       {"lease_lost", "lease has run out"},
 	Moved:           {"moved", "mount has moved"},
+	Conflict:        {"conflict", "not possible as things stand"},
 }
 
 // Valid reports whether k is a kind of this version.

@@ -84,7 +84,7 @@ var exitFor = map[vfs.Kind]int{
 	vfs.Invalid: exitUsage, vfs.NotFound: exitNoFile,
 	vfs.Throttled: exitTemporary, vfs.Unavailable: exitTemporary, vfs.Timeout: exitTemporary,
 	vfs.Exists: exitConflict, vfs.NotEmpty: exitConflict, vfs.Stale: exitConflict,
-	vfs.Locked: exitConflict, vfs.LeaseLost: exitConflict, vfs.KeyReused: exitConflict,
+	vfs.Locked: exitConflict, vfs.LeaseLost: exitConflict, vfs.KeyReused: exitConflict, vfs.Conflict: exitConflict,
 	vfs.Permission: exitPermission, vfs.Unauthenticated: exitPermission,
 	vfs.TooLarge: exitLimit, vfs.NoSpace: exitLimit,
 }
