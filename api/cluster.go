@@ -1,10 +1,20 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
 	"strconv"
+	"time"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
+)
+
+// Times of questions that read the whole state.
+const (
+	statusDigestTime = 2 * time.Second
+	verifyTime       = time.Minute
+	maxVerifyTime    = 10 * time.Minute
 )
 
 // cluster answers GET /cluster: the members as this node sees them.
@@ -12,11 +22,31 @@ func (c *call) cluster() error {
 	if c.s.cfg.Cluster == nil {
 		return c.json(200, map[string]any{"node_id": c.s.cfg.Node.ID(), "nodes": []any{}})
 	}
-	return c.json(200, c.s.cfg.Cluster())
+	ctx, cancel := context.WithTimeout(c.s.base, statusDigestTime)
+	defer cancel()
+	return c.json(200, c.s.cfg.Cluster.Status(ctx, c.is("digest")))
+}
+
+// verify answers GET /cluster/verify: whether all members hold the same.
+func (c *call) verify() error {
+	if c.s.cfg.Cluster == nil {
+		return errNoCluster
+	}
+	d, err := c.duration("timeout", verifyTime, maxVerifyTime)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.s.base, d)
+	defer cancel()
+	out, err := c.s.cfg.Cluster.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	return c.json(200, out)
 }
 
 // stateDigest answers hashes of the replicated state at an index: of what was
-// written, and of what is the cluster's own.
+// written, and of what is the cluster's own; with mounts=true of each mount too.
 func (c *call) stateDigest() error {
 	index := uint64(0)
 	if v, ok := c.query.get("index"); ok {
@@ -28,14 +58,35 @@ func (c *call) stateDigest() error {
 	}
 	ctx, cancel := c.within()
 	defer cancel()
-	s, err := c.s.cfg.Node.Sums(ctx, index)
+	s, mounts, err := c.sums(ctx, index)
 	if err != nil {
 		return err
 	}
 	c.set("X-Pfs-Index", formatIndex(s.Index))
 	return c.json(200, struct {
-		Index  uint64 `json:"index"`
-		Digest string `json:"digest"`
-		Own    string `json:"own_digest"`
-	}{s.Index, hex.EncodeToString(s.State[:]), hex.EncodeToString(s.Own[:])})
+		Index  uint64            `json:"index"`
+		Digest string            `json:"digest"`
+		Own    string            `json:"own_digest"`
+		Mounts map[string]string `json:"mounts,omitempty"`
+	}{s.Index, hex.EncodeToString(s.State[:]), hex.EncodeToString(s.Own[:]), mounts})
+}
+
+var errNoCluster = vfs.Unsupported.With("this server is not one of a cluster")
+
+func (c *call) sums(ctx context.Context, index uint64) (s fsm.Sums, mounts map[string]string, err error) {
+	if !c.is("mounts") {
+		s, err = c.s.cfg.Node.Sums(ctx, index)
+		return s, nil, err
+	}
+	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{MinIndex: index, Wait: c.s.limits.Op})
+	if err != nil {
+		return s, nil, err
+	}
+	defer img.Release()
+	s, of, err := img.Sums(ctx, true)
+	mounts = map[string]string{}
+	for _, m := range of {
+		mounts[m.Name] = hex.EncodeToString(m.Sum[:])
+	}
+	return s, mounts, err
 }

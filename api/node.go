@@ -45,6 +45,26 @@ type Member interface {
 	Ready() error
 }
 
+// Action is a change of who is in the cluster, or of who leads it.
+type Action struct {
+	Do      string // join, remove, promote, demote, transfer, snapshot
+	ID      string // of the node; transfer and snapshot may leave it open
+	Address string // join: where the node is dialled
+	Voter   bool   // join: it is to vote once it has caught up
+	Force   bool   // remove, demote: even if a quorum is given up
+}
+
+// Cluster is the nodes among each other. What its methods return is answered
+// as JSON.
+type Cluster interface {
+	// Status describes all members, with a digest of each if that is asked for.
+	Status(ctx context.Context, digest bool) any
+	// Verify compares the state of all members at one index.
+	Verify(ctx context.Context) (any, error)
+	// Manage does an Action, on whatever node it is to be done.
+	Manage(ctx context.Context, a Action) (any, error)
+}
+
 // Node is what the API stands on; cluster.Node is one.
 type Node interface {
 	Writer

@@ -83,6 +83,13 @@ func table() []route {
 
 		{"GET", prefix + "/cluster", noBody, (*call).cluster},
 		{"GET", prefix + "/cluster/digest", noBody, (*call).stateDigest},
+		{"GET", prefix + "/cluster/verify", noBody, (*call).verify},
+		{"POST", prefix + "/cluster/join", object, manage("join")},
+		{"POST", prefix + "/cluster/remove", object, manage("remove")},
+		{"POST", prefix + "/cluster/promote", object, manage("promote")},
+		{"POST", prefix + "/cluster/demote", object, manage("demote")},
+		{"POST", prefix + "/cluster/transfer", object, manage("transfer")},
+		{"POST", prefix + "/cluster/snapshot", object, manage("snapshot")},
 	}
 }
 

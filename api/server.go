@@ -68,7 +68,7 @@ type Config struct {
 	Plugins                    []vfs.Plugin // those that can be mounted
 	Env                        vfs.Env      // what a plugin gets when a mount is tried
 	Secrets                    *secret.Box  // seals what a mount must not show; nil: nothing can be sealed
-	Cluster                    func() any   // what GET /cluster answers, as JSON; nil: only this node's id
+	Cluster                    Cluster      // nil: only this node's id is told
 	Metrics                    prometheus.Gatherer
 	MaxBody                    int64 // bytes of a request body; 0: no limit on streamed ones
 	Limits                     Limits

@@ -242,11 +242,14 @@ func (a answer) open() ([]byte, error) {
 	return nil, cause
 }
 
-// millisLeft is how long the caller waits, at most proposeTime.
+// maxCall bounds a call whose caller says how long it waits.
+const maxCall = 10 * time.Minute
+
+// millisLeft is how long the caller waits; proposeTime if it does not say.
 func millisLeft(ctx context.Context) uint32 {
 	left := proposeTime
 	if d, ok := ctx.Deadline(); ok {
-		left = min(left, time.Until(d))
+		left = min(maxCall, time.Until(d))
 	}
 	return uint32(max(left, 0) / time.Millisecond)
 }

@@ -62,6 +62,9 @@ type Config struct {
 	// trailing is how many entries raft keeps behind a snapshot; 0 for
 	// trailingLogs.
 	trailing uint64
+	// warnAfter is for how long a member may be unreachable before the leader
+	// warns; 0 for silentLong.
+	warnAfter time.Duration
 	// dial replaces the network in tests.
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	listen func(address string) (net.Listener, error)
@@ -132,6 +135,7 @@ func (c *Config) fill() error {
 	}
 	c.Expect = max(c.Expect, 1)
 	c.patience = orDefault(c.patience, retryTime)
+	c.warnAfter = orDefault(c.warnAfter, silentLong)
 	c.trailing = orDefault(c.trailing, trailingLogs)
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)

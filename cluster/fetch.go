@@ -66,6 +66,7 @@ type missing struct {
 
 	mu      sync.Mutex
 	due     map[[32]byte]time.Time // when to look at it
+	taken   map[[32]byte]bool      // due before, and being looked at
 	all     bool                   // read the whole state instead
 	flights map[[32]byte]*flight
 }
@@ -79,7 +80,7 @@ type flight struct {
 
 func newMissing(n *Node) *missing {
 	return &missing{n: n, wake: make(chan struct{}, 1), all: true,
-		due: map[[32]byte]time.Time{}, flights: map[[32]byte]*flight{}}
+		due: map[[32]byte]time.Time{}, taken: map[[32]byte]bool{}, flights: map[[32]byte]*flight{}}
 }
 
 // add takes note of chunks that are newly referred to. It does not block.
@@ -108,6 +109,38 @@ func (m *missing) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.due)
+}
+
+// mostLooked bounds how many chunks lacking looks for on disk.
+const mostLooked = 512
+
+// lacking returns how many chunks this node should have and, as far as it
+// knows, does not have. It is never less than that, and may be more.
+func (m *missing) lacking() int {
+	m.mu.Lock()
+	hashes := make([][32]byte, 0, mostLooked)
+	left := len(m.due) + len(m.taken)
+	for h := range m.due { // any order
+		if len(hashes) < mostLooked {
+			hashes = append(hashes, h)
+		}
+	}
+	for h := range m.taken { // any order
+		if len(hashes) < mostLooked {
+			hashes = append(hashes, h)
+		}
+	}
+	all := m.all
+	m.mu.Unlock()
+	for _, h := range hashes {
+		if m.n.blobs.Has(h) {
+			left--
+		}
+	}
+	if all {
+		left++ // nobody has looked yet
+	}
+	return left
 }
 
 // run fetches what is missing until ctx is done.
@@ -171,12 +204,14 @@ func (m *missing) ready() [][32]byte {
 		if at.Before(now) {
 			out = append(out, h)
 			delete(m.due, h)
+			m.taken[h] = true
 		}
 	}
 	return out
 }
 
 func (m *missing) get(ctx context.Context, hash [32]byte) {
+	defer m.done(hash)
 	if m.n.blobs.Has(hash) || !m.n.machine.Counted(hash) {
 		return
 	}
@@ -194,6 +229,12 @@ func (m *missing) later(hash [32]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.due[hash] = time.Now().Add(fetchRetry)
+}
+
+func (m *missing) done(hash [32]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.taken, hash)
 }
 
 // fetch brings a chunk here. Who asks while it is under way shares it. The

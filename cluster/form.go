@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -29,6 +30,11 @@ type hello struct {
 	Cluster string   `json:"cluster,omitempty"`
 	State   bool     `json:"state,omitempty"` // it is part of a cluster
 	Sees    []string `json:"sees,omitempty"`  // nodes of no cluster, itself among them
+
+	// What its state says of the one who asks.
+	Config uint64      `json:"config,omitempty"` // index of the newest set of members there
+	Member bool        `json:"member,omitempty"` // who asks is one of them
+	Of     *fsm.Member `json:"of,omitempty"`
 }
 
 // forming asks a node to promise that it will be in a cluster and in no other.
@@ -40,15 +46,17 @@ type forming struct {
 
 // sight is what a node that looks for a cluster has seen.
 type sight struct {
-	fresh []server // of no cluster, this node among them; by id
-	state *hello   // of a node that is part of one
-	all   bool     // every address answered
-	sees  map[string][]string
+	fresh   []server // of no cluster, this node among them; by id
+	state   *hello   // of a node that is part of one
+	all     bool     // every address answered
+	sees    map[string][]string
+	members *hello // the answer with the newest set of members
 }
 
 // form brings the node into a cluster, and keeps its address there right.
 func (n *Node) form(ctx context.Context) {
 	every := formEvery / 10
+	var said saying
 	for pause(ctx, every) {
 		var err error
 		switch conf := n.configuration(); {
@@ -61,9 +69,30 @@ func (n *Node) form(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			every = watchEvery
-			n.c.Log.Warn("forming a cluster", "error", err)
+			if said.news(err.Error()) {
+				n.c.Log.Warn("forming a cluster", "error", err)
+			}
 		}
 	}
+}
+
+// sayEvery is between two times that a log says the same of something that
+// goes on.
+const sayEvery = 10 * time.Second
+
+// saying is what was said last, so that it is not said all the time.
+type saying struct {
+	text string
+	at   time.Time
+}
+
+// news reports whether text is to be said, again or for the first time.
+func (s *saying) news(text string) bool {
+	if text == s.text && time.Since(s.at) < sayEvery {
+		return false
+	}
+	s.text, s.at = text, time.Now()
+	return true
 }
 
 // seek is one step of a node that is in no cluster yet.
@@ -122,6 +151,10 @@ func (n *Node) look(ctx context.Context) sight {
 			continue
 		}
 		n.book.learn(h.ID, h.Address)
+		n.judge(h)
+		if h.State && (s.members == nil || h.Config > s.members.Config) {
+			s.members = &h
+		}
 		switch {
 		case h.State && h.Cluster != "":
 			s.state = &h
@@ -169,13 +202,38 @@ func (n *Node) hello(ctx context.Context, to target) (hello, error) {
 	return h, err
 }
 
-func (n *Node) serveHello(context.Context, string, []byte) (reply, error) {
+func (n *Node) serveHello(_ context.Context, from string, _ []byte) (reply, error) {
 	h := hello{ID: n.id, Nonce: n.nonce, Address: n.mux.advertise, Cluster: n.self.cluster(),
 		State: len(n.configuration().Servers) > 0}
 	if p := n.sees.Load(); p != nil && h.Cluster == "" {
 		h.Sees = *p
 	}
+	var conf raft.Configuration
+	conf, h.Config = n.machine.LastConfig()
+	_, h.Member = serverOf(conf, from)
+	h.Of = n.record(from)
 	return jsonReply(h)
+}
+
+// record returns what this node's state says of a node; nil for nothing.
+func (n *Node) record(id string) *fsm.Member {
+	im := n.machine.Image()
+	defer im.Release()
+	for _, m := range im.Members() {
+		if m.ID == id {
+			return &m
+		}
+	}
+	return nil
+}
+
+// serverOf returns a node of a configuration; false if it has none of that id.
+func serverOf(conf raft.Configuration, id string) (raft.Server, bool) {
+	i := slices.IndexFunc(conf.Servers, func(s raft.Server) bool { return string(s.ID) == id })
+	if i < 0 {
+		return raft.Server{}, false
+	}
+	return conf.Servers[i], true
 }
 
 // start begins a cluster of the given voters: all promise to be in it, this

@@ -20,11 +20,13 @@ const (
 	callHave                    // have you these chunks; keep them a while
 	callFetch                   // give me this chunk
 	callState                   // how far are you
+	callManage                  // change who is a member, or who leads
+	callDigest                  // the hash of your state at an index
 )
 
 func (n *Node) handlers() map[byte]handler {
 	return map[byte]handler{
-		callHello:   {strangers: true, serve: n.serveHello},
+		callHello:   {strangers: true, early: true, serve: n.serveHello},
 		callForm:    {strangers: true, serve: n.serveForm},
 		callJoin:    {strangers: true, serve: n.serveJoin},
 		callPropose: {serve: n.servePropose},
@@ -33,6 +35,8 @@ func (n *Node) handlers() map[byte]handler {
 		callHave:    {serve: n.serveHave},
 		callFetch:   {serve: n.serveFetch},
 		callState:   {serve: n.serveState},
+		callManage:  {serve: n.serveManage},
+		callDigest:  {serve: n.serveDigest},
 	}
 }
 

@@ -32,7 +32,7 @@ func TestThreeNodes(t *testing.T) {
 			}
 		}
 	}
-	s := g.nodes[0].Status()
+	s := g.nodes[0].Status(testContext(t), false)
 	if len(s.Nodes) != 3 || s.ClusterID == "" || s.LeaderID != g.nodes[g.leader()].ID() {
 		t.Errorf("status %+v", s)
 	}

@@ -41,7 +41,7 @@ type welcome struct {
 }
 
 // refusal is the answer of a node that will not talk to this one.
-type refusal struct{ by, why string }
+type refusal struct{ by, why, cluster string }
 
 func (r *refusal) Error() string { return fmt.Sprintf("node %s refused: %s", r.by, r.why) }
 
@@ -87,7 +87,7 @@ func greet(c net.Conn, kind byte, g greeting) (welcome, error) {
 		return w, fmt.Errorf("read welcome: %w", err)
 	}
 	if w.Refused != "" {
-		return w, &refusal{w.ID, w.Refused}
+		return w, &refusal{w.ID, w.Refused, w.Cluster}
 	}
 	return w, c.SetDeadline(time.Time{})
 }
@@ -114,7 +114,7 @@ func hear(c net.Conn, self *identity) (kind byte, g greeting, err error) {
 		return kind, g, err
 	}
 	if w.Refused != "" {
-		return kind, g, &refusal{me.Node, w.Refused}
+		return kind, g, &refusal{me.Node, w.Refused, me.Cluster}
 	}
 	return kind, g, c.SetDeadline(time.Time{})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"sync"
 
 	"github.com/pfs-project/pfs/store"
@@ -23,6 +24,10 @@ const (
 // ErrLocked says that another process uses the data directory.
 var ErrLocked = errors.New("directory is in use by another process")
 
+// ErrDirectory says that a node must not run in its data directory: it is of
+// another node or another cluster, an old copy, or not whole.
+var ErrDirectory = errors.New("this data directory cannot be used")
+
 // server is a voter of a cluster that is being formed.
 type server struct {
 	ID      string `json:"id"`
@@ -39,6 +44,13 @@ type card struct {
 	// to begin. It is kept until raft has it, so that a crash between the two
 	// cannot lead to a second cluster.
 	Forming []server `json:"forming,omitempty"`
+	// Began says that raft has had a configuration, so that an empty log is
+	// a lost one.
+	Began bool `json:"began,omitempty"`
+	// Incarnation names this directory: it was made with it. Boots counts the
+	// starts in it, this one too.
+	Incarnation string `json:"incarnation,omitempty"`
+	Boots       uint64 `json:"boots,omitempty"`
 }
 
 // identity is the card and its file. Safe for concurrent use.
@@ -57,19 +69,24 @@ func openIdentity(disk store.FS, dir, node string, given bool) (*identity, error
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, sub := range []string{raftDir, stateDir} {
 			if _, err := disk.Stat(disk.PathJoin(dir, sub)); err == nil {
-				return nil, fmt.Errorf("%s has %s/ but no %s: restore that file, or start with an empty directory", dir, sub, identityFile)
+				return nil, fmt.Errorf("%w: %s has %s/ but no %s: restore that file, or start with an empty directory", ErrDirectory, dir, sub, identityFile)
 			}
 		}
-		return i, i.set(card{Node: node})
+		return i, i.set(card{Node: node, Incarnation: randomText()})
 	}
 	if err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(b, &i.c); err != nil || i.c.Node == "" {
-		return nil, fmt.Errorf("%s in %s is damaged", identityFile, dir)
+		return nil, fmt.Errorf("%w: %s in %s is damaged: restore that file, or start with an empty directory", ErrDirectory, identityFile, dir)
 	}
 	if given && i.c.Node != node {
-		return nil, fmt.Errorf("%s belongs to node %q, not %q", dir, i.c.Node, node)
+		return nil, fmt.Errorf("%w: %s belongs to node %q, not %q: name the directory of this node", ErrDirectory, dir, i.c.Node, node)
+	}
+	if i.c.Incarnation == "" { // made by a version that had none
+		c := i.c
+		c.Incarnation = randomText()
+		return i, i.set(c)
 	}
 	return i, nil
 }
@@ -85,25 +102,43 @@ func (i *identity) cluster() string { return i.card().Cluster }
 // promise binds the node to a cluster and its key, once: a second promise must
 // be of the same cluster. It is durable when it returns nil.
 func (i *identity) promise(cluster, key string, forming []server) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.c.Cluster == cluster && forming == nil {
+	return i.change(func(c *card) error {
+		switch {
+		case c.Cluster == cluster && forming == nil:
+			return nil
+		case c.Cluster != "" && c.Cluster != cluster:
+			return fmt.Errorf("this node belongs to cluster %s", c.Cluster)
+		}
+		c.Cluster, c.Key, c.Forming = cluster, key, forming
 		return nil
-	}
-	if i.c.Cluster != "" && i.c.Cluster != cluster {
-		return fmt.Errorf("this node belongs to cluster %s", i.c.Cluster)
-	}
-	return i.write(card{Node: i.c.Node, Cluster: cluster, Key: key, Forming: forming})
+	})
 }
 
 // formed forgets the set of voters, which raft has now.
 func (i *identity) formed() error {
+	return i.change(func(c *card) error {
+		c.Forming, c.Began = nil, true
+		return nil
+	})
+}
+
+// boot counts a start.
+func (i *identity) boot() error {
+	return i.change(func(c *card) error {
+		c.Boots++
+		return nil
+	})
+}
+
+// change makes what f does to the card durable, if it does anything.
+func (i *identity) change(f func(*card) error) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.c.Forming == nil {
-		return nil
+	c := i.c
+	if err := f(&c); err != nil || reflect.DeepEqual(c, i.c) {
+		return err
 	}
-	return i.write(card{Node: i.c.Node, Cluster: i.c.Cluster, Key: i.c.Key})
+	return i.write(c)
 }
 
 func (i *identity) set(c card) error {

@@ -9,16 +9,11 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/vfs"
 )
 
-const (
-	joinTime  = 5 * time.Second
-	introWait = 100 * time.Millisecond
-	introTime = 5 * time.Second // between two looks at what the log says of us
-)
+const joinTime = 5 * time.Second
 
 // joining asks the leader to take a node in, or to note its address.
 type joining struct {
@@ -26,6 +21,9 @@ type joining struct {
 	Address string `json:"address"`
 	Voter   bool   `json:"voter"`
 	Applied uint64 `json:"applied"`
+	// Fresh says that the directory is new: if the cluster has a vote of this
+	// name, what it was given to is forgotten.
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 // joined answers where the node should ask instead, if not here; else what a
@@ -38,8 +36,9 @@ type joined struct {
 }
 
 // enlist makes this node, which is in no cluster yet, a member of that of h.
-// Raft is not let in before the promise, and the promise comes with the key: so
-// no mount is applied here whose secrets cannot be revealed.
+// Raft is not let in before the promise, and the promise comes with the answer:
+// so no mount is applied here whose secrets cannot be revealed, and a node whose
+// directory was wiped takes no part before the leader has taken its vote away.
 func (n *Node) enlist(ctx context.Context, h *hello) error {
 	j, err := n.join(ctx, target{h.ID, h.Address})
 	if err != nil {
@@ -76,7 +75,7 @@ func (n *Node) useKey() error {
 
 // join asks a node, and the leader that it names, to take this node in.
 func (n *Node) join(ctx context.Context, to target) (joined, error) {
-	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied()})
+	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied(), n.self.cluster() == ""})
 	if err != nil {
 		return joined{}, err
 	}
@@ -110,26 +109,51 @@ func (n *Node) keepPlace(ctx context.Context, conf raft.Configuration) error {
 	if !ok {
 		// The leader may be looking for us where we are no more.
 		s := n.look(ctx)
+		n.noteRemoval(conf, s)
 		if s.state == nil || n.raft.State() == raft.Leader {
 			return nil
 		}
 		to = target{s.state.ID, s.state.Address}
 	}
-	for _, s := range conf.Servers {
-		if string(s.ID) != n.id {
-			continue
-		}
-		votes := s.Suffrage == raft.Voter || n.c.NonVoter
-		if string(s.Address) == n.mux.advertise && votes {
-			return nil
-		}
-		if to.id == n.id {
-			return n.place(conf, s, n.mux.advertise, s.Suffrage)
-		}
-		_, err := n.join(ctx, to)
-		return err
+	s, in := serverOf(conf, n.id)
+	if !in {
+		return nil // taken out of the cluster: not for this node to undo
 	}
-	return nil // taken out of the cluster: not for this node to undo
+	if ok {
+		n.removed.Store(false)
+	}
+	if string(s.Address) == n.mux.advertise && (s.Suffrage == raft.Voter || n.c.NonVoter || n.standby()) {
+		return nil
+	}
+	if to.id == n.id {
+		return n.place(conf, s, n.mux.advertise, s.Suffrage)
+	}
+	_, err := n.join(ctx, to)
+	return err
+}
+
+// standby reports whether an operator wants this node without a vote.
+func (n *Node) standby() bool {
+	m := n.record(n.id)
+	return m != nil && m.Standby
+}
+
+// noteRemoval finds out whether this node, which hears of no leader, is a
+// member no more: the newest committed configuration that it knows of, its own
+// or that of a node that it has asked, is without it.
+func (n *Node) noteRemoval(conf raft.Configuration, s sight) {
+	_, in := serverOf(conf, n.id)
+	committed, index := n.machine.LastConfig()
+	if m := s.members; m != nil && m.Config > index {
+		in = m.Member
+	} else if _, was := serverOf(committed, n.id); was {
+		in = true
+	}
+	if !in && !n.removed.Swap(true) {
+		n.c.Log.Warn("this node was removed from the cluster: its data is kept, and it takes no writes")
+	} else if in {
+		n.removed.Store(false)
+	}
 }
 
 // patience is raft's settings of a node that has company.
@@ -157,10 +181,14 @@ func (n *Node) place(conf raft.Configuration, s raft.Server, addr string, as raf
 
 // serveJoin takes a node in as one that does not vote, and lets it vote once
 // it asks with the state caught up.
-func (n *Node) serveJoin(_ context.Context, from string, b []byte) (reply, error) {
+func (n *Node) serveJoin(ctx context.Context, from string, b []byte) (reply, error) {
 	var j joining
 	if err := json.Unmarshal(b, &j); err != nil || j.ID == "" || j.Address == "" || j.ID != from {
 		return reply{}, vfs.Invalid.With("join: bad request")
+	}
+	card := n.self.card()
+	if plantAmnesia && j.Fresh {
+		return jsonReply(joined{Cluster: card.Cluster, Key: card.Key})
 	}
 	if n.reign.Load() == nil {
 		to, ok := n.leader()
@@ -169,80 +197,61 @@ func (n *Node) serveJoin(_ context.Context, from string, b []byte) (reply, error
 		}
 		return jsonReply(joined{Leader: to.id, Address: to.address})
 	}
-	conf := n.configuration()
-	s, as, known := raft.Server{ID: raft.ServerID(j.ID)}, raft.Nonvoter, false
-	for _, o := range conf.Servers {
-		if string(o.ID) == j.ID {
-			s, as, known = o, o.Suffrage, true
-		}
+	if err := n.managing.enter(ctx); err != nil {
+		return reply{}, err
 	}
-	commit := n.raft.CommitIndex()
-	if known && j.Voter && j.Applied > 0 && commit-min(commit, j.Applied) < maxLag {
+	defer n.managing.leave()
+	if err := n.takeIn(ctx, j); err != nil {
+		if n.turnedAway.news(j.ID + err.Error()) {
+			n.c.Log.Warn("node is not taken in", "node", j.ID, "address", j.Address, "error", err)
+		}
+		return reply{}, vfs.Unavailable.With("join: " + err.Error())
+	}
+	return jsonReply(joined{Cluster: card.Cluster, Key: card.Key})
+}
+
+// takeIn gives a node its place. One whose directory is new has no vote when
+// it returns nil.
+func (n *Node) takeIn(ctx context.Context, j joining) error {
+	conf := n.configuration()
+	s, known := serverOf(conf, j.ID)
+	if j.Fresh && known && s.Suffrage == raft.Voter {
+		if err := n.takeVote(ctx, conf, s); err != nil {
+			return fmt.Errorf("it was wiped, and its vote cannot be taken away: %w", err)
+		}
+		n.c.Log.Warn("a wiped node has lost its vote until it has caught up", "node", j.ID)
+		conf = n.configuration()
+		s, known = serverOf(conf, j.ID)
+	}
+	as := s.Suffrage
+	if !known {
+		s.ID, as = raft.ServerID(j.ID), raft.Nonvoter
+	}
+	if m := n.record(j.ID); known && j.Voter && !j.Fresh && n.caughtUp(j.Applied) && (m == nil || !m.Standby) {
 		as = raft.Voter
 	}
 	n.book.learn(j.ID, j.Address)
-	card := n.self.card()
-	welcome := joined{Cluster: card.Cluster, Key: card.Key}
 	if known && string(s.Address) == j.Address && s.Suffrage == as {
-		return jsonReply(welcome)
+		return nil
 	}
 	if err := n.place(conf, s, j.Address, as); err != nil {
-		return reply{}, vfs.Unavailable.With("join: " + err.Error())
+		return err
 	}
 	n.c.Log.Info("node joined", "node", j.ID, "address", j.Address, "as", as.String())
-	return jsonReply(welcome)
+	return nil
 }
 
-// introduce has the log know this node: its number and where its API is.
-func (n *Node) introduce(ctx context.Context) {
-	me := fsm.Member{ID: n.id, HTTP: n.c.HTTP, Raft: n.mux.advertise}
-	for wait := introWait; pause(ctx, wait); {
-		wait = introWait
-		if n.introduced(me) {
-			wait = introTime
-			continue
-		}
-		if _, id := n.raft.LeaderWithID(); id == "" || n.lag() > maxLag {
-			continue
-		}
-		op := vfs.Op{Verb: vfs.Member, Path: vfs.Root, Data: fsm.EncodeMember(me)}
-		out, err := n.propose(ctx, vfs.Request{Ops: []vfs.Op{op}})
-		if err == nil {
-			err = out.Err
-		}
-		if err != nil && ctx.Err() == nil {
-			n.c.Log.Warn("node is not introduced", "error", err)
-		}
+// takeVote takes the vote of a wiped voter away, if those that are left are a
+// quorum of their own.
+func (n *Node) takeVote(ctx context.Context, conf raft.Configuration, s raft.Server) error {
+	if err := n.checkQuorum(ctx, votersWithout(conf, string(s.ID))); err != nil {
+		return err
 	}
+	return n.raft.DemoteVoter(s.ID, 0, joinTime).Error()
 }
 
-// introduced reports whether the log says of this node what it should.
-func (n *Node) introduced(me fsm.Member) bool {
-	im := n.machine.Image()
-	defer im.Release()
-	for _, m := range im.Members() {
-		if m.ID != n.id {
-			continue
-		}
-		n.number.Store(uint32(m.Number))
-		m.Number = 0
-		return m == me
-	}
-	return false
-}
-
-// Number returns the short number that the log gave this node, 0 before it has.
-func (n *Node) Number() uint16 { return uint16(n.number.Load()) }
-
-// Peer returns the base URL of the API of the node with a number; false if the
-// log has not heard of it.
-func (n *Node) Peer(number uint16) (url string, ok bool) {
-	im := n.machine.Image()
-	defer im.Release()
-	for _, m := range im.Members() {
-		if m.Number == number {
-			return m.HTTP, true
-		}
-	}
-	return "", false
+// caughtUp reports whether a node that has applied so much may vote.
+func (n *Node) caughtUp(applied uint64) bool {
+	commit := n.raft.CommitIndex()
+	return applied > 0 && commit-min(commit, applied) < maxLag
 }

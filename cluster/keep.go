@@ -28,6 +28,9 @@ func (n *Node) Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, e
 	}
 	defer n.gate.leave()
 	defer n.stage(ctx, stageKeep, time.Now())
+	if n.removed.Load() {
+		return vfs.Content{}, errRemoved
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	u := &upload{n: n, cancel: cancel, max: max, sum: blake3.New(), slots: make(chan struct{}, chunksOut)}
 	c, err := u.run(ctx, r)

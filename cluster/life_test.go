@@ -37,7 +37,7 @@ func TestLaterNodeJoins(t *testing.T) {
 	}
 	g.ready()
 	poll(t, "the roles", func() bool {
-		s := g.nodes[2].Status()
+		s := g.nodes[2].Status(testContext(t), false)
 		return len(s.Nodes) == 3 && s.Nodes[1].Role == "voter" && s.Nodes[2].Role == "non-voter"
 	})
 	g.write(2, "/m/b", "after")

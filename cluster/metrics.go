@@ -24,6 +24,7 @@ type metrics struct {
 	damaged   prometheus.Counter
 	crammed   prometheus.Counter
 	slow      prometheus.Counter
+	recent    recent
 }
 
 func newMetrics() *metrics {
@@ -55,6 +56,7 @@ func newMetrics() *metrics {
 func (m *metrics) appended(syncs float64, d time.Duration) {
 	m.syncs.Add(syncs)
 	m.fsync.Observe(d.Seconds())
+	m.recent.add(d)
 }
 
 func (m *metrics) packed(events, bytes int) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -50,14 +51,15 @@ type Node struct {
 	asks     *rounds // of a follower: each asks the leader
 	missing  *missing
 	mounts   *fileMounts
-	reign    atomic.Pointer[reign]
-	entries  entryTimes
-	crammed  atomic.Bool // this node leads, and refuses what takes space
-	pacing   sync.Mutex
-	slow     bool // to stand for leadership
-	number   atomic.Uint32
-	nonce    string                   // of this process
-	sees     atomic.Pointer[[]string] // nodes of no cluster, while this is one
+	membership
+	reign   atomic.Pointer[reign]
+	entries entryTimes
+	crammed atomic.Bool // this node leads, and refuses what takes space
+	pacing  sync.Mutex
+	slow    bool // to stand for leadership
+	number  atomic.Uint32
+	nonce   string                   // of this process
+	sees    atomic.Pointer[[]string] // nodes of no cluster, while this is one
 
 	cancel  context.CancelFunc // ends the loops
 	crew    crew               // of all that runs in the background
@@ -77,7 +79,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{c: c, metrics: newMetrics(), secrets: &secret.Box{}, buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
-		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log)}
+		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log),
+		membership: membership{managing: make(turn, 1), hashing: make(turn, 1), started: time.Now()}}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
 	if err := n.open(life, given); err != nil {
@@ -118,16 +121,24 @@ func (n *Node) open(life context.Context, given bool) error {
 	if err := n.openLog(); err != nil {
 		return err
 	}
-	notify := make(chan bool, roleChanges)
-	if err := n.openRaft(notify); err != nil {
-		return err
-	}
 	n.pack = newPacker(n)
 	n.nudges.n = n
 	n.reads = newRounds(n.verifyRead)
 	n.asks = newRounds(n.askLeader)
-	n.desk = &desk{handlers: n.handlers(), memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow, lines: map[*line]struct{}{}}
+	n.desk = &desk{handlers: n.handlers(), up: &n.up, memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow, lines: map[*line]struct{}{}}
 	n.mux.calls = n.desk.serve
+	n.crew.spawn(func() { n.mux.serve(life) }) // others may ask, too, before they take part
+	if err := n.checkCopy(life); err != nil {
+		return err
+	}
+	if err := n.self.boot(); err != nil {
+		return err
+	}
+	notify := make(chan bool, roleChanges)
+	if err := n.openRaft(notify); err != nil {
+		return err
+	}
+	n.up.Store(true)
 	n.loops(life, notify)
 	return nil
 }
@@ -172,13 +183,13 @@ func (n *Node) env(m vfs.Mounted) vfs.Env {
 // loops starts all that runs in the background, until life is cancelled.
 func (n *Node) loops(life context.Context, notify <-chan bool) {
 	for _, loop := range []func(context.Context){
-		n.mux.serve,
 		n.pack.run,
 		func(ctx context.Context) { n.watchRole(ctx, notify) },
 		n.watchLeader,
 		n.watchVolume,
 		n.form,
 		n.introduce,
+		n.watchMembers,
 		n.missing.run,
 		n.sweepFiles,
 		n.scrub,

@@ -254,6 +254,30 @@ func (p *packer) quiet() bool {
 	return count == 0 && len(p.slots) == 0
 }
 
+// hold keeps new entries back and waits until none is under way, for at most
+// resignTime; ok says that it came to that. What waits in the queue stays
+// there until release.
+func (p *packer) hold(ctx context.Context) (release func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, resignTime)
+	defer cancel()
+	held := 0
+	release = func() {
+		for range held {
+			<-p.slots
+		}
+		p.rouse()
+	}
+	for held < entriesOut {
+		select {
+		case p.slots <- struct{}{}:
+			held++
+		case <-ctx.Done():
+			return release, false
+		}
+	}
+	return release, true
+}
+
 // first proposes the first Event of a term, past the queue.
 func (p *packer) first(r vfs.Request) (vfs.Outcome, error) {
 	if err := p.out.enter(); err != nil {

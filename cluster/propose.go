@@ -19,6 +19,9 @@ func (n *Node) Propose(ctx context.Context, r vfs.Request) (vfs.Outcome, error) 
 		return vfs.Outcome{}, err
 	}
 	defer n.gate.leave()
+	if n.removed.Load() {
+		return vfs.Outcome{}, errRemoved
+	}
 	return n.propose(ctx, r)
 }
 
@@ -107,6 +110,14 @@ func unavailable(cause error) error {
 
 var errNoLeader = vfs.Unavailable.With("no leader")
 
+// noLeader says why no leader is known.
+func (n *Node) noLeader() error {
+	if n.removed.Load() {
+		return errRemoved
+	}
+	return errNoLeader
+}
+
 // try hands r to the leader once.
 func (n *Node) try(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 	if n.reign.Load() != nil {
@@ -114,7 +125,7 @@ func (n *Node) try(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 	}
 	to, ok := n.leader()
 	if !ok || to.id == n.id {
-		return vfs.Outcome{}, &elsewhereError{errNoLeader}
+		return vfs.Outcome{}, &elsewhereError{n.noLeader()}
 	}
 	return n.forward(ctx, to, r)
 }

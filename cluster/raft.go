@@ -74,6 +74,19 @@ func checkLog(logs raftlog.Store, applied uint64) error {
 	return nil
 }
 
+// checkLost refuses a directory whose log was there once: what this node has
+// voted for is not known any more.
+func (n *Node) checkLost() error {
+	if !n.self.card().Began || n.machine.Applied() > 0 {
+		return nil
+	}
+	last, err := n.logs.LastIndex()
+	if err != nil || last > 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s says that it had a log, but the log is empty: restore it, or start with an empty directory", ErrDirectory, identityFile)
+}
+
 func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.id)
@@ -104,6 +117,9 @@ func (n *Node) openRaft(notify chan<- bool) error {
 	if err := checkLog(n.logs, n.machine.Applied()); err != nil {
 		return err
 	}
+	if err := n.checkLost(); err != nil {
+		return err
+	}
 	n.net = newNetwork(n.mux, &n.book, n.bridge)
 	r, err := raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.machine.Snapshots(), n.net)
 	if err != nil {
@@ -117,7 +133,12 @@ func (n *Node) openRaft(notify chan<- bool) error {
 	return nil
 }
 
-// configuration returns raft's latest configuration.
+// configuration returns raft's latest configuration, and before raft runs the
+// newest one that was applied.
 func (n *Node) configuration() raft.Configuration {
+	if !n.up.Load() {
+		conf, _ := n.machine.LastConfig()
+		return conf
+	}
 	return n.raft.GetConfiguration().Configuration()
 }

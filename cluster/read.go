@@ -52,6 +52,9 @@ func (n *Node) catchUp(ctx context.Context) error {
 		return err
 	}
 	defer n.gate.leave()
+	if n.removed.Load() {
+		return errRemoved
+	}
 	ctx, cancel := context.WithTimeout(ctx, min(readTime, n.c.patience))
 	defer cancel()
 	for {

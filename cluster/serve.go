@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pfs-project/pfs/trace"
@@ -29,6 +30,7 @@ const (
 // it returns is held by the buffer, if it gives one.
 type handler struct {
 	strangers bool // also for streams of nodes that are not of our cluster
+	early     bool // also before raft runs
 	serve     func(ctx context.Context, from string, request []byte) (reply, error)
 }
 
@@ -40,6 +42,7 @@ type reply struct {
 // desk answers calls.
 type desk struct {
 	handlers map[byte]handler
+	up       *atomic.Bool // raft runs
 	memory   *budget
 	buffers  *buffers
 	log      *slog.Logger
@@ -201,6 +204,8 @@ func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
 		err = vfs.Invalid.With(bad.Error())
 	case !ok:
 		err = vfs.Unsupported.Withf("call %d", f.code)
+	case !h.early && !l.d.up.Load():
+		err = &elsewhereError{vfs.Unavailable.With("this node is starting")}
 	case !h.strangers && !l.s.member():
 		err = vfs.Permission.With("not a member of this cluster")
 	default:

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,9 +26,12 @@ type Status struct {
 	CommitIndex  uint64       `json:"commit_index"`
 	AppliedIndex uint64       `json:"applied_index"`
 	Nodes        []NodeStatus `json:"nodes"` // by id
+
+	DigestIndex uint64 `json:"digest_index,omitempty"` // what the digests of the nodes are of
 }
 
-// NodeStatus is one member.
+// NodeStatus is one member. All from Version on is what the node says of
+// itself, and empty if it does not answer.
 type NodeStatus struct {
 	ID           string `json:"id"`
 	RaftAddress  string `json:"raft_address"`
@@ -38,14 +40,35 @@ type NodeStatus struct {
 	State        string `json:"state"`        // leader, follower, candidate, unreachable
 	LastContact  int64  `json:"last_contact_ms"`
 	AppliedIndex uint64 `json:"applied_index"`
+
+	Standby     bool       `json:"standby,omitempty"`           // an operator wants it without a vote
+	Unreachable *time.Time `json:"unreachable_since,omitempty"` // as far as the asked node knows
+	Version     string     `json:"version,omitempty"`
+	Started     *time.Time `json:"started,omitempty"`
+	Uptime      int64      `json:"uptime_s,omitempty"`
+	NotReady    string     `json:"not_ready,omitempty"` // why GET /ready is not 200 there
+	Missing     int        `json:"missing_chunks"`      // that it is still to fetch
+	DiskFree    int64      `json:"disk_free_bytes"`     // where its data directory is
+	DiskSize    int64      `json:"disk_size_bytes"`     //
+	AppendP99   float64    `json:"append_p99_ms"`       // of its last durable appends to the log
+	Clock       int64      `json:"clock_ms"`            // how far it is ahead of the asked node's
+	Digest      string     `json:"digest,omitempty"`    // of its state at the digest_index
 }
 
 // state is what a node says of itself to another.
 type state struct {
-	State   string `json:"state"`
-	Contact int64  `json:"contact_ms"`
-	Applied uint64 `json:"applied"`
-	Full    bool   `json:"full,omitempty"` // its disk has no space
+	State    string  `json:"state"`
+	Contact  int64   `json:"contact_ms"`
+	Applied  uint64  `json:"applied"`
+	Version  string  `json:"version,omitempty"`
+	Started  int64   `json:"started_ms,omitempty"` // Unix milliseconds, as Now
+	Now      int64   `json:"now_ms,omitempty"`
+	NotReady string  `json:"not_ready,omitempty"`
+	Missing  int     `json:"missing,omitempty"`
+	DiskFree int64   `json:"disk_free,omitempty"`
+	DiskSize int64   `json:"disk_size,omitempty"`
+	Append   float64 `json:"append_p99_ms,omitempty"`
+	Full     bool    `json:"full,omitempty"` // its disk has no space
 }
 
 var raftStates = map[raft.RaftState]string{
@@ -53,19 +76,28 @@ var raftStates = map[raft.RaftState]string{
 }
 
 func (n *Node) state() state {
-	return state{raftStates[n.raft.State()], n.lastContact().Milliseconds(), n.machine.Applied(), n.vol.Full()}
+	s := state{State: raftStates[n.raft.State()], Contact: n.lastContact().Milliseconds(), Applied: n.machine.Applied(),
+		Version: n.c.Version, Started: n.started.UnixMilli(), Now: time.Now().UnixMilli(),
+		Missing: n.missing.lacking(), Append: n.metrics.appendP99(), Full: n.vol.Full()}
+	u := n.vol.Usage()
+	s.DiskFree, s.DiskSize = u.Free, u.Total
+	if err := n.Ready(); err != nil {
+		s.NotReady = err.Error()
+	}
+	return s
 }
 
 func (n *Node) serveState(context.Context, string, []byte) (reply, error) {
 	return jsonReply(n.state())
 }
 
-// Status asks all members, for a second at most, and returns what it heard.
-func (n *Node) Status() Status {
+// Status asks all members, for a second at most, and returns what it heard. With
+// digest it also has each hash its state, until ctx is done.
+func (n *Node) Status(ctx context.Context, digest bool) Status {
 	im := n.machine.Image()
-	api := map[string]string{}
+	members := map[string]fsm.Member{}
 	for _, m := range im.Members() {
-		api[m.ID] = m.HTTP
+		members[m.ID] = m
 	}
 	s := Status{ClusterID: n.self.cluster(), NodeID: n.id, Term: n.raft.CurrentTerm(),
 		CommitIndex: n.raft.CommitIndex(), AppliedIndex: im.Index}
@@ -74,31 +106,41 @@ func (n *Node) Status() Status {
 	s.LeaderID = string(id)
 	servers := n.configuration().Servers
 	s.Nodes = make([]NodeStatus, len(servers))
-	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
-	defer cancel()
 	var wg sync.WaitGroup
 	for i, sv := range servers {
-		s.Nodes[i] = NodeStatus{ID: string(sv.ID), RaftAddress: string(sv.Address), HTTPAddress: api[string(sv.ID)], Role: "voter"}
-		if sv.Suffrage != raft.Voter {
-			s.Nodes[i].Role = "non-voter"
-		}
+		m := members[string(sv.ID)]
+		s.Nodes[i] = NodeStatus{ID: string(sv.ID), RaftAddress: string(sv.Address), HTTPAddress: m.HTTP, Role: roleOf(sv), Standby: m.Standby}
 		wg.Go(func() { n.ask(ctx, &s.Nodes[i]) })
 	}
 	wg.Wait()
 	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.ID, b.ID) })
+	if digest {
+		n.addDigests(ctx, &s)
+	}
 	return s
 }
 
 func (n *Node) ask(ctx context.Context, s *NodeStatus) {
-	st := state{State: "unreachable", Contact: -1}
-	if s.ID == n.id {
-		st = n.state()
-	} else if to, ok := n.book.find(s.ID); ok {
-		if b, err := n.peers.call(ctx, to, short, callState); err == nil {
-			_ = json.Unmarshal(b, &st) // unreachable, if it makes no sense
+	asked := time.Now()
+	st, ok := n.askState(ctx, s.ID)
+	took := time.Since(asked)
+	if !ok {
+		s.State, s.LastContact = "unreachable", -1
+		if since := n.contacts.since(s.ID); !since.IsZero() {
+			since = since.UTC().Truncate(time.Millisecond)
+			s.Unreachable = &since
 		}
+		return
 	}
 	s.State, s.LastContact, s.AppliedIndex = st.State, st.Contact, st.Applied
+	s.Version, s.NotReady, s.Missing, s.AppendP99 = st.Version, st.NotReady, st.Missing, st.Append
+	s.DiskFree, s.DiskSize = st.DiskFree, st.DiskSize
+	if st.Started > 0 {
+		started := time.UnixMilli(st.Started).UTC()
+		s.Started, s.Uptime = &started, (st.Now-st.Started)/1000
+		// Its answer was made about half way.
+		s.Clock = st.Now - asked.Add(took/2).UnixMilli()
+	}
 }
 
 // Ready returns nil when the node knows a leader, has applied all but the last
@@ -107,6 +149,9 @@ func (n *Node) ask(ctx context.Context, s *NodeStatus) {
 func (n *Node) Ready() error {
 	if err := n.Failed(); err != nil {
 		return fmt.Errorf("node cannot go on: %w", err)
+	}
+	if n.removed.Load() {
+		return errRemoved
 	}
 	if _, id := n.raft.LeaderWithID(); id == "" {
 		return errors.New("no leader is known")
@@ -119,6 +164,9 @@ func (n *Node) Ready() error {
 	}
 	return n.mounts.settled()
 }
+
+// errRemoved is the answer of a node that is a member no more.
+var errRemoved = vfs.Unavailable.With("this node was removed from the cluster: ask another one")
 
 // Sums waits until this node has applied index and returns hashes of the
 // replicated state, with the index that they are of.

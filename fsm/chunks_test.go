@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -189,10 +190,11 @@ func TestMembers(t *testing.T) {
 	r.must(member(Member{ID: "a", HTTP: "https://a"}))
 	r.fails(vfs.Invalid, "member", member(Member{}))
 	i := r.Image()
-	got := fmt.Sprint(i.Members(), i.ClusterID())
+	got, err := json.Marshal(i.Members())
 	i.Release()
-	if got != "[{a https://a  1} {b   3} {c http://c  2}]" {
-		t.Error(got)
+	if err != nil || string(got) != `[{"id":"a","http":"https://a","raft":"","number":1},{"id":"b","http":"","raft":"","number":3},`+
+		`{"id":"c","http":"http://c","raft":"","number":2}]` || i.ClusterID() != "" {
+		t.Errorf("%s", got)
 	}
 	begin := func(id string) vfs.Op { return vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{id, "a"})} }
 	r.must(begin("first"))

@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/json"
 	"math"
+	"slices"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -14,12 +15,41 @@ type Member struct {
 	HTTP   string `json:"http"`             // base URL of its API
 	Raft   string `json:"raft"`             // its raft address
 	Number uint16 `json:"number,omitempty"` // from 1, given by the log
+
+	// Incarnation names the directory that the node runs in, and Boots counts
+	// the starts there. A node is known by its id; these two tell a copy of
+	// its directory, or the one before it was wiped, from the node itself.
+	Incarnation string   `json:"incarnation,omitempty"`
+	Boots       uint64   `json:"boots,omitempty"`
+	Former      []string `json:"former,omitempty"` // incarnations before this one, the last maxFormer
+
+	// Standby says that an operator wants it without a vote. The node itself
+	// does not write this; see EncodeStandby.
+	Standby bool `json:"standby,omitempty"`
 }
 
-// EncodeMember returns the Data of a Member Op. The Number is ignored.
+// maxFormer is how many incarnations before the present one are remembered.
+const maxFormer = 16
+
+// memberOp is the Data of a Member Op.
+type memberOp struct {
+	Member
+	Only string `json:"only,omitempty"` // onlyStandby: the rest stays as it is
+}
+
+const onlyStandby = "standby"
+
+// EncodeMember returns the Data of a Member Op. What the log gives, and what an
+// operator decides, is ignored.
 func EncodeMember(m Member) []byte {
-	m.Number = 0
+	m.Number, m.Former, m.Standby = 0, nil, false
 	return mustJSON(m)
+}
+
+// EncodeStandby returns the Data of a Member Op that says whether a node is to
+// stay without a vote, and changes nothing else.
+func EncodeStandby(id string, standby bool) []byte {
+	return mustJSON(memberOp{Member{ID: id, Standby: standby}, onlyStandby})
 }
 
 // BeginSpec is the Data of a Begin.
@@ -43,18 +73,25 @@ func (e *event) begin(op vfs.Op) (vfs.Result, error) {
 	return vfs.Result{}, nil
 }
 
-// member writes what a node says of itself; the first time gives it a number,
-// which is N of the Result.
+// member writes what a node says of itself, or what an operator decided about
+// it; the first time gives it a number, which is N of the Result. A directory
+// that another one has replaced, or that is an old copy, is refused.
 func (e *event) member(op vfs.Op) (vfs.Result, error) {
-	var m Member
-	if json.Unmarshal(op.Data, &m) != nil || m.ID == "" {
+	var in memberOp
+	if json.Unmarshal(op.Data, &in) != nil || in.ID == "" || in.Only != "" && in.Only != onlyStandby {
 		return vfs.Result{}, vfs.Invalid.With("member: bad settings")
 	}
-	m.Number = 0
-	key := textKey(rowMember, m.ID)
-	if old, ok := e.tx.Get(key); ok {
-		m.Number = decodeMember(old).Number
-	} else {
+	key := textKey(rowMember, in.ID)
+	var old Member
+	b, known := e.tx.Get(key)
+	if known {
+		old = decodeMember(b)
+	}
+	m, err := old.become(in)
+	if err != nil {
+		return vfs.Result{}, err
+	}
+	if !known {
 		last := getNum(e.tx, rowNumber)
 		if last == math.MaxUint16 {
 			return vfs.Result{}, vfs.NoSpace.With("no more node numbers")
@@ -64,6 +101,42 @@ func (e *event) member(op vfs.Op) (vfs.Result, error) {
 	}
 	e.tx.Put(key, mustJSON(m))
 	return vfs.Result{N: int64(m.Number)}, nil
+}
+
+// become returns the record that follows old when a Member Op says in.
+func (old Member) become(in memberOp) (Member, error) {
+	if in.Only == onlyStandby {
+		m := old
+		m.ID, m.Standby = in.ID, in.Standby
+		return m, nil
+	}
+	if err := old.Replaced(in.Incarnation, in.Boots); err != nil {
+		return Member{}, err
+	}
+	m := in.Member
+	m.Number, m.Standby, m.Former = old.Number, old.Standby, old.Former
+	if m.Incarnation == "" { // written by a version that has none
+		m.Incarnation, m.Boots = old.Incarnation, old.Boots
+	}
+	if old.Incarnation != "" && old.Incarnation != m.Incarnation {
+		m.Former = append(m.Former, old.Incarnation)
+		m.Former = m.Former[max(0, len(m.Former)-maxFormer):]
+	}
+	return m, nil
+}
+
+// Replaced returns an error, of kind Conflict, if a node that was started boots
+// times in its directory must not speak for this member any more: another
+// directory has taken its place, or the same one has been started more often
+// elsewhere.
+func (m Member) Replaced(incarnation string, boots uint64) error {
+	switch {
+	case slices.Contains(m.Former, incarnation):
+		return vfs.Conflict.Withf("node %s has a newer data directory", m.ID)
+	case m.Incarnation == incarnation && m.Boots > boots:
+		return vfs.Conflict.Withf("node %s has been started %d times, but this data directory knows of %d: it is an old copy", m.ID, m.Boots, boots)
+	}
+	return nil
 }
 
 func decodeMember(b []byte) (m Member) {

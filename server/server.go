@@ -27,6 +27,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1 // could not start
 	exitUsage   = 2 // command line or configuration
+	exitDir     = 3 // the data directory is not one to run in
 	exitLocked  = 4 // another process has the data directory
 	exitFault   = 5 // a disk or store fault
 )
@@ -66,6 +67,8 @@ func startCode(err error) int {
 		return exitUsage
 	case errors.Is(err, cluster.ErrLocked):
 		return exitLocked
+	case errors.Is(err, cluster.ErrDirectory):
+		return exitDir
 	}
 	return exitFailure
 }
@@ -138,7 +141,7 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 		Node: n.cluster, Plugins: builtin,
 		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log},
 		Secrets: n.cluster.Secrets(),
-		Cluster: func() any { return n.cluster.Status() },
+		Cluster: members{n.cluster},
 		Metrics: metrics, MaxBody: n.config.Server.MaxBody,
 		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,
 	}
@@ -176,6 +179,9 @@ func (n *node) run(ctx context.Context) int {
 	case err := <-n.fault:
 		// a store that failed must not be flushed: leave it to the log
 		n.log.Error("fault: this node stops rather than guess", "error", err)
+		if errors.Is(err, cluster.ErrDirectory) {
+			return exitDir
+		}
 		return exitFault
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)

@@ -18,6 +18,7 @@ func TestPlantedBugs(t *testing.T) {
 		{"plant_nosync_chunk", "./blob", "PowerCut"},
 		{"plant_nosync_dir", "./blob", "PowerCut"},
 		{"plant_leaseread", "./cluster", "SlowClock"},
+		{"plant_amnesia", "./cluster", "WipedVoter"},
 	} {
 		t.Run(b.tag, func(t *testing.T) {
 			cmd := exec.Command("go", "test", "-count=1", "-timeout", "2m", "-run", b.run, "-tags", b.tag, b.pkg)

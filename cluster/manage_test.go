@@ -1,0 +1,304 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// do does an Action at node i and returns its message.
+func (g *gang) do(i int, a Action) (string, error) {
+	c, err := g.nodes[i].Manage(testContext(g.t), a)
+	if c.Changed {
+		c.Message += " (changed)"
+	}
+	return c.Message, err
+}
+
+func (g *gang) must(i int, a Action, want string) {
+	g.t.Helper()
+	if got, err := g.do(i, a); err != nil || got != want {
+		g.t.Fatalf("%+v at node %d: %q, %v; want %q", a, i+1, got, err, want)
+	}
+}
+
+func (g *gang) refuses(i int, a Action, kind vfs.Kind, want string) {
+	g.t.Helper()
+	if got, err := g.do(i, a); vfs.KindOf(err) != kind || !strings.Contains(fmt.Sprint(err), want) {
+		g.t.Fatalf("%+v at node %d: %q, %v; want %v, %q", a, i+1, got, err, kind.Code(), want)
+	}
+}
+
+// add starts one more node that joins the others, and returns its index.
+func (g *gang) add(edit func(c *Config)) int {
+	g.t.Helper()
+	i := len(g.nodes)
+	c := g.conf[0]
+	c.NodeID, c.Address, c.Dir = fmt.Sprintf("n%d", i+1), freeAddrs(g.t, 1)[0], filepath.Join(g.t.TempDir(), "data")
+	c.HTTP, c.Expect = fmt.Sprintf("http://api%d", i+1), 1
+	c.Join = nil
+	for _, o := range g.conf {
+		c.Join = append(c.Join, o.Address)
+	}
+	c.dial = g.wires.dialFrom(i)
+	if edit != nil {
+		edit(&c)
+	}
+	g.wires.own(c.Address, i)
+	g.conf, g.nodes = append(g.conf, c), append(g.nodes, nil)
+	g.start(i)
+	return i
+}
+
+func (g *gang) hasRoles(at int, want string) {
+	g.t.Helper()
+	got := ""
+	defer func() {
+		if g.t.Failed() {
+			g.t.Logf("roles are %q", got)
+		}
+	}()
+	poll(g.t, "roles "+want, func() bool { got = g.roles(at); return got == want })
+}
+
+// TestGrowAndShrink goes from one node to three and back, under writes, with
+// every change asked for at whatever node.
+func TestGrowAndShrink(t *testing.T) {
+	g := newGang(t, 1, nil)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	written := 0
+	first := g.nodes[0]
+	wg.Go(func() {
+		for ; !stop.Load(); written++ {
+			r := writeOp(vfs.Path(fmt.Sprintf("/m/f%d", written%100)), vfs.Content{Data: []byte(fmt.Sprint(written))})
+			if out, err := first.Propose(testContext(t), r); err != nil || out.Err != nil {
+				t.Errorf("write %d: %v, %v", written, err, out.Err)
+				return
+			}
+		}
+	})
+	g.refuses(0, Action{Do: "remove", ID: "n1", Force: true}, vfs.Conflict, "n1 is the only voter")
+	g.add(nil)
+	g.add(nil)
+	g.hasRoles(0, "n1 voter, n2 voter, n3 voter")
+	g.ready()
+	g.must(1, Action{Do: "demote", ID: "n3"}, "n3 is a non-voter (changed)")
+	g.must(2, Action{Do: "demote", ID: "n3"}, "n3 is a non-voter already")
+	holds(t, "n3 stays without a vote", 2*time.Second, func() bool { return len(g.nodes[0].voters()) == 2 })
+	g.must(2, Action{Do: "promote", ID: "n3"}, "n3 is a voter (changed)")
+	g.must(0, Action{Do: "promote", ID: "n3"}, "n3 is a voter already")
+	g.must(0, Action{Do: "transfer", ID: "n2"}, "n2 leads now (changed)")
+	g.must(0, Action{Do: "remove", ID: "n2"}, "n2 is removed; its data is kept (changed)") // it leads
+	g.must(0, Action{Do: "remove", ID: "n2"}, "n2 is not a member already")
+	g.refuses(0, Action{Do: "remove", ID: "n3"}, vfs.Conflict, "n1 alone would be left")
+	g.refuses(2, Action{Do: "demote", ID: "n3"}, vfs.Conflict, "n1 alone would be left")
+	poll(t, "n2 to hear of it", func() bool { return g.nodes[1].Ready() == errRemoved })
+	if _, err := g.nodes[1].Propose(testContext(t), writeOp("/m/x", vfs.Content{})); vfs.KindOf(err) != vfs.Unavailable || !strings.Contains(err.Error(), "was removed") {
+		t.Errorf("a write at a node that was removed: %v", err)
+	}
+	if _, err := g.read(1, "/m/f0", vfs.Level{}); err != nil {
+		t.Errorf("its data is gone: %v", err)
+	}
+	g.stop(1)
+	g.start(1)
+	poll(t, "n2 to hear of it again", func() bool { return g.nodes[1].Ready() == errRemoved })
+	g.stop(1)
+	g.must(0, Action{Do: "remove", ID: "n3", Force: true}, "n3 is removed; its data is kept (changed)")
+	stop.Store(true)
+	wg.Wait()
+	if b, err := g.read(0, vfs.Path(fmt.Sprintf("/m/f%d", (written-1)%100)), vfs.Level{Linearizable: true}); err != nil || string(b) != fmt.Sprint(written-1) {
+		t.Errorf("the last of %d writes: %q, %v", written, b, err)
+	}
+	t.Logf("%d writes", written)
+}
+
+// A node that was removed comes back with what it has when it is added again.
+func TestAddAgain(t *testing.T) {
+	g := newGang(t, 3, nil)
+	g.refuses(0, Action{Do: "remove", ID: "n9"}, vfs.NotFound, "no node n9")
+	g.must(0, Action{Do: "remove", ID: "n3"}, "n3 is removed; its data is kept (changed)")
+	poll(t, "n3 to hear of it", func() bool { return g.nodes[2].Ready() == errRemoved })
+	g.write(0, "/m/a", "meanwhile")
+	g.refuses(2, Action{Do: "join", ID: "n3", Address: g.conf[2].Address}, vfs.Unavailable, "was removed")
+	g.must(1, Action{Do: "join", ID: "n3", Address: g.conf[2].Address, Voter: true}, "n3 is a non-voter, and a voter once it has caught up (changed)")
+	g.ready()
+	g.hasRoles(0, "n1 voter, n2 voter, n3 voter")
+	g.sameDigest()
+}
+
+// TestJoinByRequest has members written down before they are started.
+func TestJoinByRequest(t *testing.T) {
+	g := newGang(t, 3, nil)
+	addrs := freeAddrs(t, 2)
+	g.must(0, Action{Do: "join", ID: "n4", Address: addrs[0], Voter: true}, "n4 is a non-voter, and a voter once it has caught up (changed)")
+	g.must(1, Action{Do: "join", ID: "n5", Address: addrs[1]}, "n5 is a non-voter (changed)")
+	g.must(2, Action{Do: "join", ID: "n5", Address: addrs[1]}, "n5 is a non-voter already")
+	g.must(2, Action{Do: "join", ID: "n1", Address: g.conf[0].Address, Voter: true}, "n1 is a voter already")
+	g.refuses(0, Action{Do: "join", ID: "n1", Address: g.conf[0].Address}, vfs.Conflict, "demote")
+	g.refuses(0, Action{Do: "join", ID: "n1", Address: "127.0.0.1:1", Voter: true}, vfs.Conflict, "is a member at")
+	g.refuses(0, Action{Do: "join", ID: "n6", Address: g.conf[0].Address}, vfs.Conflict, "has the address")
+	g.refuses(0, Action{Do: "promote", ID: "n4"}, vfs.Conflict, "does not answer: start it first")
+	g.refuses(0, Action{Do: "transfer", ID: "n4"}, vfs.Conflict, "does not vote")
+	for k, addr := range addrs {
+		if i := g.add(func(c *Config) { c.Address = addr }); i != 3+k {
+			t.Fatal(i)
+		}
+	}
+	g.ready()
+	g.hasRoles(0, "n1 voter, n2 voter, n3 voter, n4 voter, n5 non-voter")
+	holds(t, "n5 stays without a vote", 2*time.Second, func() bool { return len(g.nodes[0].voters()) == 4 })
+	g.must(4, Action{Do: "promote", ID: "n5"}, "n5 is a voter (changed)")
+	g.sameDigest()
+}
+
+// TestQuorumIsKept refuses what would end writes, unless it is forced.
+func TestQuorumIsKept(t *testing.T) {
+	g := newGang(t, 4, func(_ int, c *Config) { c.patience = 2 * time.Second })
+	if _, err := g.do(0, Action{Do: "transfer", ID: "n1"}); err != nil {
+		t.Fatal(err)
+	}
+	g.stop(3)
+	g.refuses(1, Action{Do: "transfer", ID: "n4"}, vfs.Conflict, "does not answer")
+	g.must(0, Action{Do: "demote", ID: "n2"}, "n2 is a non-voter (changed)") // two of three are left, and answer
+	g.refuses(0, Action{Do: "remove", ID: "n3"}, vfs.Conflict, "of the 2 voters that would be left, n4 does not answer")
+	g.refuses(2, Action{Do: "demote", ID: "n1"}, vfs.Conflict, "of the 2 voters that would be left, n4 does not answer")
+	g.must(2, Action{Do: "remove", ID: "n4"}, "n4 is removed; its data is kept (changed)")
+	g.write(2, "/m/a", "x")
+}
+
+// TestContentIsKept refuses to remove a node while another lacks content.
+func TestContentIsKept(t *testing.T) {
+	g := newGang(t, 3, nil)
+	l := g.leader()
+	other := (l + 1) % 3
+	g.stop(other)
+	c, err := g.nodes[l].Keep(testContext(t), bytes.NewReader(make([]byte, 100<<10)), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := g.nodes[l].Propose(testContext(t), writeOp("/m/big", c)); err != nil || out.Err != nil {
+		t.Fatal(err, out.Err)
+	}
+	third := 3 - l - other
+	g.refuses(l, Action{Do: "remove", ID: g.conf[third].NodeID}, vfs.Conflict, "would be left")
+	for _, i := range []int{l, third} { // nobody can give it the chunk
+		if err := os.RemoveAll(filepath.Join(g.conf[i].Dir, blobDir, fmt.Sprintf("%x", c.Refs[0].Hash[:1]))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.start(other)
+	g.ready()
+	g.refuses(l, Action{Do: "remove", ID: g.conf[third].NodeID}, vfs.Conflict, "may have the only copy")
+	g.must(l, Action{Do: "remove", ID: g.conf[third].NodeID, Force: true}, g.conf[third].NodeID+" is removed; its data is kept (changed)")
+}
+
+// TestBadActions are refused before anything is asked of the cluster.
+func TestBadActions(t *testing.T) {
+	g := newGang(t, 1, nil)
+	for _, a := range []Action{
+		{Do: "promote"}, {Do: "remove", ID: "a b"}, {Do: "remove", ID: "a|b"}, {Do: "remove", ID: "a\n"},
+		{Do: "remove", ID: strings.Repeat("x", maxID+1)}, {Do: "explode", ID: "n1"},
+		{Do: "join", ID: "n2"}, {Do: "join", ID: "n2", Address: "host"}, {Do: "join", ID: "n2", Address: ":7946"},
+		{Do: "join", ID: "n2", Address: "0.0.0.0:7946"}, {Do: "join", ID: "n2", Address: "host:0"}, {Do: "join", ID: "n2", Address: "host:99999"},
+		{Do: "join", ID: "n2", Address: strings.Repeat("x", maxAddress) + ":1"},
+	} {
+		g.refuses(0, a, vfs.Invalid, "")
+	}
+	g.refuses(0, Action{Do: "transfer"}, vfs.Conflict, "no other voter")
+	g.refuses(0, Action{Do: "snapshot", ID: "n2"}, vfs.NotFound, "no node n2")
+	g.must(0, Action{Do: "transfer", ID: "n1"}, "n1 leads already")
+}
+
+// TestTransferUnderLoad moves leadership about under writes without keys: none
+// may end without a definite outcome.
+func TestTransferUnderLoad(t *testing.T) {
+	g := newGang(t, 3, func(_ int, c *Config) { c.Election = 500 * time.Millisecond }) // no leader is lost for another reason
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	var acked atomic.Int64
+	for c := range 8 {
+		wg.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				r := writeOp(vfs.Path(fmt.Sprintf("/m/f%d", c)), vfs.Content{Data: []byte(fmt.Sprint(i))})
+				r.Key = ""
+				if out, err := g.nodes[c%3].Propose(testContext(t), r); err != nil || out.Err != nil {
+					t.Errorf("write %d of %d: %v, %v", i, c, err, out.Err)
+					return
+				}
+				acked.Add(1)
+			}
+		})
+	}
+	for i := range 6 {
+		before := acked.Load()
+		to := g.conf[(g.leader()+1)%3].NodeID
+		if i%2 == 0 {
+			g.must(i%3, Action{Do: "transfer", ID: to}, to+" leads now (changed)")
+		} else if _, err := g.do(i%3, Action{Do: "transfer"}); err != nil {
+			t.Error(err)
+		}
+		poll(t, "writes to go on", func() bool { return acked.Load() > before+20 || t.Failed() })
+	}
+	stop.Store(true)
+	wg.Wait()
+	g.sameDigest()
+}
+
+// TestSnapshotByRequest takes snapshots here and elsewhere.
+func TestSnapshotByRequest(t *testing.T) {
+	g := newGang(t, 3, func(_ int, c *Config) { c.trailing = 1 })
+	for i := range 10 {
+		g.write(0, vfs.Path(fmt.Sprintf("/m/f%d", i)), "x")
+	}
+	for i, a := range []Action{{Do: "snapshot"}, {Do: "snapshot", ID: "n3"}} {
+		c, err := g.nodes[0].Manage(testContext(t), a)
+		at := []int{0, 2}[i]
+		first, lerr := g.nodes[at].logs.FirstIndex()
+		if err != nil || lerr != nil || !c.Changed || c.Index < 10 || c.ID != g.conf[at].NodeID || first < c.Index-1 {
+			t.Errorf("%+v: %+v, %v; its log begins at %d", a, c, err, first)
+		}
+	}
+	if first, err := g.nodes[1].logs.FirstIndex(); err != nil || first != 1 {
+		t.Errorf("a node that was not asked cut its log at %d, %v", first, err)
+	}
+}
+
+// The leader takes the vote of a wiped node away before the node hears of the
+// cluster: the log shows it.
+func TestWipedVoterIsDemotedFirst(t *testing.T) {
+	g := newGang(t, 3, nil)
+	l := g.leader()
+	w := (l + 1) % 3
+	id := g.conf[w].NodeID
+	before := g.nodes[l].raft.LastIndex()
+	g.wipe(w)
+	g.start(w)
+	g.ready()
+	g.hasRoles(l, "n1 voter, n2 voter, n3 voter")
+	var roles []string
+	last := g.nodes[l].raft.LastIndex()
+	for i := before + 1; i <= last; i++ {
+		var e raft.Log
+		if err := g.nodes[l].logs.GetLog(i, &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == raft.LogConfiguration {
+			s, _ := serverOf(raft.DecodeConfiguration(e.Data), id)
+			roles = append(roles, roleOf(s))
+		}
+	}
+	if fmt.Sprint(roles) != "[non-voter voter]" {
+		t.Errorf("the roles of %s in the log: %v", id, roles)
+	}
+}
