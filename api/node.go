@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/pfs-project/pfs/backup"
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -63,6 +64,15 @@ type Cluster interface {
 	Verify(ctx context.Context) (any, error)
 	// Manage does an Action, on whatever node it is to be done.
 	Manage(ctx context.Context, a Action) (any, error)
+}
+
+// Backups makes and restores backups of the whole state; cluster.Node is one.
+type Backups interface {
+	// Backup freezes the state that this node has applied, for a backup of it.
+	Backup(ctx context.Context) (backup.Source, error)
+	// Restore takes in a backup that it reads from r. After an error the
+	// cluster is as empty as before.
+	Restore(ctx context.Context, r io.Reader) (backup.Restored, error)
 }
 
 // Node is what the API stands on; cluster.Node is one.

@@ -13,10 +13,11 @@ const prefix = "/api/v1"
 type bodyKind uint8
 
 const (
-	noBody bodyKind = iota // ignored
-	object                 // JSON, held in memory
-	large                  // JSON that carries content, held in memory
-	stream                 // content of any length
+	noBody  bodyKind = iota // ignored
+	object                  // JSON, held in memory
+	large                   // JSON that carries content, held in memory
+	stream                  // content of any length
+	archive                 // a backup, as long as it is whatever the limit for content
 )
 
 // Limits of bodies in bytes, where the configuration does not set one.
@@ -90,6 +91,8 @@ func table() []route {
 		{"POST", prefix + "/cluster/demote", object, manage("demote")},
 		{"POST", prefix + "/cluster/transfer", object, manage("transfer")},
 		{"POST", prefix + "/cluster/snapshot", object, manage("snapshot")},
+		{"GET", prefix + "/backup", noBody, (*call).backup},
+		{"POST", prefix + "/restore", archive, (*call).restore},
 	}
 }
 
@@ -103,7 +106,7 @@ func (s *Server) routes() *router.Router {
 	wrong := &route{path: "unknown", serve: (*call).wrongMethod}
 	r.MethodNotAllowed = func(fc *fasthttp.RequestCtx) { s.run(fc, wrong) }
 	for _, e := range table() {
-		if e.body == stream || e.body == large {
+		if e.body >= large {
 			s.bodies = append(s.bodies, e)
 		}
 		method := e.method
@@ -127,6 +130,8 @@ func (s *Server) bodyLimit(method, path string) int64 {
 		kind = stream
 	}
 	switch {
+	case kind == archive:
+		return 0
 	case s.cfg.MaxBody > 0:
 		return s.cfg.MaxBody
 	case kind == stream:

@@ -67,6 +67,7 @@ type Config struct {
 	Node                       Node
 	Plugins                    []vfs.Plugin // those that can be mounted
 	Env                        vfs.Env      // what a plugin gets when a mount is tried
+	Backups                    Backups      // nil: there are none
 	Secrets                    *secret.Box  // seals what a mount must not show; nil: nothing can be sealed
 	Cluster                    Cluster      // nil: only this node's id is told
 	Metrics                    prometheus.Gatherer

@@ -29,6 +29,7 @@ type call struct {
 	once       bool                    // the body cannot be read again
 	ownKey     bool                    // the idempotency key is ours, not the caller's
 	stream     bool                    // the caller reads the answer's body
+	slow       bool                    // the answer may take any time to begin
 }
 
 func newCall(verb, method, route, path string) call {
@@ -176,7 +177,11 @@ func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(req)
+	h := c.http
+	if k.slow {
+		h = c.slow
+	}
+	resp, err := h.Do(req)
 	if up != nil {
 		if serr := up.stop(); serr != nil && err != nil {
 			return nil, serr // the request failed because its source did

@@ -37,6 +37,7 @@ type Config struct {
 type Client struct {
 	bases    []string
 	http     *http.Client
+	slow     *http.Client // for answers that may be long in coming
 	retries  int
 	backoff  time.Duration
 	noWait   bool
@@ -64,18 +65,28 @@ func New(c Config) (*Client, error) {
 	if cl.backoff <= 0 {
 		cl.backoff = 100 * time.Millisecond
 	}
+	patient := cl.http
 	if cl.http == nil {
-		cl.http = &http.Client{Transport: transport()}
+		t := transport()
+		cl.http = &http.Client{Transport: t}
+		t = t.Clone()
+		t.ResponseHeaderTimeout = 0
+		patient = &http.Client{Transport: t}
 	}
-	h := *cl.http
-	h.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+	cl.http, cl.slow = followingReads(cl.http), followingReads(patient)
+	return cl, nil
+}
+
+// followingReads returns h so that it follows redirects of reads alone.
+func followingReads(h *http.Client) *http.Client {
+	c := *h
+	c.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
 		if m := via[0].Method; m != http.MethodGet && m != http.MethodHead || len(via) > 5 {
 			return http.ErrUseLastResponse
 		}
 		return nil
 	}
-	cl.http = &h
-	return cl, nil
+	return &c
 }
 
 // transport gives up on nodes that take no connection or no longer answer, but
@@ -110,4 +121,7 @@ func parseBase(s string) (string, error) {
 }
 
 // Close gives idle connections back.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.slow.CloseIdleConnections()
+}

@@ -65,6 +65,8 @@ type Config struct {
 	// warnAfter is for how long a member may be unreachable before the leader
 	// warns; 0 for silentLong.
 	warnAfter time.Duration
+	// loadLife is how long a restore may show no sign of life; 0 for loadLife.
+	loadLife time.Duration
 	// dial replaces the network in tests.
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	listen func(address string) (net.Listener, error)
@@ -136,6 +138,7 @@ func (c *Config) fill() error {
 	c.Expect = max(c.Expect, 1)
 	c.patience = orDefault(c.patience, retryTime)
 	c.warnAfter = orDefault(c.warnAfter, silentLong)
+	c.loadLife = orDefault(c.loadLife, loadLife)
 	c.trailing = orDefault(c.trailing, trailingLogs)
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)

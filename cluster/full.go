@@ -19,7 +19,8 @@ const (
 // frees are the verbs that a cluster without space still takes: those that
 // give space back, and those that keep it going.
 const frees = vfs.VerbSet(1<<vfs.Remove | 1<<vfs.RemoveAll | 1<<vfs.Truncate | 1<<vfs.Unmount | 1<<vfs.Consume |
-	1<<vfs.Reap | 1<<vfs.Member | 1<<vfs.Sweep | 1<<vfs.Begin)
+	1<<vfs.Reap | 1<<vfs.Member | 1<<vfs.Sweep | 1<<vfs.Begin |
+	1<<vfs.Restore | 1<<vfs.Saved)
 
 var errNoSpace = vfs.NoSpace.With("too little space is left on the disks of the cluster: remove files, or make room on the disks")
 

@@ -117,6 +117,9 @@ func (n *Node) mountFiles(ctx context.Context) {
 		if _, id := n.raft.LeaderWithID(); id == "" || n.lag() > 0 {
 			continue
 		}
+		if n.loading() { // it would be refused
+			continue
+		}
 		for i, m := range n.mounts.list {
 			n.mountFile(ctx, i, m)
 		}

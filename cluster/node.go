@@ -51,6 +51,7 @@ type Node struct {
 	asks     *rounds // of a follower: each asks the leader
 	missing  *missing
 	mounts   *fileMounts
+	saves    saves
 	membership
 	reign   atomic.Pointer[reign]
 	entries entryTimes
@@ -145,6 +146,9 @@ func (n *Node) open(life context.Context, given bool) error {
 
 func (n *Node) openState() error {
 	var err error
+	if err = n.c.disk.files.RemoveAll(filepath.Join(n.c.Dir, spoolDir)); err != nil {
+		return err
+	}
 	if n.blobs, err = blob.Open(filepath.Join(n.c.Dir, blobDir), timedChunks{n.c.disk.chunks, n.vol}); err != nil {
 		return err
 	}
@@ -194,6 +198,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.sweepFiles,
 		n.scrub,
 		n.mountFiles,
+		n.disown,
 	} {
 		n.crew.spawn(func() {
 			defer n.catch()

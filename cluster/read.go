@@ -42,8 +42,15 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	if err := n.Failed(); err != nil {
 		return nil, vfs.Unavailable.With("this node cannot go on")
 	}
-	return n.machine.Image(), nil
+	im := n.machine.Image()
+	if im.Loading {
+		im.Release()
+		return nil, errLoading
+	}
+	return im, nil
 }
+
+var errLoading = vfs.Unavailable.With("a backup is being restored into this cluster")
 
 // catchUp returns once this node has applied all that was acknowledged before
 // the call.

@@ -156,6 +156,9 @@ func (n *Node) Ready() error {
 	if _, id := n.raft.LeaderWithID(); id == "" {
 		return errors.New("no leader is known")
 	}
+	if n.loading() {
+		return errLoading
+	}
 	if lag := n.lag(); lag > maxLag {
 		return fmt.Errorf("%d entries behind", lag)
 	}

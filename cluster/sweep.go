@@ -28,13 +28,16 @@ func (n *Node) sweepFiles(ctx context.Context) {
 		if _, known := n.raft.LeaderWithID(); known == "" || n.lag() > 0 {
 			continue
 		}
-		removed, err := n.blobs.Sweep(ctx, n.machine.Counted, orphan)
+		removed, err := n.blobs.Sweep(ctx, n.wanted, orphan)
 		n.metrics.swept.Add(float64(removed))
 		if err != nil && ctx.Err() == nil {
 			n.c.Log.Warn("chunks are not swept", "error", err)
 		}
 	}
 }
+
+// wanted reports whether this node must keep a chunk.
+func (n *Node) wanted(hash [32]byte) bool { return n.machine.Counted(hash) || n.saves.want(hash) }
 
 // scrub reads all chunks again and again, slowly; a damaged one is fetched.
 func (n *Node) scrub(ctx context.Context) {

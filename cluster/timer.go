@@ -22,6 +22,7 @@ type clockwork struct {
 	index uint64               // of the state that the mounts saw last
 	next  map[uint64]time.Time // by mount: when to ask again without a change
 	sweep time.Time
+	load  watchedLoad
 }
 
 func newClockwork(n *Node) *clockwork {
@@ -31,6 +32,7 @@ func newClockwork(n *Node) *clockwork {
 // turn does what is due. It proposes one Event for each Op, so that one that
 // fails stops no other.
 func (c *clockwork) turn(ctx context.Context) {
+	c.watchLoad(ctx)
 	now := c.n.pack.stamp()
 	if now.After(c.sweep) {
 		c.forget(ctx, now)

@@ -80,9 +80,13 @@ func chunkRow(v vfs.View, key []byte) (count, since uint64, known bool) {
 }
 
 // Counted reports whether the chunk must be kept: something in the state v
-// refers to it, or nothing does but no Sweep has forgotten it yet.
+// refers to it, or nothing does but no Sweep has forgotten it yet, or it is
+// part of a backup that is being taken in.
 func Counted(v vfs.View, hash [32]byte) bool {
 	_, ok := v.Get(sysKey(rowChunk, hash[:]...))
+	if !ok {
+		_, ok = v.Get(sysKey(rowHeld, hash[:]...))
+	}
 	return ok
 }
 

@@ -37,11 +37,13 @@ type fold struct {
 	now       int64 // log time, nanoseconds
 	table     *vfs.Table
 	remounted bool       // the table was replaced
+	loading   bool       // a backup is being taken in
+	loaded    bool       // one was, just now
 	fresh     [][32]byte // chunks newly referred to
 }
 
 func (m *Machine) newFold() *fold {
-	return &fold{m: m, over: vfs.NewOverlay(m.store.View()), seq: m.seq, now: m.now, table: m.table}
+	return &fold{m: m, over: vfs.NewOverlay(m.store.View()), seq: m.seq, now: m.now, table: m.table, loading: m.loading}
 }
 
 // entry folds one raft entry.
@@ -56,11 +58,13 @@ func (f *fold) entry(index uint64, events []vfs.Event) []vfs.Outcome {
 // take folds one Event, or answers it from the window.
 func (f *fold) take(index uint64, ev *vfs.Event) vfs.Outcome {
 	now := max(f.now, int64(nanos(ev.Time)))
-	if ev.Key != "" {
+	if ev.Key != "" && !f.loading {
 		if out, ok := f.recall(ev, now); ok {
 			if !out.Replayed {
 				out.Index = index
 			}
+			// An answer that came with a backup names an entry of another log.
+			out.Index = min(out.Index, index)
 			return out
 		}
 	}
@@ -84,7 +88,7 @@ func undecided(err error) bool {
 
 // run folds the Ops of one Event: all of them, or nothing.
 func (f *fold) run(ops []vfs.Op, now int64) vfs.Outcome {
-	e := &event{fold: f, tx: newTx(f.over, now, f.seq+1), table: f.table}
+	e := &event{fold: f, tx: newTx(f.over, now, f.seq+1), table: f.table, loading: f.loading}
 	results, err := e.ops(ops)
 	var fresh [][32]byte
 	if err == nil {
@@ -94,8 +98,9 @@ func (f *fold) run(ops []vfs.Op, now int64) vfs.Outcome {
 		return vfs.Outcome{Err: asError(err)}
 	}
 	e.tx.Flush(f.over)
-	f.seq, f.now = e.tx.seq, now
-	f.fresh = append(f.fresh, fresh...)
+	f.seq, f.now, f.loading = e.tx.seq, e.tx.now, e.loading
+	f.fresh = append(append(f.fresh, fresh...), e.held...)
+	f.loaded = f.loaded || e.loaded
 	if e.remounted {
 		f.table, f.remounted = e.table, true
 	}
@@ -108,7 +113,10 @@ type event struct {
 	tx        *tx
 	table     *vfs.Table
 	remounted bool
-	mounts    int // Mount Ops so far
+	loading   bool
+	loaded    bool
+	held      [][32]byte // chunks newly held for a backup
+	mounts    int        // Mount Ops so far
 }
 
 func (e *event) ops(ops []vfs.Op) ([]vfs.Result, error) {
@@ -128,22 +136,33 @@ func (e *event) ops(ops []vfs.Op) ([]vfs.Result, error) {
 	return results, nil
 }
 
+// systemVerb is a verb that the machine itself folds.
+type systemVerb struct {
+	fold func(*event, vfs.Op) (vfs.Result, error)
+	own  bool // it changes only what is the cluster's own, or is part of a restore
+}
+
+// systemVerbs are all of them.
+var systemVerbs = map[vfs.Verb]systemVerb{
+	vfs.Mount:   {fold: (*event).mount},
+	vfs.Unmount: {fold: (*event).unmount},
+	vfs.Stage:   {fold: (*event).stage},
+	vfs.Commit:  {fold: (*event).commit},
+	vfs.Sweep:   {fold: (*event).sweep},
+	vfs.Begin:   {fold: (*event).begin, own: true},
+	vfs.Member:  {fold: (*event).member, own: true},
+	vfs.Saved:   {fold: (*event).saved, own: true},
+	vfs.Restore: {fold: (*event).restore, own: true},
+	vfs.Load:    {fold: (*event).load, own: true},
+}
+
 func (e *event) op(op vfs.Op) (vfs.Result, error) {
-	switch op.Verb {
-	case vfs.Mount:
-		return e.mount(op)
-	case vfs.Unmount:
-		return e.unmount(op)
-	case vfs.Stage:
-		return e.stage(op)
-	case vfs.Commit:
-		return e.commit(op)
-	case vfs.Begin:
-		return e.begin(op)
-	case vfs.Member:
-		return e.member(op)
-	case vfs.Sweep:
-		return e.sweep(op)
+	v, ok := systemVerbs[op.Verb]
+	switch {
+	case e.loading && !v.own:
+		return vfs.Result{}, errLoading
+	case ok:
+		return v.fold(e, op)
 	}
 	return e.table.Apply(e.tx, op)
 }

@@ -16,6 +16,9 @@ type Image struct {
 	View  vfs.View // of the whole state
 	Index uint64   // of the last entry in it
 	Seq   uint64   // of the last Event in it
+	// Loading says that a backup is being taken in: what is there is neither
+	// what was nor what will be.
+	Loading bool
 
 	snap *store.Snapshot
 	refs atomic.Int64 // readers, and the machine while it is the newest
@@ -38,7 +41,7 @@ func (m *Machine) newest() *Image {
 		if m.failed == nil {
 			// A commit may be under way: the snapshot itself knows what it has.
 			n, _ := getNums(snap, []byte(metaApplied), 2)
-			i.Index, i.Seq = n[0], getNum(snap, rowSeq)
+			i.Index, i.Seq, i.Loading = n[0], getNum(snap, rowSeq), IsLoading(snap)
 			if m.coming.table != nil && n[0] >= m.coming.index {
 				i.Table = m.coming.table
 			}

@@ -21,6 +21,7 @@ const (
 	rowAnswer   = 'k' // idempotency key → answer
 	rowOrder    = 'o' // n → the n-th remembered key
 	rowWindow   = 'w' // → first and next n, count and bytes of answers
+	rowLink     = 'l' // the Table's: mount, path → a link that it keeps
 	rowChunk    = 'c' // hash → count, or zero and since when
 	rowZero     = 'z' // time, hash → nothing refers to it since
 	rowUpload   = 'u' // upload id → its parts
@@ -28,6 +29,9 @@ const (
 	rowMember   = 'n' // node id → Member
 	rowNumber   = 'N' // → the last number given to a member
 	rowCluster  = 'b' // → id of the cluster
+	rowLoading  = 'r' // → Loading: a backup that is or was taken in
+	rowHeld     = 'h' // hash → a chunk of the backup that is being taken in
+	rowSaved    = 'B' // → SavedBackup: the last scheduled backup
 )
 
 // own reports whether the row of a key tells whose state it is rather than what
@@ -39,7 +43,8 @@ func own(key []byte) bool {
 }
 
 // ownRows are the kinds of those rows.
-const ownRows = string(rowSeq) + string(rowTime) + string(rowMember) + string(rowNumber) + string(rowCluster)
+const ownRows = string(rowSeq) + string(rowTime) + string(rowMember) + string(rowNumber) + string(rowCluster) +
+	string(rowLoading) + string(rowHeld) + string(rowSaved)
 
 // Rows of the node itself, no part of the digest.
 const (
@@ -90,5 +95,7 @@ func getNum(v vfs.View, kind byte) uint64 {
 
 // broken ends the node: a row that nobody could have written was read.
 func broken(format string, args ...any) {
-	panic(vfs.StoreFault{Err: errors.New("broken row: " + fmt.Sprintf(format, args...))})
+	panic(vfs.StoreFault{Err: fmt.Errorf("%w: %s", errBroken, fmt.Sprintf(format, args...))})
 }
+
+var errBroken = errors.New("broken row")

@@ -37,8 +37,8 @@ type Options struct {
 	OnChunks func(hashes [][32]byte)
 	// OnMounts is called when the mounts have changed. Not blocking.
 	OnMounts func()
-	// OnRestore is called when the state was replaced by a snapshot: chunks
-	// that it refers to were not told to OnChunks. Not blocking.
+	// OnRestore is called when the state was replaced by a snapshot or a
+	// backup: chunks that it refers to were not told to OnChunks. Not blocking.
 	OnRestore func()
 	// Log hears of installed snapshots; nil for nobody.
 	Log *slog.Logger
@@ -60,6 +60,8 @@ type Machine struct {
 	seq   uint64
 	now   int64
 	table *vfs.Table // as folded: Devices have no FS
+	// loading says that a backup is being taken in: nothing else is.
+	loading bool
 
 	mu      sync.Mutex // never held while the store writes
 	live    *store.Store
@@ -131,13 +133,15 @@ type opened struct {
 	table    *vfs.Table
 	at       applied
 	seq, now uint64
+	loading  bool
 }
 
 // inspect reads from st what the machine keeps at hand.
 func (m *Machine) inspect(st *store.Store, gen uint64) (o opened, err error) {
 	defer func() { err = errors.Join(err, fault(recover())) }()
 	v := st.View()
-	o = opened{store: st, gen: gen, table: m.loadTable(v), seq: getNum(v, rowSeq), now: getNum(v, rowTime)}
+	o = opened{store: st, gen: gen, table: m.loadTable(v), seq: getNum(v, rowSeq), now: getNum(v, rowTime),
+		loading: IsLoading(v)}
 	for _, mt := range o.table.Mounts() {
 		if mt.Place == vfs.Replicated && mt.FS == nil {
 			return o, fmt.Errorf("mount %s of type %s: %w", mt.Path, mt.Type, mt.Err)
@@ -149,7 +153,7 @@ func (m *Machine) inspect(st *store.Store, gen uint64) (o opened, err error) {
 
 // adopt makes o the machine's state. The caller holds apply, or is alone.
 func (m *Machine) adopt(o opened) {
-	m.store, m.gen, m.table, m.seq, m.now = o.store, o.gen, o.table, o.seq, int64(o.now)
+	m.store, m.gen, m.table, m.seq, m.now, m.loading = o.store, o.gen, o.table, o.seq, int64(o.now), o.loading
 	devices := m.makeDevices(o.table)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -225,7 +229,7 @@ func (m *Machine) commit(f *fold, at applied) error {
 	if err := m.store.Commit(f.over, at.rows()...); err != nil {
 		return fmt.Errorf("apply entry %d: %w", at.index, err)
 	}
-	m.seq, m.now, m.table = f.seq, f.now, f.table
+	m.seq, m.now, m.table, m.loading = f.seq, f.now, f.table, f.loading
 	func() {
 		m.mu.Lock()
 		defer m.mu.Unlock() // a fault of the store must find it free
@@ -236,6 +240,9 @@ func (m *Machine) commit(f *fold, at applied) error {
 	}
 	if len(f.fresh) > 0 && m.o.OnChunks != nil {
 		m.o.OnChunks(f.fresh)
+	}
+	if f.loaded && m.o.OnRestore != nil {
+		m.o.OnRestore()
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 	slow, _ := n.config.slow() // checked when it was read
 	return api.Config{
 		Slow: slow,
-		Node: n.cluster, Plugins: builtin,
+		Node: n.cluster, Backups: n.cluster, Plugins: builtin,
 		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log},
 		Secrets: n.cluster.Secrets(),
 		Cluster: members{n.cluster},

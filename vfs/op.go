@@ -27,6 +27,9 @@ const (
 	Member                    // Data: what a node says of itself
 	Sweep                     // forgets chunks that nothing refers to
 	Begin                     // the first Event of a leader's term
+	Restore                   // a step of taking a backup in; Data says which
+	Load                      // Data: rows of the backup that is taken in
+	Saved                     // Data: what a scheduled backup left
 )
 
 // verbs holds the name of each verb as clients see it in error texts.
@@ -36,6 +39,7 @@ var verbs = [...]string{
 	Rename: "rename", Symlink: "symlink", Consume: "read", Mount: "mount",
 	Unmount: "unmount", Stage: "write", Commit: "write", Reap: "reap",
 	Member: "member", Sweep: "sweep", Begin: "begin",
+	Restore: "restore", Load: "restore", Saved: "backup",
 }
 
 // Valid reports whether v is a verb of this version.

@@ -16,6 +16,8 @@ func (a *app) cluster() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(
 		a.clusterStatus(),
+		a.clusterBackup(),
+		a.clusterRestore(),
 	)
 	return c
 }

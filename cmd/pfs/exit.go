@@ -165,6 +165,8 @@ func answerHint(cmd *cobra.Command, err error) string {
 	switch k := vfs.KindOf(err); {
 	case k == vfs.Stale && e.ETag != "":
 		return "the current version is " + e.ETag
+	case k == vfs.NotEmpty && pe.Op == "restore":
+		return "start nodes with new, empty data directories, and restore into those"
 	case k == vfs.NotEmpty:
 		return "remove it and all below it with: pfs rm -r " + pe.Path
 	case k == vfs.IsDirectory && cmd.Name() == "cat":

@@ -1,0 +1,341 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/test/harness"
+)
+
+// cli runs the pfs program against one node and returns what it printed and its
+// exit code.
+func cli(t *testing.T, n *harness.Node, bin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "pfs"), args...)
+	cmd.Env = append(os.Environ(), "PFS_URL="+n.URL)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// ok is cli that succeeds, with its JSON in out.
+func ok(t *testing.T, n *harness.Node, bin string, out any, args ...string) {
+	t.Helper()
+	stdout, stderr, code := cli(t, n, bin, append(args, "-o", "json")...)
+	if code != 0 {
+		t.Fatalf("pfs %v: exit code %d\n%s", args, code, stderr)
+	}
+	if err := json.Unmarshal([]byte(stdout), out); err != nil {
+		t.Fatalf("pfs %v: %v\n%s", args, err, stdout)
+	}
+}
+
+type backupInfo struct {
+	Index   uint64 `json:"index"`
+	Digest  string `json:"digest"`
+	Rows    uint64 `json:"rows"`
+	Chunks  uint64 `json:"chunks"`
+	Trailer struct {
+		Bytes int64 `json:"bytes"`
+	} `json:"trailer"`
+}
+
+// seed writes something of everything: short and long files, a directory, a
+// link, a mount, messages, keys and an answer under an idempotency key.
+func seed(t *testing.T, c *harness.Cluster) map[string]string {
+	t.Helper()
+	ctx, cl := context.Background(), c.Client(0)
+	files := map[string]string{}
+	put := func(path string, content []byte) {
+		t.Helper()
+		if _, err := cl.WriteFile(ctx, path, content); err != nil {
+			t.Fatal(err)
+		}
+		files[path] = string(content)
+	}
+	web := newWeb(t, c.Nodes[0])
+	web.want(200, "POST", "/mount", `{"fstype":"memfs","path":"/mine"}`)
+	web.want(201, "POST", "/directories?path=/memfs/d", "")
+	web.want(200, "PUT", "/files?path=/memfs/keyed", "first", "Idempotency-Key", "k-1")
+	files["/memfs/keyed"] = "first"
+	for i, size := range []int64{0, 1, 40 << 10, 5 << 20, 9<<20 + 123} {
+		b, err := io.ReadAll(random(uint64(i), size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(fmt.Sprintf("/memfs/d/size-%d", size), b)
+	}
+	for i := range 40 {
+		put(fmt.Sprintf("/mine/f%d", i), fmt.Append(nil, "file ", i))
+	}
+	put("/kvfs/keys/a", []byte("1"))
+	web.want(201, "POST", "/symlink?path=/memfs/link", `{"target":"/mine/f1"}`)
+	for i := range 3 {
+		if _, err := cl.WriteFile(ctx, "/queuefs/q/enqueue", fmt.Append(nil, "message ", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// sameFiles reads files from a node and compares them.
+func sameFiles(t *testing.T, n *harness.Node, files map[string]string) {
+	t.Helper()
+	cl := n.Client()
+	for path, want := range files {
+		if b, err := cl.ReadFile(context.Background(), path); err != nil || string(b) != want {
+			t.Errorf("%s: %s has %d bytes, expected %d (%v)", n.ID, path, len(b), len(want), err)
+		}
+	}
+}
+
+// TestBackupAndRestore takes backups of three nodes, at rest and under load,
+// wipes all of them, and restores into one new node and into three: digest and
+// every file are those of the backup.
+func TestBackupAndRestore(t *testing.T) {
+	c := harness.Start(t, harness.Options{Nodes: 3})
+	files := seed(t, c)
+	leader := c.Leader()
+	follower := c.Nodes[0]
+	if follower == leader {
+		follower = c.Nodes[1]
+	}
+	dir := t.TempDir()
+	index, digest := c.SameDigest()
+	var quiet, busy, again backupInfo
+	ok(t, follower, c.Bin, &quiet, "cluster", "backup", filepath.Join(dir, "quiet"))
+	if quiet.Index != index || quiet.Digest != digest {
+		t.Errorf("the backup is of %d %s, the cluster was at %d %s", quiet.Index, quiet.Digest, index, digest)
+	}
+	w := startLoad(t, c, 8)
+	if !harness.Poll(20*time.Second, func() bool { return w.acked() > 300 }) {
+		t.Fatal("no load")
+	}
+	putFile(t, c.Client(0), "/mine/before", "1")
+	ok(t, follower, c.Bin, &busy, "cluster", "backup", filepath.Join(dir, "busy"))
+	putFile(t, c.Client(0), "/mine/after", "1")
+	w.stop()
+	ok(t, follower, c.Bin, &again, "cluster", "backup", "--verify", filepath.Join(dir, "busy"))
+	if again != busy || busy.Index <= quiet.Index {
+		t.Errorf("%+v, verified %+v", busy, again)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.part")); len(left) > 0 {
+		t.Error(left)
+	}
+	c.KillAll()
+	for _, n := range c.Nodes {
+		if err := os.RemoveAll(n.Dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restoreInto(t, 1, filepath.Join(dir, "quiet"), quiet, files)
+	files["/mine/before"] = "1"
+	to := restoreInto(t, 3, filepath.Join(dir, "busy"), busy, files)
+	if _, err := to.Client(0).Stat(context.Background(), "/mine/after"); err == nil {
+		t.Error("a file written after the backup is there")
+	}
+}
+
+// restoreInto loads a backup into a new cluster of some nodes and looks at it.
+func restoreInto(t *testing.T, nodes int, file string, want backupInfo, files map[string]string) *harness.Cluster {
+	t.Helper()
+	c := harness.Start(t, harness.Options{Nodes: nodes})
+	at := c.Nodes[nodes-1]
+	var done backupInfo
+	ok(t, at, c.Bin, &done, "cluster", "restore", file)
+	if done.Digest != want.Digest || done.Rows != want.Rows || done.Chunks != want.Chunks {
+		t.Errorf("restored %+v of %+v", done, want)
+	}
+	c.Ready()
+	if _, digest := c.SameDigest(); digest != want.Digest {
+		t.Errorf("digest %s, of the backup %s", digest, want.Digest)
+	}
+	for _, n := range c.Nodes {
+		sameFiles(t, n, files)
+	}
+	web := newWeb(t, at)
+	if a := web.want(200, "PUT", "/files?path=/memfs/keyed", "first", "Idempotency-Key", "k-1"); a.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("an answer is lost: %v", a.header)
+	}
+	web.want(422, "PUT", "/files?path=/memfs/keyed", "second", "Idempotency-Key", "k-1")
+	var message struct{ Data string }
+	web.json("GET", "/files?path=/queuefs/q/dequeue", "", &message)
+	if message.Data != "message 0" {
+		t.Errorf("the queue gave %+v", message)
+	}
+	if a := web.want(200, "GET", "/files?path=/memfs/link", ""); a.body != files["/mine/f1"] {
+		t.Errorf("the link leads to %q", a.body)
+	}
+	if _, stderr, code := cli(t, at, c.Bin, "cluster", "restore", file); code != 6 || !strings.Contains(stderr, "empty cluster only") {
+		t.Errorf("a second restore: exit code %d, %s", code, stderr)
+	}
+	c.SameDigest()
+	return c
+}
+
+// TestRestoreFails sends backups that are cut or damaged, loses the connection,
+// and kills the node that restores: each time an empty cluster is left, which
+// takes the whole backup in the end.
+func TestRestoreFails(t *testing.T) {
+	from := harness.Start(t, harness.Options{})
+	files := seed(t, from)
+	good := filepath.Join(t.TempDir(), "good")
+	var info backupInfo
+	ok(t, from.Nodes[0], from.Bin, &info, "cluster", "backup", good)
+	from.KillAll()
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := harness.Start(t, harness.Options{Nodes: 3})
+	n := c.Nodes[0]
+	bad := filepath.Join(t.TempDir(), "bad")
+	for _, b := range [][]byte{data[:len(data)/3], data[:len(data)-1], append(bytes.Clone(data[:len(data)/2]), data[len(data)/2+1:]...), {}} {
+		if err := os.WriteFile(bad, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, code := cli(t, n, c.Bin, "cluster", "restore", bad); code != 2 || !strings.Contains(stderr, "damaged backup") {
+			t.Errorf("%d bytes: exit code %d, %s", len(b), code, stderr)
+		}
+		if _, stderr, code := cli(t, n, c.Bin, "cluster", "backup", "--verify", bad); code != 1 || !strings.Contains(stderr, "damaged backup") {
+			t.Errorf("%d bytes: exit code %d, %s", len(b), code, stderr)
+		}
+	}
+	isEmpty(t, c)
+
+	conn := halfRestore(t, n, data)
+	conn.Close()
+	isEmpty(t, c)
+
+	conn = halfRestore(t, n, data)
+	defer conn.Close()
+	n.Kill()
+	if left, _ := os.ReadDir(filepath.Join(n.Dir, "restore")); len(left) != 1 {
+		t.Errorf("%d files of the restore under way", len(left))
+	}
+	n.Start()
+	isEmpty(t, c)
+	if left, _ := os.ReadDir(filepath.Join(n.Dir, "restore")); len(left) != 0 {
+		t.Errorf("%d files are left over", len(left))
+	}
+
+	var done backupInfo
+	ok(t, n, c.Bin, &done, "cluster", "restore", good)
+	if _, digest := c.SameDigest(); digest != info.Digest || done.Digest != info.Digest {
+		t.Errorf("digest %s, restored %s, of the backup %s", digest, done.Digest, info.Digest)
+	}
+	sameFiles(t, c.Nodes[1], files)
+}
+
+// halfRestore sends most of a backup to a node and returns once the cluster
+// knows of the restore.
+func halfRestore(t *testing.T, n *harness.Node, data []byte) net.Conn {
+	t.Helper()
+	host := strings.TrimPrefix(n.URL, "http://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /api/v1/restore HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", host, len(data))
+	if _, err := conn.Write(data[:len(data)-5<<20]); err != nil {
+		t.Fatal(err)
+	}
+	known := harness.Poll(10*time.Second, func() bool {
+		a, err := newWeb(t, n).do("GET", "/directories?path=/memfs", nil)
+		return err == nil && a.status == 503 && strings.Contains(a.body, "being restored")
+	})
+	if !known {
+		t.Fatal("the restore does not show")
+	}
+	return conn
+}
+
+// isEmpty waits until every node of the cluster is ready and has nothing but
+// what a new one has.
+func isEmpty(t *testing.T, c *harness.Cluster) {
+	t.Helper()
+	ok := harness.Poll(60*time.Second, func() bool {
+		for _, n := range c.Nodes {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			var names []string
+			infos, err := n.Client().List(ctx, "/memfs")
+			cancel()
+			for _, i := range infos {
+				names = append(names, i.Name)
+			}
+			if err != nil || strings.Join(names, " ") != "README" {
+				return false
+			}
+		}
+		return true
+	})
+	if !ok {
+		for _, n := range c.Nodes {
+			t.Log(n.Tail())
+		}
+		t.Fatal("the cluster is not empty")
+	}
+	c.Ready()
+}
+
+// A client that goes away in the middle of a backup leaves nothing behind.
+func TestBackupIsCutOff(t *testing.T) {
+	c := harness.Start(t, harness.Options{})
+	n := c.Nodes[0]
+	if _, err := n.Client().Write(context.Background(), "/memfs/big", random(1, 200<<20), 200<<20); err != nil {
+		t.Fatal(err)
+	}
+	checkpoints := func() int {
+		found, _ := filepath.Glob(filepath.Join(n.Dir, "state", "checkpoint-*"))
+		return len(found)
+	}
+	var open []client.Backup
+	for range 2 {
+		b, err := n.Client().Backup(context.Background(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, b)
+	}
+	if checkpoints() != 2 {
+		t.Errorf("%d checkpoints", checkpoints())
+	}
+	if a := newWeb(t, n).want(429, "GET", "/backup", ""); a.header.Get("Retry-After") == "" {
+		t.Error(a.header)
+	}
+	for _, b := range open {
+		if _, err := io.CopyN(io.Discard, b.Body, 10<<20); err != nil {
+			t.Error(err)
+		}
+		b.Body.Close()
+	}
+	if !harness.Poll(20*time.Second, func() bool { return checkpoints() == 0 }) {
+		t.Errorf("%d checkpoints are left\n%s", checkpoints(), n.Tail())
+	}
+	var info backupInfo
+	file := filepath.Join(t.TempDir(), "b")
+	ok(t, n, c.Bin, &info, "cluster", "backup", file)
+	if st, err := os.Stat(file); err != nil || st.Size() < 200<<20 || info.Trailer.Bytes >= st.Size() {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if rss := n.PeakRSS(); rss > 400<<20 {
+		t.Errorf("it took %d MiB of memory", rss>>20)
+	} else {
+		t.Logf("peak RSS %d MiB", rss>>20)
+	}
+}
