@@ -31,6 +31,11 @@ type call struct {
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.
 	refused error
+	// What the metrics say of it, as far as it came: the table it was routed
+	// by, the path it asked for, the code of its error.
+	table *vfs.Table
+	asked vfs.Path
+	code  string
 }
 
 func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
@@ -103,7 +108,7 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 		c.release()
 		s.metrics.inFlight.Add(-1)
 		took := time.Since(start)
-		s.metrics.observe(r, string(fc.Method()), fc.Response.StatusCode(), took)
+		s.metrics.observe(c, took)
 		c.tell(took)
 	}()
 	q, err := parseQuery(string(fc.URI().QueryString()))

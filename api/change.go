@@ -104,6 +104,7 @@ func (c *call) target(ctx context.Context, op vfs.Op) (m vfs.Mounted, rel vfs.Op
 		if ierr != nil {
 			return m, rel, ierr
 		}
+		c.table, c.asked = img.Table, op.Path
 		m, rel, err = img.Table.Target(ctx, img.View, op)
 		img.Release()
 		if err == nil {

@@ -40,7 +40,7 @@ func (c *call) digest() error {
 	case in.Path == "":
 		return vfs.Invalid.With("path is required")
 	}
-	p, err := parsePath(in.Path)
+	p, err := c.parse(in.Path)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ func (c *call) grep() error {
 	if err != nil {
 		return err
 	}
+	c.asked = p
 	img, err := c.image()
 	if err != nil {
 		return err

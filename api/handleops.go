@@ -207,6 +207,7 @@ func (c *call) lookHandle(h *handle) (vfs.Path, vfs.Info, error) {
 
 func (c *call) inImage(h *handle, img *fsm.Image) (vfs.Path, vfs.Info, error) {
 	p, err := h.where(img)
+	c.asked = p
 	if err != nil {
 		_ = c.s.handles.close(h.id) // gone already is as good
 		return "", vfs.Info{}, err

@@ -82,6 +82,7 @@ func (c *call) imageAt(l vfs.Level) (*fsm.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.table = img.Table
 	c.set("X-Pfs-Index", formatIndex(img.Index))
 	return img, nil
 }

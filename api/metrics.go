@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // metrics counts what goes through the server.
@@ -15,6 +17,8 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
+	problems *prometheus.CounterVec
+	mounts   *mountMetrics
 	inFlight atomic.Int64
 	in, out  atomic.Uint64 // bytes
 	refused  atomic.Uint64 // requests with doubtful framing
@@ -29,27 +33,56 @@ func newMetrics(s *Server) *metrics {
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pfs_http_request_seconds", Help: "Time until the answer began.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route"}),
+		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pfs_http_problems_total", Help: "Answers that were errors, by their code."}, []string{"code"}),
+		mounts: newMountMetrics(),
 	}
-	count := func(name, help string, v *atomic.Uint64) {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
-			func() float64 { return float64(v.Load()) }))
+	for k := vfs.Kind(0); k == 0 || k.Valid(); k++ {
+		m.problems.WithLabelValues(k.Code()) // so that a first one is a change
 	}
-	gauge := func(name, help string, f func() float64) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
-	}
-	m.registry.MustRegister(m.requests, m.latency)
-	count("pfs_http_received_bytes_total", "Bytes read from clients.", &m.in)
-	count("pfs_http_sent_bytes_total", "Bytes written to clients.", &m.out)
-	count("pfs_http_refused_total", "Requests refused for their framing.", &m.refused)
-	count("pfs_http_rejected_connections_total", "Connections over the limit.", &m.rejected)
-	gauge("pfs_http_requests_in_flight", "Requests being handled.", func() float64 { return float64(m.inFlight.Load()) })
-	gauge("pfs_http_connections", "Open connections.", func() float64 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return float64(len(s.conns))
-	})
-	gauge("pfs_http_handles", "Open handles of this node.", func() float64 { return float64(s.handles.count()) })
+	m.registry.MustRegister(m.requests, m.latency, m.problems, m.mounts.ops, m.mounts.errors, m.mounts.seconds, newMountStates(s.cfg.Node))
+	m.counts()
+	m.gauges(s)
 	return m
+}
+
+func (m *metrics) counts() {
+	for _, c := range []struct {
+		name, help string
+		v          *atomic.Uint64
+	}{
+		{"pfs_http_received_bytes_total", "Bytes read from clients.", &m.in},
+		{"pfs_http_sent_bytes_total", "Bytes written to clients.", &m.out},
+		{"pfs_http_refused_total", "Requests refused for their framing.", &m.refused},
+		{"pfs_http_rejected_connections_total", "Connections over the limit.", &m.rejected},
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
+			func() float64 { return float64(c.v.Load()) }))
+	}
+}
+
+func (m *metrics) gauges(s *Server) {
+	for _, g := range []struct {
+		name, help string
+		v          func() int
+	}{
+		{"pfs_http_requests_in_flight", "Requests being handled.", func() int { return int(m.inFlight.Load()) }},
+		{"pfs_http_connections", "Open connections.", s.connections},
+		{"pfs_http_connections_limit", "How many connections may be open.", func() int { return s.limits.Conns }},
+		{"pfs_http_handles", "Open handles of this node.", func() int { return s.handles.count() }},
+		{"pfs_http_handles_limit", "How many handles may be open.", func() int { return s.limits.Handles }},
+		{"pfs_http_held_bytes", "Bodies and answers that are held in memory whole.", func() int { return int(s.held.Load()) }},
+		{"pfs_http_held_limit_bytes", "How many bytes of them may be held.", func() int { return s.limits.Held }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help},
+			func() float64 { return float64(g.v()) }))
+	}
+}
+
+func (s *Server) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 // Totals returns the bytes that came in from clients and went out to them.
@@ -57,18 +90,30 @@ func (s *Server) Totals() (in, out int64) {
 	return int64(s.metrics.in.Load()), int64(s.metrics.out.Load())
 }
 
-func (m *metrics) observe(r *route, method string, status int, d time.Duration) {
-	m.requests.WithLabelValues(r.path, method, strconv.Itoa(status)).Inc()
-	m.latency.WithLabelValues(r.path).Observe(d.Seconds())
+// observe counts a request that was answered after a time.
+func (m *metrics) observe(c *call, took time.Duration) {
+	m.requests.WithLabelValues(c.route.path, c.method(), strconv.Itoa(c.fc.Response.StatusCode())).Inc()
+	m.latency.WithLabelValues(c.route.path).Observe(took.Seconds())
+	if c.table != nil && c.asked != "" {
+		if c.in != nil {
+			took -= c.in.took
+		}
+		m.mounts.observe(c.table, c.asked, operation(c.method(), c.route), c.code, took)
+	}
+}
+
+// Metrics returns all figures: those of the API, and those it was given.
+func (s *Server) Metrics() prometheus.Gatherer {
+	g := prometheus.Gatherers{s.metrics.registry}
+	if s.cfg.Metrics != nil {
+		g = append(g, s.cfg.Metrics)
+	}
+	return g
 }
 
 // scrape answers GET /metrics in Prometheus' text format.
 func (c *call) scrape() error {
-	g := prometheus.Gatherers{c.s.metrics.registry}
-	if c.s.cfg.Metrics != nil {
-		g = append(g, c.s.cfg.Metrics)
-	}
-	families, err := g.Gather()
+	families, err := c.s.Metrics().Gather()
 	if len(families) == 0 && err != nil {
 		return err
 	}

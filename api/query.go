@@ -100,7 +100,7 @@ func (c *call) path() (vfs.Path, error) {
 	if v == "" {
 		return "", vfs.Invalid.With("path parameter is required")
 	}
-	return parsePath(v)
+	return c.parse(v)
 }
 
 // dir returns the parameter path, the root if there is none.
@@ -109,7 +109,14 @@ func (c *call) dir() (vfs.Path, error) {
 	if v == "" {
 		return vfs.Root, nil
 	}
-	return parsePath(v)
+	return c.parse(v)
+}
+
+// parse reads the path that the request asks for.
+func (c *call) parse(s string) (p vfs.Path, err error) {
+	p, err = parsePath(s)
+	c.asked = p
+	return p, err
 }
 
 func parsePath(s string) (vfs.Path, error) {

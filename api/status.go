@@ -109,7 +109,8 @@ func (c *call) fail(err error) {
 
 // problem answers p.
 func (c *call) problem(status int, p problem) {
-	p.RequestID = c.id
+	p.RequestID, c.code = c.id, p.Code
+	c.s.metrics.problems.WithLabelValues(p.Code).Inc()
 	b, err := json.Marshal(p)
 	if err != nil { // not of strings
 		panic(err)
