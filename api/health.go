@@ -76,6 +76,41 @@ func (c *call) ready() error {
 	return c.json(200, h)
 }
 
+// healthz answers that the process answers.
+func (c *call) healthz() error { return c.probe(nil) }
+
+// livez answers 503 once only a new start helps: it says nothing of other
+// nodes, so that a lost quorum restarts nobody.
+func (c *call) livez() error {
+	if c.s.cfg.Alive == nil {
+		return c.probe(nil)
+	}
+	return c.probe(c.s.cfg.Alive())
+}
+
+// readyz answers 503 until this node knows a leader and has caught up. Unlike
+// ready it leaves out mounts: what is outside must not take all nodes out of
+// service at once.
+func (c *call) readyz() error {
+	if c.s.cfg.Serves == nil {
+		return c.probe(c.s.cfg.Node.Ready())
+	}
+	return c.probe(c.s.cfg.Serves())
+}
+
+// probe answers a line of text: ok, or what is wrong.
+func (c *call) probe(err error) error {
+	status, text := 200, "ok"
+	if err != nil {
+		status, text = 503, err.Error()
+		c.set("Retry-After", "1")
+	}
+	c.fc.SetStatusCode(status)
+	c.fc.Response.Header.SetContentType("text/plain; charset=utf-8")
+	c.fc.Response.SetBodyString(text + "\n")
+	return nil
+}
+
 // version answers GET /version.
 func (c *call) version() error {
 	return c.json(200, map[string]string{

@@ -43,6 +43,9 @@ func table() []route {
 		{"GET", prefix + "/version", noBody, (*call).version},
 		{"GET", prefix + "/capabilities", noBody, (*call).capabilities},
 		{"GET", "/metrics", noBody, (*call).scrape},
+		{"GET", "/healthz", noBody, (*call).healthz},
+		{"GET", "/livez", noBody, (*call).livez},
+		{"GET", "/readyz", noBody, (*call).readyz},
 
 		{"GET", prefix + "/files", noBody, (*call).readFile},
 		{"HEAD", prefix + "/files", noBody, (*call).readFile},

@@ -89,18 +89,24 @@ func (n *Node) Collectors() []prometheus.Collector {
 		{"pfs_applied_index", "Last log entry in the state.", func() float64 { return float64(n.machine.Applied()) }},
 		{"pfs_term", "The raft term.", func() float64 { return float64(n.raft.CurrentTerm()) }},
 		{"pfs_is_leader", "1 on the node that leads.", func() float64 { return flag(n.reign.Load() != nil) }},
-		{"pfs_leader_contact_seconds", "Time since the leader was heard; -1 for never.", func() float64 { return n.lastContact().Seconds() }},
+		{"pfs_leader_contact_seconds", "Time since the leader was heard; -1 for never.", n.contactSeconds},
+		{"pfs_apply_lag_entries", "Log entries known to be committed and not in the state yet.", func() float64 { return float64(n.lag()) }},
+		{"pfs_log_entries", "Entries in the log of this node.", n.logEntries},
 		{"pfs_queue_requests", "Requests that wait for a log entry.", func() float64 { c, _ := n.pack.queued(); return float64(c) }},
-		{"pfs_queue_bytes", "Their bytes.", func() float64 { _, b := n.pack.queued(); return float64(b) }},
+		{"pfs_queue_limit_requests", "How many requests may wait for a log entry.", func() float64 { return maxQueued }},
+		{"pfs_queue_bytes", "Bytes of the requests that wait for a log entry.", func() float64 { _, b := n.pack.queued(); return float64(b) }},
+		{"pfs_queue_limit_bytes", "How many bytes of requests may wait for a log entry.", func() float64 { return maxQueuedBytes }},
 		{"pfs_chunks", "Chunks on this node.", func() float64 { c, _ := n.blobs.Stats(); return float64(c) }},
-		{"pfs_chunk_bytes", "Their bytes.", func() float64 { _, b := n.blobs.Stats(); return float64(b) }},
+		{"pfs_chunk_bytes", "Bytes of the chunks on this node.", func() float64 { _, b := n.blobs.Stats(); return float64(b) }},
 		{"pfs_chunks_missing", "Chunks that this node looks for.", func() float64 { return float64(n.missing.count()) }},
 		{"pfs_chunk_memory_bytes", "Memory held by chunks on their way in.", func() float64 { return float64(n.chunkMem.used()) }},
+		{"pfs_chunk_memory_limit_bytes", "How much memory chunks on their way in may hold.", func() float64 { return float64(n.chunkMem.size) }},
 		{"pfs_call_memory_bytes", "Memory held by calls between nodes.", func() float64 { return float64(n.callMem.used()) }},
 		{"pfs_disk_free_bytes", "Free on the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Free) }},
 		{"pfs_disk_total_bytes", "Size of the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Total) }},
 		{"pfs_disk_reserve_bytes", "With less than this free, new content is refused.", func() float64 { return float64(n.vol.Usage().Reserve) }},
 		{"pfs_disk_full", "1 while the disk has less free than the reserve.", func() float64 { return flag(n.vol.Full()) }},
+		{"pfs_call_memory_limit_bytes", "How much memory calls between nodes may hold.", func() float64 { return float64(n.callMem.size) }},
 		{"pfs_store_disk_bytes", "Files of the state.", func() float64 { return float64(n.machine.Store().Metrics().DiskBytes) }},
 		{"pfs_store_compaction_debt_bytes", "Work that compactions of the state are behind.", func() float64 { return float64(n.machine.Store().Metrics().CompactionDebt) }},
 	} {
@@ -114,4 +120,25 @@ func flag(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// logEntries counts the entries of the log, those past the last snapshot and
+// those kept for followers that lag.
+func (n *Node) logEntries() float64 {
+	first, err := n.logs.FirstIndex()
+	if err != nil || first == 0 {
+		return 0
+	}
+	last, err := n.logs.LastIndex()
+	if err != nil {
+		return 0
+	}
+	return float64(last - first + 1)
+}
+
+func (n *Node) contactSeconds() float64 {
+	if d := n.lastContact(); d >= 0 {
+		return d.Seconds()
+	}
+	return -1
 }

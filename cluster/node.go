@@ -57,7 +57,8 @@ type Node struct {
 	entries entryTimes
 	crammed atomic.Bool // this node leads, and refuses what takes space
 	pacing  sync.Mutex
-	slow    bool // to stand for leadership
+	slow    bool         // to stand for leadership
+	pulse   atomic.Int64 // last turn of the loops, Unix nanoseconds
 	number  atomic.Uint32
 	nonce   string                   // of this process
 	sees    atomic.Pointer[[]string] // nodes of no cluster, while this is one
@@ -140,6 +141,7 @@ func (n *Node) open(life context.Context, given bool) error {
 		return err
 	}
 	n.up.Store(true)
+	n.pulse.Store(time.Now().UnixNano())
 	n.loops(life, notify)
 	return nil
 }
@@ -195,6 +197,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.introduce,
 		n.watchMembers,
 		n.missing.run,
+		n.beat,
 		n.sweepFiles,
 		n.scrub,
 		n.mountFiles,

@@ -28,9 +28,11 @@ type network struct {
 	*raft.NetworkTransport
 	rpcs chan raft.RPC
 	term atomic.Pointer[func() uint64] // ours
-	stop chan struct{}
-	once sync.Once
-	wg   sync.WaitGroup
+	// installing is set while raft takes a snapshot from its leader.
+	installing atomic.Bool
+	stop       chan struct{}
+	once       sync.Once
+	wg         sync.WaitGroup
 }
 
 var (
@@ -63,7 +65,7 @@ func (t *network) run(term func() uint64) {
 					continue
 				}
 				select {
-				case t.rpcs <- rpc:
+				case t.rpcs <- t.watchInstall(rpc):
 				case <-t.stop:
 					rpc.Respond(nil, raft.ErrTransportShutdown)
 				}

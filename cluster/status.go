@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -147,23 +145,8 @@ func (n *Node) ask(ctx context.Context, s *NodeStatus) {
 // thousand entries that it knows to be committed, and its configured mounts
 // are up. The error says what is not so.
 func (n *Node) Ready() error {
-	if err := n.Failed(); err != nil {
-		return fmt.Errorf("node cannot go on: %w", err)
-	}
-	if n.removed.Load() {
-		return errRemoved
-	}
-	if _, id := n.raft.LeaderWithID(); id == "" {
-		return errors.New("no leader is known")
-	}
-	if n.loading() {
-		return errLoading
-	}
-	if lag := n.lag(); lag > maxLag {
-		return fmt.Errorf("%d entries behind", lag)
-	}
-	if n.number.Load() == 0 {
-		return errors.New("not introduced to the cluster yet")
+	if err := n.Serves(); err != nil {
+		return err
 	}
 	return n.mounts.settled()
 }

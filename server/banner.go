@@ -13,6 +13,9 @@ func (n *node) banner(w io.Writer) {
 	c := n.config
 	fmt.Fprintf(w, "PFS %s  node %s  data %s (durable)\n", version, n.cluster.ID(), c.Server.DataDir)
 	fmt.Fprintf(w, "API  %s/api/v1    raft %s\n", url, c.Cluster.RaftAddress)
+	if n.adminAt != nil {
+		fmt.Fprintf(w, "Admin %s/debug/pprof/\n", baseURL(n.adminAt))
+	}
 	if len(c.Cluster.Join) > 0 {
 		fmt.Fprintf(w, "Cluster of %d: %s\n", c.Cluster.BootstrapExpect, strings.Join(c.Cluster.Join, " "))
 		return

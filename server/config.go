@@ -23,12 +23,13 @@ type Config struct {
 
 // ServerConfig is the part that each node has for itself.
 type ServerConfig struct {
-	Address   string `yaml:"address"`    // HTTP API
-	DataDir   string `yaml:"data_dir"`   // all durable state of the node
-	LogLevel  string `yaml:"log_level"`  // debug, info, warn, error
-	LogFormat string `yaml:"log_format"` // text, json
-	Slow      string `yaml:"slow_request"`
-	MaxBody   int64  `yaml:"max_request_body_bytes"`
+	Address      string `yaml:"address"`       // HTTP API
+	AdminAddress string `yaml:"admin_address"` // "": none
+	DataDir      string `yaml:"data_dir"`      // all durable state of the node
+	LogLevel     string `yaml:"log_level"`     // debug, info, warn, error
+	LogFormat    string `yaml:"log_format"`    // text, json
+	Slow         string `yaml:"slow_request"`
+	MaxBody      int64  `yaml:"max_request_body_bytes"`
 }
 
 // ClusterConfig says who the node is and whom it joins.
@@ -173,6 +174,9 @@ func (c *Config) check() error {
 		return fmt.Errorf("cluster.log_store is %q; it must be bolt or pebble", s)
 	}
 	if _, err := c.chunkGrace(); err != nil {
+		return err
+	}
+	if _, err := c.adminAddress(); err != nil {
 		return err
 	}
 	if f := c.Server.LogFormat; f != "text" && f != "json" {

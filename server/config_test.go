@@ -77,6 +77,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"cluster: {disk_reserve: much}", "cluster.disk_reserve"},
 		{"server: {log_level: loud}", "debug, info, warn or error"},
 		{"server: {address: \"\"}", "must not be empty"},
+		{"server: {admin_address: here}", "HOST:PORT"},
 		{"server: {log_format: xml}", "text or json"},
 		{"server: {slow_request: soon}", "duration"},
 		{"server: {slow_request: -1s}", "duration"},

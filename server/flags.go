@@ -25,6 +25,7 @@ type setting struct {
 func settings() []setting {
 	return []setting{
 		{"addr", "HTTP API listens on `HOST:PORT`", text(func(c *Config) *string { return &c.Server.Address })},
+		{"admin-addr", "metrics, probes and profiles on `HOST:PORT`; without a host on loopback; default: none", text(func(c *Config) *string { return &c.Server.AdminAddress })},
 		{"data-dir", "all durable state of this node is in `DIR`", text(func(c *Config) *string { return &c.Server.DataDir })},
 		{"log-level", "`LEVEL` is debug, info, warn or error", text(func(c *Config) *string { return &c.Server.LogLevel })},
 		{"log-format", "the log is `FORMAT`: text or json", text(func(c *Config) *string { return &c.Server.LogFormat })},

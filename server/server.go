@@ -7,12 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/pfs-project/pfs/api"
 	"github.com/pfs-project/pfs/cluster"
@@ -83,6 +81,9 @@ type node struct {
 	cluster  *cluster.Node
 	api      *api.Server
 	listener net.Listener
+	admin    *http.Server // nil: none
+	adminAt  net.Addr
+	figures  *figures
 	served   chan error
 	fault    chan error
 }
@@ -93,7 +94,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	if err != nil {
 		return nil, configError{err}
 	}
-	n := &node{config: o.config, log: newLogger(stderr, lvl, o.config.Server.LogFormat), served: make(chan error, 1), fault: make(chan error, 1)}
+	n := &node{config: o.config, log: newLogger(stderr, lvl, o.config.Server.LogFormat), figures: &figures{}, served: make(chan error, 1), fault: make(chan error, 1)}
 	traffic := &traffic{}
 	builtin := plugins.Builtin(traffic)
 	mounts, err := fileMounts(o.config, o.file != "", builtin)
@@ -109,6 +110,11 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	}
 	n.api = api.New(n.apiConfig(builtin))
 	traffic.api.Store(n.api)
+	n.figures.set(n.api.Metrics())
+	if err = n.openAdmin(); err != nil {
+		n.listener.Close()
+		return nil, errors.Join(err, n.cluster.Stop(ctx))
+	}
 	go func() { n.served <- n.api.Serve(n.listener) }()
 	return n, nil
 }
@@ -132,17 +138,14 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 }
 
 func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics.MustRegister(n.cluster.Collectors()...)
 	slow, _ := n.config.slow() // checked when it was read
 	return api.Config{
-		Slow: slow,
+		Slow: slow, Alive: n.cluster.Alive, Serves: n.cluster.Serves,
 		Node: n.cluster, Backups: n.cluster, Plugins: builtin,
 		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log},
 		Secrets: n.cluster.Secrets(),
 		Cluster: members{n.cluster},
-		Metrics: metrics, MaxBody: n.config.Server.MaxBody,
+		Metrics: n.registry(), MaxBody: n.config.Server.MaxBody,
 		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,
 	}
 }
@@ -189,6 +192,8 @@ func (n *node) run(ctx context.Context) int {
 	if err := n.api.Shutdown(within); err != nil {
 		n.log.Warn("requests were cut off", "error", err)
 	}
+	n.figures.set(nil)
+	n.closeAdmin()
 	if err := n.cluster.Stop(within); err != nil {
 		n.log.Error("stopping", "error", err)
 		return exitFailure
