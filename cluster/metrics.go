@@ -103,7 +103,7 @@ func (n *Node) Collectors() []prometheus.Collector {
 		{"pfs_chunk_memory_limit_bytes", "How much memory chunks on their way in may hold.", func() float64 { return float64(n.chunkMem.size) }},
 		{"pfs_call_memory_bytes", "Memory held by calls between nodes.", func() float64 { return float64(n.callMem.used()) }},
 		{"pfs_disk_free_bytes", "Free on the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Free) }},
-		{"pfs_disk_total_bytes", "Size of the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Total) }},
+		{"pfs_disk_size_bytes", "Size of the disk of the data directory.", func() float64 { return float64(n.vol.Usage().Total) }},
 		{"pfs_disk_reserve_bytes", "With less than this free, new content is refused.", func() float64 { return float64(n.vol.Usage().Reserve) }},
 		{"pfs_disk_full", "1 while the disk has less free than the reserve.", func() float64 { return flag(n.vol.Full()) }},
 		{"pfs_call_memory_limit_bytes", "How much memory calls between nodes may hold.", func() float64 { return float64(n.callMem.size) }},
