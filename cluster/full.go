@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -50,9 +49,9 @@ func (n *Node) answered(key string) bool {
 	return im.Remembers(key)
 }
 
-// relieve is what a leader does about disks without space, until ctx is done:
-// if its own alone has none, it hands leadership over; if a quorum has none,
-// it refuses what takes space.
+// relieve is what a leader does about disks that are full or stand still, until
+// ctx is done: if it is its own, it hands leadership over; if a quorum has no
+// space, it refuses what takes some.
 func (n *Node) relieve(ctx context.Context) {
 	defer n.crammed.Store(false)
 	for {
@@ -63,8 +62,8 @@ func (n *Node) relieve(ctx context.Context) {
 			full++
 		}
 		crammed := len(voters)-full < len(voters)/2+1
-		if !crammed && own {
-			crammed = !n.giveWay(fit)
+		if !crammed && (own || n.stalled()) {
+			crammed = !n.giveWay(ctx, fit) && own
 		}
 		if n.crammed.Swap(crammed) != crammed && ctx.Err() == nil {
 			n.c.Log.Warn("space of the cluster", "full", full, "voters", len(voters), "refusing", crammed)
@@ -85,23 +84,19 @@ func (n *Node) disks(ctx context.Context, voters []string) (full int, fit string
 		wg sync.WaitGroup
 	)
 	for _, id := range voters {
-		to, ok := n.book.find(id)
-		if id == n.id || !ok {
+		if id == n.id {
 			continue
 		}
 		wg.Go(func() {
-			var s state
-			b, err := n.peers.call(ctx, to, short, callState)
-			if err == nil {
-				err = json.Unmarshal(b, &s)
-			}
+			s, ok := n.callState(ctx, id)
 			mu.Lock()
 			defer mu.Unlock()
 			commit := n.raft.CommitIndex()
 			switch {
-			case err != nil: // it is away, which is another matter
+			case !ok: // it is away, which is another matter
 			case s.Full:
 				full++
+			case s.Stalled:
 			case commit-min(commit, s.Applied) < maxLag:
 				fit = id
 			}
@@ -111,15 +106,18 @@ func (n *Node) disks(ctx context.Context, voters []string) (full int, fit string
 	return full, fit
 }
 
-// giveWay hands leadership to a node whose disk has space, if there is one. It
+// giveWay hands leadership to a node whose disk is well, if there is one. It
 // reports whether that was done.
-func (n *Node) giveWay(id string) bool {
+func (n *Node) giveWay(ctx context.Context, id string) bool {
 	to, ok := n.book.find(id)
 	if !ok {
 		return false
 	}
-	n.c.Log.Warn("the disk is full: another node is to lead", "node", id)
-	err := n.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(to.address)).Error()
+	n.c.Log.Warn("the disk is full or stands still: another node is to lead", "node", id)
+	err := n.handOver(ctx, id)
+	if err != nil && n.stalled() { // what is under way will not end
+		err = n.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(to.address)).Error()
+	}
 	if err != nil {
 		n.c.Log.Warn("leadership is not handed over", "error", err)
 	}

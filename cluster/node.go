@@ -37,7 +37,7 @@ type Node struct {
 	desk    *desk
 	book    book
 	net     *network
-	logs    raftlog.Store
+	logs    *raftlog.Watched
 	blobs   *blob.Store
 	machine *fsm.Machine
 	raft    *raft.Raft

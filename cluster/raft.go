@@ -51,7 +51,7 @@ func (n *Node) openLog() error {
 			n.entries.appended(a)
 			n.metrics.appended(kind.syncs, a.Took)
 		},
-		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving,
+		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving, Begin: n.vol.Begin,
 		Applied: n.machine.Applied,
 	})
 	return nil
@@ -121,16 +121,30 @@ func (n *Node) openRaft(notify chan<- bool) error {
 		return err
 	}
 	n.net = newNetwork(n.mux, &n.book, n.bridge)
-	r, err := raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.machine.Snapshots(), n.net)
+	r, err := n.newRaft(notify)
 	if err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.net.Close())
 	}
 	n.raft = r
+	n.logs.Park()
 	n.book.mu.Lock()
 	n.book.config = n.configuration
 	n.book.mu.Unlock()
 	n.net.run(r.CurrentTerm)
 	return nil
+}
+
+// newRaft is raft.NewRaft, which panics when it cannot read its log.
+func (n *Node) newRaft(notify chan<- bool) (r *raft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+			if cause, ok := p.(error); ok {
+				err = cause
+			}
+		}
+	}()
+	return raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.machine.Snapshots(), n.net)
 }
 
 // configuration returns raft's latest configuration, and before raft runs the

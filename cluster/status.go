@@ -66,7 +66,8 @@ type state struct {
 	DiskFree int64   `json:"disk_free,omitempty"`
 	DiskSize int64   `json:"disk_size,omitempty"`
 	Append   float64 `json:"append_p99_ms,omitempty"`
-	Full     bool    `json:"full,omitempty"` // its disk has no space
+	Full     bool    `json:"full,omitempty"`    // its disk has no space
+	Stalled  bool    `json:"stalled,omitempty"` // its disk does not move
 }
 
 var raftStates = map[raft.RaftState]string{
@@ -76,7 +77,7 @@ var raftStates = map[raft.RaftState]string{
 func (n *Node) state() state {
 	s := state{State: raftStates[n.raft.State()], Contact: n.lastContact().Milliseconds(), Applied: n.machine.Applied(),
 		Version: n.c.Version, Started: n.started.UnixMilli(), Now: time.Now().UnixMilli(),
-		Missing: n.missing.lacking(), Append: n.metrics.appendP99(), Full: n.vol.Full()}
+		Missing: n.missing.lacking(), Append: n.metrics.appendP99(), Full: n.vol.Full(), Stalled: n.stalled()}
 	u := n.vol.Usage()
 	s.DiskFree, s.DiskSize = u.Free, u.Total
 	if err := n.Ready(); err != nil {

@@ -123,6 +123,7 @@ func (n *Node) resign() {
 // endRaft stops raft. Should a write to its log hang, it does not wait for ever,
 // and the stores must be left as they are.
 func (n *Node) endRaft() error {
+	n.logs.Release()
 	done := make(chan error, 1)
 	go func() { done <- n.raft.Shutdown().Error() }() // ends with raft, or with the process
 	select {

@@ -15,10 +15,11 @@ const (
 	// diskDeadline is how long a call to the disk may take; a node whose disk
 	// stands still for longer ends.
 	diskDeadline = 10 * time.Second
+	diskPatience = 3 * time.Second // after which another node is to lead
 	slowDisk     = time.Second
 	slowSay      = 10 * time.Second // between two warnings of a slow disk
-	// fullPatience is how much longer a node without space waits for a leader
-	// before it stands: others are to come first. The leader's heartbeats,
+	// fullPatience is how much longer a node whose disk is full or stands still
+	// waits for a leader before it stands: others are to come first. The leader's heartbeats,
 	// which raft sends ten times in that time, must still reach all others.
 	fullPatience = 4
 )
@@ -66,9 +67,12 @@ func (n *Node) watchVolume(ctx context.Context) {
 			n.c.Log.Info("the disk has space again", "free", u.Free, "reserve", u.Reserve)
 		}
 		was = full
-		n.pace(full && n.raft.State() != raft.Leader)
+		n.pace((full || n.stalled()) && n.raft.State() != raft.Leader)
 	}
 }
+
+// stalled reports whether the disk has not moved for a while.
+func (n *Node) stalled() bool { return n.vol.Stuck(diskPatience) != nil }
 
 // lookAtVolume asks for the free space; that may not come back from a disk that
 // stands still.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -12,79 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
-
-	"github.com/pfs-project/pfs/test/harness"
-	"github.com/pfs-project/pfs/volume"
 )
-
-// onVolume opens a store on a disk of its own, watched as a node does.
-func onVolume(t *testing.T, kind, dir string) (*Watched, *volume.Volume) {
-	t.Helper()
-	v, err := volume.Open(volume.Options{Dir: dir, Ballast: -1})
-	check(t, err)
-	var s Store
-	if kind == "bolt" {
-		s, err = OpenBolt(filepath.Join(dir, "raft"))
-	} else {
-		s, err = OpenPebble(filepath.Join(dir, "raft"), v.FS(vfs.Default))
-	}
-	check(t, err)
-	return Watch(s, WatchOptions{MaxCacheBytes: 1 << 10, Retry: v.Retry, NoSpace: volume.NoSpace, Starving: v.Starving,
-		OnFault: func(err error) { t.Errorf("a fault: %v", err) }}), v
-}
-
-// TestNoSpaceIsNoFault fills the disk under a log to the last block, again and
-// again: appends are turned down, what was acknowledged stays, and appends go
-// on when there is space, also after the log was opened afresh.
-func TestNoSpaceIsNoFault(t *testing.T) {
-	for _, kind := range []string{"bolt", "pebble"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			disk := harness.NewDisk(t, 64)
-			s, v := onVolume(t, kind, disk.Dir())
-			m := model{logs: map[uint64][]byte{}, stable: map[string]uint64{}}
-			refused := 0
-			for round := range 4 {
-				for range 30 {
-					check(t, appendRandom(s, &m))
-				}
-				disk.Fill()
-				for tries := 0; ; tries++ {
-					before := m.clone()
-					err := appendRandom(s, &m)
-					if err == nil && tries < 200 {
-						continue // into blocks that the log has already
-					}
-					if !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrLeft) {
-						t.Fatalf("round %d: append %d without space: %v", round, tries, err)
-					}
-					m = before
-					if refused++; refused%3 == 0 {
-						break
-					}
-				}
-				if d := m.diff(s); d != "" && kind == "bolt" {
-					t.Fatalf("round %d: without space: %s", round, d)
-				}
-				disk.Free()
-				check(t, appendRandom(s, &m)) // takes the place of what was left
-				if d := m.diff(s); d != "" {
-					t.Fatalf("round %d: with space again: %s", round, d)
-				}
-				if round%2 == 1 {
-					check(t, s.Close())
-					s, v = onVolume(t, kind, disk.Dir())
-					if d := m.diff(s); d != "" {
-						t.Fatalf("round %d: opened afresh: %s", round, d)
-					}
-				}
-			}
-			v.Close()
-			check(t, s.Close())
-			t.Logf("%d appends found no space, %d entries", refused, m.last)
-		})
-	}
-}
 
 // appendRandom appends one entry of about 100 KiB.
 func appendRandom(s Store, m *model) error {
@@ -138,8 +66,11 @@ func TestLeftAppend(t *testing.T) {
 		t.Fatalf("an append behind it: %v", err)
 	}
 	no.Store(false)
-	if !harness.Poll(10*time.Second, func() bool { last, err := s.Store.LastIndex(); return err == nil && last == 6 }) {
-		t.Fatal("the append never ends")
+	for last := uint64(0); last != 6; { // the append ends, or the test does not
+		var err error
+		last, err = s.Store.LastIndex()
+		check(t, err)
+		time.Sleep(time.Millisecond)
 	}
 	other := entry(4, "another")
 	check(t, w.StoreLog(other))
@@ -147,6 +78,62 @@ func TestLeftAppend(t *testing.T) {
 		t.Fatalf("log ends at %d, %v", last, err)
 	}
 	same(t, w, other)
+}
+
+// TestStalledAppend has an append take long, but not too long: raft hears of it
+// when half of the deadline is over, and the log goes on.
+func TestStalledAppend(t *testing.T) {
+	w, s, f := watchStub(t, WatchOptions{Deadline: 4 * time.Second,
+		Retry: func(error) bool { return false }, NoSpace: func(error) bool { return false }})
+	check(t, w.StoreLogs(entries(1, 3)))
+	hang := make(chan struct{})
+	s.write = func() error { <-hang; return nil }
+	if err := w.StoreLogs(entries(4, 5)); !errors.Is(err, ErrLeft) {
+		t.Fatalf("an append that takes long: %v", err)
+	}
+	close(hang)
+	check(t, w.StoreLogs(entries(4, 6)))
+	span(t, w, 1, 6)
+	f.want(t, 0, "")
+
+	hang = make(chan struct{})
+	s.write = func() error { <-hang; return nil }
+	if err := w.StoreLogs(entries(7, 8)); !errors.Is(err, ErrLeft) {
+		t.Fatalf("an append that hangs: %v", err)
+	}
+	if err := w.SetUint64([]byte("k"), 1); err == nil { // waits for it
+		t.Fatal("a write was said yes to behind one that hangs")
+	}
+	f.want(t, 1, "append took longer")
+	close(hang)
+	allWritesFail(t, w, 9)
+}
+
+// TestPark has raft meet no error that it would panic over.
+func TestPark(t *testing.T) {
+	w, s, f := watchStub(t, WatchOptions{})
+	check(t, w.StoreLogs(entries(1, 3)))
+	s.write = func() error { return errDisk }
+	if err := w.StoreLog(entry(4, "")); err == nil {
+		t.Fatal("a failed append")
+	}
+	f.want(t, 1, "input/output error")
+	w.Park()
+	var back atomic.Int32
+	var gone sync.WaitGroup
+	for _, call := range []func(){func() { _ = w.SetUint64([]byte("k"), 1) }, func() { _ = w.Set([]byte("k"), nil) }} {
+		gone.Add(1)
+		go func() {
+			defer gone.Done()
+			call()
+			back.Add(1)
+		}()
+	}
+	w.Release()
+	gone.Wait()
+	if back.Load() != 0 {
+		t.Error("a parked call returned")
+	}
 }
 
 // TestAppendAfterCutWaits has an append find no space after the tail was cut

@@ -7,24 +7,28 @@ import (
 	"time"
 )
 
-// spaceTime is how long an append waits for space before raft is told, so that
-// a leader gives way to a node that has some.
-const spaceTime = time.Second
+// How long an append may take before raft is told, so that a leader gives way:
+// to a node that has space, or to one whose disk moves.
+const (
+	spaceTime = time.Second
+	stallPart = 2 // of the deadline
+)
 
 // ErrNoSpace says that the disk had no space for an append: nothing of it is in
 // the log, and the log goes on.
 var ErrNoSpace = errors.New("no space for the raft log")
 
-// ErrLeft says that an append still waits for space: it may or may not come
-// into the log, from which the next append removes it again.
-var ErrLeft = errors.New("an append to the raft log waits for space")
+// ErrLeft says that an append has not come back: it may or may not come into
+// the log, from which the next append removes it again.
+var ErrLeft = errors.New("an append to the raft log has not come back")
 
 // write is one write on its way to the store.
 type write struct {
 	what     string
 	deadline time.Duration
-	must     bool // it waits for space as long as it takes
+	must     bool // it is waited for as long as it takes
 	do       func() error
+	began    time.Time
 	gave     atomic.Bool // nobody waits for it any more
 	done     chan error  // holds one
 }
@@ -35,17 +39,17 @@ func (w *Watched) guard(what string, deadline time.Duration, must bool, do func(
 	if err := w.failed(); err != nil {
 		return err
 	}
-	timer := time.NewTimer(deadline)
-	defer timer.Stop()
-	if err := w.awaitLeft(timer.C, must); err != nil {
+	r := &write{what: what, deadline: deadline, must: must, do: do, began: time.Now(), done: make(chan error, 1)}
+	if err := w.awaitLeft(r); err != nil {
 		return err
 	}
+	timer := time.NewTimer(deadline)
+	defer timer.Stop()
 	select {
 	case w.writing <- struct{}{}:
 	case <-timer.C:
-		return w.late(what, deadline)
+		return w.late(r)
 	}
-	r := &write{what: what, deadline: deadline, must: must, do: do, done: make(chan error, 1)}
 	go r.run(w)
 	return w.await(r)
 }
@@ -58,17 +62,26 @@ func (r *write) run(w *Watched) {
 			r.done <- fmt.Errorf("panic: %v", p)
 		}
 	}()
-	err := r.do()
+	err := r.once(w)
 	for err != nil && !r.gave.Load() && w.o.Retry != nil && w.o.Retry(err) {
-		err = r.do()
+		err = r.once(w)
 	}
 	r.done <- err
 }
 
-// await returns what became of a write.
+// once is one try.
+func (r *write) once(w *Watched) error {
+	if w.o.Begin != nil {
+		defer w.o.Begin(r.what, "raft log")()
+	}
+	return r.do()
+}
+
+// await returns what became of a write. Its deadline does not run while writes
+// on this disk wait for space.
 func (w *Watched) await(r *write) error {
-	began, hurry := time.Now(), time.Now() // the deadline runs from hurry
-	look := time.NewTimer(min(spaceTime, r.deadline))
+	moving := r.began // until when the disk is known to move
+	look := time.NewTimer(min(spaceTime, r.deadline/stallPart))
 	defer look.Stop()
 	for {
 		select {
@@ -76,16 +89,18 @@ func (w *Watched) await(r *write) error {
 			return w.ended(r, err)
 		case <-look.C:
 		}
-		switch now := time.Now(); {
-		case w.starving():
-			hurry = now
-			if !r.must && now.Sub(began) >= spaceTime {
-				return w.leave(r)
-			}
-		case now.Sub(hurry) >= r.deadline:
-			return w.late(r.what, r.deadline)
+		now := time.Now()
+		patience := r.deadline / stallPart
+		if w.starving() {
+			moving, patience = now, spaceTime
 		}
-		look.Reset(min(spaceTime/10, r.deadline))
+		switch {
+		case now.Sub(moving) >= r.deadline:
+			return w.late(r)
+		case !r.must && now.Sub(r.began) >= patience && w.o.Retry != nil:
+			return w.leave(r)
+		}
+		look.Reset(min(spaceTime/10, r.deadline/stallPart))
 	}
 }
 
@@ -95,16 +110,16 @@ func (w *Watched) ended(r *write, err error) error {
 	case err == nil:
 		return w.failed()
 	case w.o.Retry != nil && w.o.NoSpace(err):
-		if r.must {
-			select {} // the volume is closed, and raft could not go on without it
+		if r.must { // the volume is closed
+			w.park()
 		}
 		return fmt.Errorf("%s: %w", r.what, ErrNoSpace)
 	}
 	return w.fail(fmt.Errorf("raft log: %s: %w", r.what, err))
 }
 
-// leave gives a write up that waits for space. One that the store takes back
-// ends at once; any other is waited for before the next.
+// leave gives a write up. One that the store takes back for want of space ends
+// at once; any other is waited for before the next.
 func (w *Watched) leave(r *write) error {
 	r.gave.Store(true)
 	select {
@@ -117,39 +132,49 @@ func (w *Watched) leave(r *write) error {
 }
 
 // awaitLeft waits for the write that was given up: none may overtake it.
-func (w *Watched) awaitLeft(deadline <-chan time.Time, must bool) error {
+func (w *Watched) awaitLeft(next *write) error {
 	r := w.left.Load()
 	if r == nil {
 		return nil
 	}
-	give := time.After(spaceTime)
-	if must {
-		give = nil
-	}
+	moving := r.began
+	look := time.NewTicker(min(spaceTime/10, r.deadline/stallPart))
+	defer look.Stop()
 	for {
 		select {
 		case err := <-r.done:
-			r.done <- err // for another who waits
-			if w.left.CompareAndSwap(r, nil) {
-				w.dirty.Store(true)
-			}
-			if err != nil && !w.o.NoSpace(err) {
-				return w.fail(fmt.Errorf("raft log: %s: %w", r.what, err))
-			}
-			return nil
-		case <-give:
-			return fmt.Errorf("%s: %w", r.what, ErrNoSpace)
-		case <-deadline:
-			if !w.starving() {
-				return w.late(r.what, r.deadline)
-			}
-			deadline = time.After(r.deadline)
+			return w.reaped(r, err)
+		case <-look.C:
+		}
+		now := time.Now()
+		if w.starving() {
+			moving = now
+		}
+		switch {
+		case now.Sub(moving) >= r.deadline:
+			return w.late(r)
+		case !next.must && now.Sub(next.began) >= spaceTime && w.starving():
+			return fmt.Errorf("%s behind another: %w", next.what, ErrNoSpace)
+		case !next.must && now.Sub(next.began) >= spaceTime:
+			return fmt.Errorf("%s behind another: %w", next.what, ErrLeft)
 		}
 	}
 }
 
+// reaped takes note that the write that was given up has ended.
+func (w *Watched) reaped(r *write, err error) error {
+	r.done <- err // for another who waits
+	if w.left.CompareAndSwap(r, nil) {
+		w.dirty.Store(true)
+	}
+	if err != nil && (w.o.NoSpace == nil || !w.o.NoSpace(err)) {
+		return w.fail(fmt.Errorf("raft log: %s: %w", r.what, err))
+	}
+	return nil
+}
+
 func (w *Watched) starving() bool { return w.o.Starving != nil && w.o.Starving() }
 
-func (w *Watched) late(what string, deadline time.Duration) error {
-	return w.fail(fmt.Errorf("raft log: %s took longer than %v", what, deadline))
+func (w *Watched) late(r *write) error {
+	return w.fail(fmt.Errorf("raft log: %s took longer than %v", r.what, r.deadline))
 }

@@ -2,6 +2,8 @@ package raftlog
 
 import (
 	"errors"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,9 @@ type WatchOptions struct {
 	Retry    func(error) bool
 	NoSpace  func(error) bool
 	Starving func() bool
+	// Begin hears of every call to the store that may take long; what it
+	// returns is called when it ends. It may be nil.
+	Begin func(what, name string) (end func())
 
 	// Applied returns the last entry that is part of the durable state when
 	// raft deletes entries; with it the log never has a gap. nil: deletions go
@@ -61,6 +66,9 @@ type Watched struct {
 	dirty   atomic.Bool              // what was given up may be in the store
 	cut     atomic.Bool              // the tail was deleted and nothing was appended since
 	forget  atomic.Pointer[raft.Log] // see Forget
+	parking atomic.Bool              // see Park
+	release chan struct{}            // closed by Release
+	free    sync.Once
 }
 
 // deleteDeadlines is how many deadlines a deletion, which may be long, gets.
@@ -76,14 +84,16 @@ const maxWrites = 16
 // entry, is final: all later writes fail with it. A write that is late is left
 // to end alone; whether it succeeds then no longer counts.
 //
-// Want of space is no fault, if the options say how to wait for it: an append
+// If the options say how to wait for space, want of it is no fault: an append
 // waits a second and is then [ErrNoSpace] or [ErrLeft], all else waits as long
-// as it takes.
+// as it takes. An append for which half of the deadline is over is [ErrLeft],
+// too: raft steps down, and goes on if the append ends before the deadline.
 func Watch(s Store, o WatchOptions) *Watched {
 	if o.Deadline <= 0 {
 		o.Deadline = DefaultDeadline
 	}
-	w := &Watched{s: s, o: o, writing: make(chan struct{}, maxWrites), cache: cache{max: o.MaxCacheBytes}}
+	w := &Watched{s: s, o: o, writing: make(chan struct{}, maxWrites), cache: cache{max: o.MaxCacheBytes},
+		release: make(chan struct{})}
 	first, err := s.FirstIndex()
 	last, err2 := s.LastIndex()
 	if d, ok := s.(onDisk); ok && err == nil && err2 == nil {
@@ -134,7 +144,30 @@ func (w *Watched) read(err error) error {
 		err.Error() == errKeyNotFound.Error() {
 		return err
 	}
-	return w.fail(err)
+	return w.parked(w.fail(err))
+}
+
+// Park has raft meet no error that it would panic over: from now on a failed
+// GetLog or Set does not return before Release, and then ends its goroutine.
+// So what OnFault has to say is heard, and not raft's panic.
+func (w *Watched) Park() { w.parking.Store(true) }
+
+// Release ends the goroutines that were parked; the log is about to be closed.
+func (w *Watched) Release() { w.free.Do(func() { close(w.release) }) }
+
+func (w *Watched) park() {
+	if w.parking.Load() {
+		<-w.release
+		runtime.Goexit()
+	}
+}
+
+// parked returns err, if it returns.
+func (w *Watched) parked(err error) error {
+	if err != nil {
+		w.park()
+	}
+	return err
 }
 
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
@@ -192,12 +225,12 @@ func (w *Watched) StoreLogs(logs []*raft.Log) error {
 
 // Set keeps a value under a key.
 func (w *Watched) Set(key, val []byte) error {
-	return w.guard("set", w.o.Deadline, true, func() error { return w.s.Set(key, val) })
+	return w.parked(w.guard("set", w.o.Deadline, true, func() error { return w.s.Set(key, val) }))
 }
 
 // SetUint64 is Set of a number.
 func (w *Watched) SetUint64(key []byte, val uint64) error {
-	return w.guard("set", w.o.Deadline, true, func() error { return w.s.SetUint64(key, val) })
+	return w.parked(w.guard("set", w.o.Deadline, true, func() error { return w.s.SetUint64(key, val) }))
 }
 
 // Get returns the value of key.

@@ -238,6 +238,17 @@ func (n *Node) end(s syscall.Signal, within time.Duration) int {
 	return cmd.ProcessState.ExitCode()
 }
 
+// Revive starts the process again if it has ended by itself, as a supervisor
+// would, and returns its exit code; false if it runs.
+func (n *Node) Revive() (code int, ended bool) {
+	if n.Alive() {
+		return 0, false
+	}
+	code = n.end(syscall.SIGKILL, 10*time.Second) // it is gone: this reaps it
+	n.Start()
+	return code, true
+}
+
 // Alive reports whether the process still runs.
 func (n *Node) Alive() bool {
 	n.mu.Lock()
