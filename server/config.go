@@ -30,6 +30,15 @@ type ServerConfig struct {
 	LogFormat    string `yaml:"log_format"`    // text, json
 	Slow         string `yaml:"slow_request"`
 	MaxBody      int64  `yaml:"max_request_body_bytes"`
+
+	Backup BackupConfig `yaml:"backup"`
+}
+
+// BackupConfig says when backups are made, and where they go.
+type BackupConfig struct {
+	Every string `yaml:"every"` // "0s": never
+	Dir   string `yaml:"dir"`
+	Keep  int    `yaml:"keep"` // how many
 }
 
 // ClusterConfig says who the node is and whom it joins.
@@ -116,7 +125,8 @@ func splitList(s string) []string {
 // defaults is the configuration without a file or a flag.
 func defaults() Config {
 	return Config{
-		Server:  ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s"},
+		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s",
+			Backup: BackupConfig{Every: "0s", Keep: 24}},
 		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0"},
 	}
 }
@@ -188,8 +198,33 @@ func (c *Config) check() error {
 	if _, err := c.diskReserve(); err != nil {
 		return err
 	}
+	if err := c.Server.Backup.check(); err != nil {
+		return err
+	}
 	_, err := level(c.Server.LogLevel)
 	return err
+}
+
+func (b BackupConfig) check() error {
+	every, err := b.interval()
+	switch {
+	case err != nil:
+		return fmt.Errorf("server.backup.%w", err)
+	case every == 0 && b.Dir == "":
+		return nil
+	case every < time.Second:
+		return errors.New("server.backup.every must be at least 1s")
+	case b.Dir == "":
+		return errors.New("server.backup.dir is missing: where backups go")
+	case b.Keep < 1:
+		return fmt.Errorf("server.backup.keep is %d; it must be 1 or more", b.Keep)
+	}
+	return nil
+}
+
+// interval is the time between two backups; 0 for none.
+func (b BackupConfig) interval() (time.Duration, error) {
+	return vfs.Config{"every": b.Every}.Duration("every", 0)
 }
 
 // slow is from when on a request is told as slow; 0 for never.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,6 +87,9 @@ type node struct {
 	figures  *figures
 	served   chan error
 	fault    chan error
+	backups  *schedule // nil: none are made
+	jobs     sync.WaitGroup
+	endJobs  context.CancelFunc
 }
 
 // start starts the node's parts; what it started is stopped again on an error.
@@ -108,6 +112,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 		n.listener.Close()
 		return nil, err
 	}
+	n.planBackups()
 	n.api = api.New(n.apiConfig(builtin))
 	traffic.api.Store(n.api)
 	n.figures.set(n.api.Metrics())
@@ -116,7 +121,20 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 		return nil, errors.Join(err, n.cluster.Stop(ctx))
 	}
 	go func() { n.served <- n.api.Serve(n.listener) }()
+	jobs, end := context.WithCancel(context.WithoutCancel(ctx))
+	n.endJobs = end
+	if n.backups != nil {
+		n.jobs.Go(func() { n.backups.run(jobs) })
+	}
 	return n, nil
+}
+
+// planBackups makes the schedule that the configuration asks for, if it does.
+func (n *node) planBackups() {
+	b := n.config.Server.Backup
+	if every, _ := b.interval(); every > 0 { // checked when it was read
+		n.backups = newSchedule(n.cluster, dirTarget{b.Dir, n.cluster.ID()}, every, b.Keep, n.log)
+	}
 }
 
 func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) cluster.Config {
@@ -189,11 +207,10 @@ func (n *node) run(ctx context.Context) int {
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
+	n.endJobs()
 	if err := n.api.Shutdown(within); err != nil {
 		n.log.Warn("requests were cut off", "error", err)
 	}
-	n.figures.set(nil)
-	n.closeAdmin()
 	if err := n.cluster.Stop(within); err != nil {
 		n.log.Error("stopping", "error", err)
 		return exitFailure

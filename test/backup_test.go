@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -338,4 +339,72 @@ func TestBackupIsCutOff(t *testing.T) {
 	} else {
 		t.Logf("peak RSS %d MiB", rss>>20)
 	}
+}
+
+// TestScheduledBackups has three nodes back up every second into one directory,
+// with a leader killed on the way: no two in one interval, only so many kept,
+// and each is a backup.
+func TestScheduledBackups(t *testing.T) {
+	dir := t.TempDir()
+	config := fmt.Sprintf("server: {backup: {every: 1s, dir: %q, keep: 3}}\nplugins: {memfs: {path: /memfs}}\n", dir)
+	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string { return config }})
+	putFile(t, c.Client(0), "/memfs/a", "1")
+	backups := func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, "*.pfsbackup"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if !harness.Poll(30*time.Second, func() bool { return len(backups()) >= 2 }) {
+		t.Fatalf("no backups\n%s", c.Leader().Tail())
+	}
+	lost := c.Leader()
+	lost.Kill()
+	seen := map[string]bool{}
+	enough := harness.Poll(60*time.Second, func() bool {
+		for _, f := range backups() {
+			seen[f] = true
+		}
+		return len(seen) >= 5
+	})
+	if !enough {
+		t.Fatalf("%d backups\n%s", len(seen), c.Leader().Tail())
+	}
+	lost.Start()
+	c.Ready()
+	var at []time.Time
+	for f := range seen {
+		_, rest, _ := strings.Cut(strings.TrimPrefix(filepath.Base(f), "pfs-"), "-")
+		when, _, _ := strings.Cut(rest, "-")
+		when1, err := time.Parse("20060102T150405Z", when)
+		if err != nil {
+			t.Fatal(f, err)
+		}
+		at = append(at, when1)
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	for i := 1; i < len(at); i++ {
+		if d := at[i].Sub(at[i-1]); d < time.Second { // names have whole seconds
+			t.Errorf("two backups within %v", d)
+		}
+	}
+	if !harness.Poll(10*time.Second, func() bool { return len(backups()) <= 3 }) {
+		t.Errorf("%d are kept", len(backups()))
+	}
+	newest := slices.Max(backups())
+	var info backupInfo
+	ok(t, c.Nodes[0], c.Bin, &info, "cluster", "backup", "--verify", newest)
+	for _, n := range c.Nodes {
+		text := newWeb(t, n).metrics()
+		for _, name := range []string{"pfs_backups_total", "pfs_backup_failures_total", "pfs_backup_last_duration_seconds", "pfs_backup_last_bytes"} {
+			if !strings.Contains(text, "\n"+name+" ") {
+				t.Errorf("%s has no %s", n.ID, name)
+			}
+		}
+		if !strings.Contains(text, "\npfs_backup_last_success_timestamp_seconds 1.") {
+			t.Errorf("%s does not know of a backup", n.ID)
+		}
+	}
+	t.Logf("%d backups seen, newest at index %d", len(seen), info.Index)
 }
