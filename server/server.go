@@ -211,6 +211,9 @@ func (n *node) run(ctx context.Context) int {
 	if err := n.api.Shutdown(within); err != nil {
 		n.log.Warn("requests were cut off", "error", err)
 	}
+	n.figures.set(nil)
+	n.closeAdmin()
+	n.jobs.Wait()
 	if err := n.cluster.Stop(within); err != nil {
 		n.log.Error("stopping", "error", err)
 		return exitFailure
