@@ -30,6 +30,7 @@ type call struct {
 	ownKey     bool                    // the idempotency key is ours, not the caller's
 	stream     bool                    // the caller reads the answer's body
 	slow       bool                    // the answer may take any time to begin
+	again      bool                    // it changes something, but doing it twice is as once
 }
 
 func newCall(verb, method, route, path string) call {
@@ -52,7 +53,9 @@ func (k call) keyed() call {
 // away is not told apart; it carries a key instead.
 func (k *call) safe() bool { return k.method == http.MethodGet || k.method == http.MethodHead }
 
-func (k *call) repeatable() bool { return k.safe() || !k.once && k.header.Get(keyHeader) != "" }
+func (k *call) repeatable() bool {
+	return k.safe() || k.again || !k.once && k.header.Get(keyHeader) != ""
+}
 
 // withJSON gives the call a body.
 func (k call) withJSON(v any) call {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // ask is a call about the cluster itself.
@@ -58,6 +59,7 @@ type Status struct {
 	CommitIndex  uint64       `json:"commit_index"`
 	AppliedIndex uint64       `json:"applied_index"`
 	Nodes        []NodeStatus `json:"nodes"`
+	DigestIndex  uint64       `json:"digest_index,omitempty"` // what the digests of the nodes are of
 }
 
 // NodeStatus is one node of a Status.
@@ -69,12 +71,35 @@ type NodeStatus struct {
 	State        string `json:"state"`           // leader, follower, candidate, unreachable
 	LastContact  int64  `json:"last_contact_ms"` // milliseconds
 	AppliedIndex uint64 `json:"applied_index"`
+
+	Standby     bool       `json:"standby,omitempty"`           // an operator wants it without a vote
+	Unreachable *time.Time `json:"unreachable_since,omitempty"` // as far as the asked node knows
+	Version     string     `json:"version,omitempty"`
+	Started     *time.Time `json:"started,omitempty"`
+	Uptime      int64      `json:"uptime_s,omitempty"`  // seconds
+	NotReady    string     `json:"not_ready,omitempty"` // why; "" if it is ready
+	Missing     int        `json:"missing_chunks"`      // that it has still to fetch
+	DiskFree    int64      `json:"disk_free_bytes"`
+	DiskSize    int64      `json:"disk_size_bytes"`
+	AppendP99   float64    `json:"append_p99_ms"`    // of its last durable appends to the log
+	Clock       int64      `json:"clock_ms"`         // ahead of the asked node's
+	Digest      string     `json:"digest,omitempty"` // at the DigestIndex
 }
 
 // Cluster returns the cluster as the asked node sees it.
 func (c *Client) Cluster(ctx context.Context) (Status, error) {
 	var s Status
 	_, err := c.json(ctx, ask("cluster", "/cluster"), &s)
+	return s, err
+}
+
+// ClusterDigests is Cluster with the digest of each node, if all can be had
+// within two seconds.
+func (c *Client) ClusterDigests(ctx context.Context) (Status, error) {
+	k := ask("cluster", "/cluster")
+	k.query = url.Values{"digest": {"true"}}
+	var s Status
+	_, err := c.json(ctx, k, &s)
 	return s, err
 }
 

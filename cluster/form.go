@@ -19,7 +19,10 @@ import (
 const (
 	formEvery  = 200 * time.Millisecond // between two looks for a cluster
 	watchEvery = time.Second            // between two looks at our own place in it
-	helloTime  = time.Second
+	// formPatience is for how long what hinders a node is not told: while a
+	// cluster forms there is no leader, for one.
+	formPatience = 2 * time.Second
+	helloTime    = time.Second
 )
 
 // hello is what a node says of itself to one that looks for a cluster.
@@ -57,6 +60,7 @@ type sight struct {
 func (n *Node) form(ctx context.Context) {
 	every := formEvery / 10
 	var said saying
+	well := time.Now() // when all was well last
 	for pause(ctx, every) {
 		var err error
 		switch conf := n.configuration(); {
@@ -67,9 +71,11 @@ func (n *Node) form(ctx context.Context) {
 			every = formEvery
 			err = n.seek(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err == nil {
+			well = time.Now()
+		} else if ctx.Err() == nil {
 			every = watchEvery
-			if said.news(err.Error()) {
+			if time.Since(well) > formPatience && said.news(err.Error()) {
 				n.c.Log.Warn("forming a cluster", "error", err)
 			}
 		}
@@ -102,6 +108,7 @@ func (n *Node) seek(ctx context.Context) error {
 		return n.start(ctx, card.Cluster, card.Key, card.Forming)
 	}
 	s := n.look(ctx)
+	n.sayWaiting(card, s)
 	switch {
 	case s.state != nil:
 		return n.enlist(ctx, s.state)
@@ -121,6 +128,22 @@ func (n *Node) seek(ctx context.Context) error {
 		}
 	}
 	return n.start(ctx, randomText(), secret.NewKey().Text(), s.fresh)
+}
+
+// sayWaiting tells whom a node without a cluster waits for.
+func (n *Node) sayWaiting(card card, s sight) {
+	if s.state != nil || card.Cluster != "" || len(n.c.Join) == 0 {
+		return
+	}
+	seen := strings.Join(ids(s.fresh), " ")
+	switch {
+	case n.c.Expect > 1 && n.waiting.news(seen):
+		n.c.Log.Info("waiting for nodes", "seen", seen, "expect", n.c.Expect)
+	case n.c.Expect == 1 && s.all && len(s.fresh) > 1 && n.waiting.news(seen):
+		n.c.Log.Warn("none of these nodes is in a cluster: start them with -bootstrap-expect to form one", "seen", seen)
+	case n.c.Expect == 1 && !s.all && n.waiting.news(seen):
+		n.c.Log.Info("looking for a cluster", "join", strings.Join(n.c.Join, " "))
+	}
 }
 
 func ids(servers []server) []string {

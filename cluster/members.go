@@ -21,6 +21,7 @@ type membership struct {
 
 	managing   turn   // changes of members
 	turnedAway saying // of a node that is not taken in; of whose turn it is
+	waiting    saying // for others to form a cluster with
 
 	hashing  turn     // of the whole state
 	lastSums fsm.Sums // of whose turn it is

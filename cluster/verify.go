@@ -240,6 +240,9 @@ func (v *Verification) most(part func(NodeState) string) (best string) {
 // can be had in time.
 func (n *Node) addDigests(ctx context.Context, s *Status) {
 	v, err := n.compare(ctx, digesting{Known: true})
+	for errors.Is(err, vfs.Conflict) && ctx.Err() == nil {
+		v, err = n.compare(ctx, digesting{Known: true})
+	}
 	if err != nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,6 +180,9 @@ func (c *Config) check() error {
 	}
 	if c.Cluster.BootstrapExpect > 1 && len(c.Cluster.Join) == 0 {
 		return errors.New("cluster.bootstrap_expect over 1 needs cluster.join: the raft addresses of all nodes")
+	}
+	if n := len(slices.Compact(slices.Sorted(slices.Values(c.Cluster.Join)))); c.Cluster.BootstrapExpect > 1 && 2*c.Cluster.BootstrapExpect <= n {
+		return fmt.Errorf("cluster.bootstrap_expect is %d of the %d addresses in cluster.join: it must be more than half, or two clusters could form", c.Cluster.BootstrapExpect, n)
 	}
 	if s := c.Cluster.LogStore; s != "bolt" && s != "pebble" {
 		return fmt.Errorf("cluster.log_store is %q; it must be bolt or pebble", s)

@@ -72,6 +72,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"plugins: {memfs: {path: \"\"}}", "path"},
 		{"cluster: {bootstrap_expect: 0}", "1 to 9"},
 		{"cluster: {bootstrap_expect: 3}", "needs cluster.join"},
+		{"cluster: {bootstrap_expect: 2, join: \"a:1, b:1, c:1, d:1, a:1\"}", "two clusters could form"},
 		{"cluster: {log_store: tape}", "bolt or pebble"},
 		{"cluster: {chunk_grace: soon}", "duration"},
 		{"cluster: {disk_reserve: much}", "cluster.disk_reserve"},

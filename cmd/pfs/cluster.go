@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,31 +17,173 @@ func (a *app) cluster() *cobra.Command {
 	c := &cobra.Command{Use: "cluster", Short: "Look at the cluster and run it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(
-		a.clusterStatus(),
-		a.clusterBackup(),
-		a.clusterRestore(),
+		a.clusterStatus(), a.clusterVerify(), a.clusterDoctor(),
+		a.clusterAdd(), a.clusterRemove(), a.clusterPromote(), a.clusterDemote(), a.clusterTransfer(), a.clusterSnapshot(),
+		a.clusterBackup(), a.clusterRestore(),
 	)
 	return c
 }
 
 func (a *app) clusterStatus() *cobra.Command {
-	return &cobra.Command{Use: "status", Short: "Nodes, their roles and how far each has applied the log", Args: cobra.NoArgs,
+	var digest bool
+	c := &cobra.Command{Use: "status", Short: "Nodes, their roles and how far each has applied the log", Args: cobra.NoArgs,
+		Long: `Shows all members as the node that is asked sees them: any node will do, and
+others may be down. LAG is how many committed entries a node has not applied.
+DIGEST is of what each holds at one entry of the log; "-" if that cannot be had
+within two seconds. With -o json it is what GET /api/v1/cluster answers.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
-				s, err := c.Cluster(ctx)
+				get := c.Cluster
+				if digest {
+					get = c.ClusterDigests
+				}
+				s, err := get(ctx)
 				if err != nil {
 					return err
 				}
 				if a.json() {
 					return a.encode(s)
 				}
-				a.printf("cluster %s  term %d  commit %d  asked %s\n", s.ClusterID, s.Term, s.CommitIndex, s.NodeID)
-				w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "NODE\tROLE\tSTATE\tAPPLIED\tCONTACT\tRAFT\tHTTP")
-				for _, n := range s.Nodes {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%dms\t%s\t%s\n", n.ID, n.Role, n.State, n.AppliedIndex, n.LastContact, n.RaftAddress, n.HTTPAddress)
+				return a.showStatus(s)
+			})
+		}}
+	c.Flags().BoolVar(&digest, "digest", true, "hash the state of each node, too")
+	return c
+}
+
+func (a *app) showStatus(s client.Status) error {
+	a.printf("cluster %s  leader %s  term %d  commit %d  asked %s\n", s.ClusterID, dash(s.LeaderID), s.Term, s.CommitIndex, s.NodeID)
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tROLE\tSTATE\tAPPLIED\tLAG\tDIGEST\tVERSION\tUPTIME\tADDRESS")
+	for _, n := range s.Nodes {
+		if n.State == "unreachable" {
+			fmt.Fprintf(w, "%s\t%s\t%s\t-\t-\t-\t-\t-\t%s\n", plain(n.ID), n.Role, n.State, dash(plain(n.HTTPAddress)))
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", plain(n.ID), n.Role, n.State, n.AppliedIndex, lag(s, n), dash(short(n.Digest)),
+			dash(plain(n.Version)), time.Duration(n.Uptime)*time.Second, dash(plain(n.HTTPAddress)))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, n := range s.Nodes {
+		for _, note := range notes(n) {
+			a.printf("%s: %s\n", plain(n.ID), plain(note))
+		}
+	}
+	return nil
+}
+
+// notes says what does not fit the table.
+func notes(n client.NodeStatus) (out []string) {
+	if n.Unreachable != nil {
+		out = append(out, "unreachable since "+n.Unreachable.Format(time.RFC3339))
+	}
+	if n.NotReady != "" {
+		out = append(out, "not ready: "+n.NotReady)
+	}
+	if n.Missing > 0 {
+		out = append(out, fmt.Sprintf("%d chunks of content still to fetch", n.Missing))
+	}
+	if n.Standby && n.Role != "voter" {
+		out = append(out, "stays without a vote until it is promoted")
+	}
+	return out
+}
+
+// lag is how many committed entries a node has not applied.
+func lag(s client.Status, n client.NodeStatus) uint64 {
+	return s.CommitIndex - min(s.CommitIndex, n.AppliedIndex)
+}
+
+// dash stands for what is not known.
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// short is the beginning of a digest.
+func short(digest string) string { return digest[:min(len(digest), 12)] }
+
+func (a *app) clusterVerify() *cobra.Command {
+	return &cobra.Command{Use: "verify", Short: "Compare what all nodes hold at one entry of the log", Args: cobra.NoArgs,
+		Long: `Has every node hash its whole state at one entry of the log, while clients go on
+reading and writing, and compares the hashes. It takes as long as reading the
+state does; --timeout bounds it, a minute if it is not given.
+
+Exit code 1 if nodes differ, 5 if a node has not answered.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+				v, err := c.Verify(ctx, a.timeout)
+				if err != nil {
+					return err
 				}
-				return w.Flush()
+				if a.json() {
+					err = a.encode(v)
+				} else {
+					err = a.showVerification(v)
+				}
+				if err != nil {
+					return err
+				}
+				return verdict(v)
 			})
 		}}
 }
+
+func (a *app) showVerification(v client.Verification) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tDIGEST\tOWN")
+	for _, n := range v.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", plain(n.ID), dash(short(n.Digest)), dash(short(n.Own)))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, n := range v.Nodes {
+		if n.Error != "" {
+			a.printf("%s: %s\n", plain(n.ID), plain(n.Error))
+		}
+		if len(n.Differs) > 0 {
+			a.printf("%s differs in %s\n", plain(n.ID), plain(strings.Join(n.Differs, ", ")))
+		}
+	}
+	word := "MATCH"
+	if !v.Match {
+		word = "DIVERGED"
+	}
+	a.printf("%s at entry %d\n", word, v.Index)
+	return nil
+}
+
+// verdict is the error that a comparison ends with; nil if all is well.
+func verdict(v client.Verification) error {
+	var differ, silent []string
+	for _, n := range v.Nodes {
+		if len(n.Differs) > 0 {
+			differ = append(differ, n.ID)
+		}
+		if n.Error != "" {
+			silent = append(silent, n.ID)
+		}
+	}
+	switch {
+	case !v.Match:
+		return &hinted{exitFailure, "nodes differ", "stop " + strings.Join(differ, ", ") +
+			", keep its data directory elsewhere, and start it with an empty one: it fetches everything from the others"}
+	case !v.Complete:
+		return &hinted{exitTemporary, "not compared: " + strings.Join(silent, ", "), "start what is down, then repeat it"}
+	}
+	return nil
+}
+
+// hinted is an error with an exit code and a hint of its own.
+type hinted struct {
+	code       int
+	text, hint string
+}
+
+// Error says what is wrong.
+func (h *hinted) Error() string { return h.text }

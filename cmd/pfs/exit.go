@@ -92,7 +92,10 @@ var exitFor = map[vfs.Kind]int{
 func code(err error) int {
 	var u usageError
 	var p *partialError
+	var h *hinted
 	switch {
+	case errors.As(err, &h):
+		return h.code
 	case errors.As(err, &u):
 		return exitUsage
 	case errors.As(err, &p) && p.failed == p.total:
@@ -138,8 +141,11 @@ func explain(err error) string {
 func hint(cmd *cobra.Command, err error) string {
 	var u *client.Unreachable
 	var use usageError
+	var own *hinted
 	var name string
 	switch {
+	case errors.As(err, &own):
+		return own.hint
 	case errors.As(err, &use):
 		if n, _ := fmt.Sscanf(err.Error(), "unknown command %q", &name); n == 1 {
 			if near := nearest(cmd, name); near != "" {

@@ -247,25 +247,6 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-func TestClusterStatus(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"cluster_id":"c","node_id":"n1","leader_id":"n2","term":3,"commit_index":9,"applied_index":8,"nodes":[
-{"id":"n1","raft_address":"h:1","http_address":"http://h:2","role":"voter","state":"follower","last_contact_ms":12,"applied_index":8}]}`)
-	}))
-	defer srv.Close()
-	talkTo(t, srv.URL)
-	steps(t, []step{
-		{"cluster status", "", 0, "cluster c  term 3  commit 9  asked n1\nNODE  ROLE   STATE     APPLIED  CONTACT  RAFT  HTTP\nn1    voter  follower  8        12ms     h:1   http://h:2\n", ""},
-		{"cluster", "", 0, pfs(t, "", "cluster", "--help").stdout, ""},
-	})
-	var got struct {
-		Leader string `json:"leader_id"`
-	}
-	if err := json.Unmarshal([]byte(must(t, "", "-o", "json", "cluster", "status")), &got); err != nil || got.Leader != "n2" {
-		t.Errorf("%+v, %v", got, err)
-	}
-}
-
 // Every verb has a help text, and no verb prints what steers a terminal.
 func TestHelp(t *testing.T) {
 	start(t)
