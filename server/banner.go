@@ -16,6 +16,10 @@ func (n *node) banner(w io.Writer) {
 	if n.adminAt != nil {
 		fmt.Fprintf(w, "Admin %s/debug/pprof/\n", baseURL(n.adminAt))
 	}
+	if len(c.Cluster.Join) > 0 && c.Cluster.BootstrapExpect == 1 {
+		fmt.Fprintf(w, "Joins %s\n", strings.Join(c.Cluster.Join, " "))
+		return
+	}
 	if len(c.Cluster.Join) > 0 {
 		fmt.Fprintf(w, "Cluster of %d: %s\n", c.Cluster.BootstrapExpect, strings.Join(c.Cluster.Join, " "))
 		return
