@@ -68,9 +68,9 @@ func (m *metrics) gauges(s *Server) {
 	}{
 		{"pfs_http_requests_in_flight", "Requests being handled.", func() int { return int(m.inFlight.Load()) }},
 		{"pfs_http_connections", "Open connections.", s.connections},
-		{"pfs_http_connections_limit", "How many connections may be open.", func() int { return s.limits.Conns }},
+		{"pfs_http_limit_connections", "How many connections may be open.", func() int { return s.limits.Conns }},
 		{"pfs_http_handles", "Open handles of this node.", func() int { return s.handles.count() }},
-		{"pfs_http_handles_limit", "How many handles may be open.", func() int { return s.limits.Handles }},
+		{"pfs_http_limit_handles", "How many handles may be open.", func() int { return s.limits.Handles }},
 		{"pfs_http_held_bytes", "Bodies and answers that are held in memory whole.", func() int { return int(s.held.Load()) }},
 		{"pfs_http_held_limit_bytes", "How many bytes of them may be held.", func() int { return s.limits.Held }},
 	} {

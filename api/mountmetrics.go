@@ -34,7 +34,7 @@ func newMountMetrics() *mountMetrics {
 		ops: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_mount_operations_total",
 			Help: "Requests for something in a mount, by the mount that its path leads to."}, []string{"mount", "type", "operation"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_mount_errors_total",
-			Help: "Those that were answered with an error, by its code."}, []string{"mount", "type", "code"}),
+			Help: "Requests for something in a mount that were answered with an error, by its code."}, []string{"mount", "type", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pfs_mount_operation_seconds",
 			Help:    "Time until the answer began, without what the client took to send its body.",
 			Buckets: []float64{.001, .005, .025, .1, .5, 2.5, 10}}, []string{"mount"}),

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 )
@@ -26,6 +27,7 @@ type contact struct {
 	heard  time.Time // last answer; when we began to ask, if there was none
 	lost   bool      // the last question had no answer
 	warned time.Time
+	lag    uint64 // entries that it had not applied when it answered last
 }
 
 // note takes down whether a member has answered.
@@ -43,6 +45,22 @@ func (c *contacts) note(id string, answered bool) {
 		k.warned = time.Time{}
 	}
 	c.of[id] = k
+}
+
+// behind takes down how many entries a member that answered is behind.
+func (c *contacts) behind(id string, lag uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.of[id]
+	k.lag = lag
+	c.of[id] = k
+}
+
+// all returns what is known of every other member.
+func (c *contacts) all() map[string]contact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.of)
 }
 
 // since returns from when on a member has not been heard; zero if it is there.
@@ -88,6 +106,9 @@ func (n *Node) callState(ctx context.Context, id string) (st state, ok bool) {
 	}
 	if ok || ctx.Err() == nil || ctx.Err() == context.DeadlineExceeded {
 		n.contacts.note(id, ok)
+		if commit := n.raft.CommitIndex(); ok {
+			n.contacts.behind(id, commit-min(commit, st.Applied))
+		}
 	}
 	return st, ok
 }

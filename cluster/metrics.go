@@ -81,6 +81,7 @@ func (n *Node) Collectors() []prometheus.Collector {
 	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
 		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow}
 	out = append(out, m.collectors()...)
+	out = append(out, newPeerFigures(n))
 	for _, g := range []struct {
 		name, help string
 		value      func() float64
@@ -91,14 +92,16 @@ func (n *Node) Collectors() []prometheus.Collector {
 		{"pfs_is_leader", "1 on the node that leads.", func() float64 { return flag(n.reign.Load() != nil) }},
 		{"pfs_leader_contact_seconds", "Time since the leader was heard; -1 for never.", n.contactSeconds},
 		{"pfs_apply_lag_entries", "Log entries known to be committed and not in the state yet.", func() float64 { return float64(n.lag()) }},
-		{"pfs_log_entries", "Entries in the log of this node.", n.logEntries},
+		{"pfs_log_entries", "Entries in the log of this node.", func() float64 { first, last := n.logRange(); return float64(last - first) }},
+		{"pfs_log_bytes", "About how many bytes the entries of the log take.", func() float64 { before, last := n.logRange(); return float64(n.logs.Bytes(before+1, last)) }},
+		{"pfs_log_disk_bytes", "Files of the log; room that deleted entries have left is used again.", func() float64 { return float64(n.logs.Disk()) }},
 		{"pfs_queue_requests", "Requests that wait for a log entry.", func() float64 { c, _ := n.pack.queued(); return float64(c) }},
 		{"pfs_queue_limit_requests", "How many requests may wait for a log entry.", func() float64 { return maxQueued }},
 		{"pfs_queue_bytes", "Bytes of the requests that wait for a log entry.", func() float64 { _, b := n.pack.queued(); return float64(b) }},
 		{"pfs_queue_limit_bytes", "How many bytes of requests may wait for a log entry.", func() float64 { return maxQueuedBytes }},
 		{"pfs_chunks", "Chunks on this node.", func() float64 { c, _ := n.blobs.Stats(); return float64(c) }},
 		{"pfs_chunk_bytes", "Bytes of the chunks on this node.", func() float64 { _, b := n.blobs.Stats(); return float64(b) }},
-		{"pfs_chunks_missing", "Chunks that this node looks for.", func() float64 { return float64(n.missing.count()) }},
+		{"pfs_missing_chunks", "Chunks that this node looks for.", func() float64 { return float64(n.missing.count()) }},
 		{"pfs_chunk_memory_bytes", "Memory held by chunks on their way in.", func() float64 { return float64(n.chunkMem.used()) }},
 		{"pfs_chunk_memory_limit_bytes", "How much memory chunks on their way in may hold.", func() float64 { return float64(n.chunkMem.size) }},
 		{"pfs_call_memory_bytes", "Memory held by calls between nodes.", func() float64 { return float64(n.callMem.used()) }},
@@ -122,18 +125,17 @@ func flag(b bool) float64 {
 	return 0
 }
 
-// logEntries counts the entries of the log, those past the last snapshot and
-// those kept for followers that lag.
-func (n *Node) logEntries() float64 {
+// logRange returns the index before the first entry of the log and that of the
+// last: what no snapshot covers, and what is kept for followers that lag.
+func (n *Node) logRange() (before, last uint64) {
 	first, err := n.logs.FirstIndex()
 	if err != nil || first == 0 {
-		return 0
+		return 0, 0
 	}
-	last, err := n.logs.LastIndex()
-	if err != nil {
-		return 0
+	if last, err = n.logs.LastIndex(); err != nil {
+		return 0, 0
 	}
-	return float64(last - first + 1)
+	return first - 1, last
 }
 
 func (n *Node) contactSeconds() float64 {

@@ -47,7 +47,7 @@ func (n *node) registry() *prometheus.Registry {
 		func() float64 { return 1 })
 	started := time.Now()
 	gauge("pfs_uptime_seconds", "Time since the node was started.", nil, func() float64 { return time.Since(started).Seconds() })
-	gauge("pfs_ready", "1 while GET /api/v1/ready is 200, without the mounts that are down.", nil, func() float64 { return good(n.cluster.Ready()) })
+	gauge("pfs_ready", "1 while this node knows a leader, has caught up and has its configured mounts.", nil, func() float64 { return good(n.cluster.Ready()) })
 	gauge("pfs_alive", "1 while the loops of the node turn.", nil, func() float64 { return good(n.cluster.Alive()) })
 	return r
 }

@@ -1,0 +1,160 @@
+package test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/pfs-project/pfs/test/harness"
+)
+
+var updateDocs = flag.Bool("update-docs", false, "write docs/metrics.md from what the nodes show")
+
+// families is every metric that three nodes at work show, by name.
+func families(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string {
+		return "server: {backup: {every: 1h, dir: " + t.TempDir() + "}}\nplugins: {memfs: {path: /memfs}}\n"
+	}})
+	_, follower := leaderAndFollower(t, c)
+	send(t, "PUT", follower.URL+"/api/v1/files?path=/memfs/a", "", "x")
+	if code, _ := ask(t, follower.URL+"/api/v1/files?path=/memfs/none&consistency=linearizable"); code != 404 {
+		t.Fatalf("a file that is not there: %d", code)
+	}
+	all := map[string]*dto.MetricFamily{}
+	seen := harness.Poll(20*time.Second, func() bool {
+		for _, n := range c.Nodes {
+			for name, f := range scrape(t, n) {
+				if have := all[name]; have == nil || len(f.Metric) > len(have.Metric) {
+					all[name] = f
+				}
+			}
+		}
+		return all["pfs_peer_lag_entries"] != nil // the leader asks now and then
+	})
+	if !seen {
+		t.Fatal("no node tells how far others are behind")
+	}
+	return all
+}
+
+func scrape(t *testing.T, n *harness.Node) map[string]*dto.MetricFamily {
+	t.Helper()
+	resp, err := http.Get(n.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	f, err := p.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatalf("%s: %v", n.ID, err)
+	}
+	return f
+}
+
+func labelsOf(f *dto.MetricFamily) []string {
+	var out []string
+	for _, m := range f.Metric {
+		for _, l := range m.Label {
+			if !slices.Contains(out, l.GetName()) {
+				out = append(out, l.GetName())
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// What our metrics measure, as the end of the name. A word that is no unit
+// counts things.
+var unit = regexp.MustCompile(`_(seconds|bytes|entries|events|requests|connections|handles|chunks|mounts|members|index|term|info|up|leader|ready|alive|full|total|flight)(_total)?$`)
+
+// metricsDoc is docs/metrics.md.
+func metricsDoc(all map[string]*dto.MetricFamily) string {
+	var b strings.Builder
+	b.WriteString(`# The metrics
+
+What ` + "`GET /metrics`" + ` shows beside Go's own figures (` + "`go_*`, `process_*`" + `).
+Counters end in ` + "`_total`" + `; times are seconds, sizes bytes. A test compares this
+page with what nodes show (` + "`go test ./test -run TestMetrics -update-docs`" + ` writes it).
+Metrics of mounts name at most 100 of them, the others together as ` + "`(other)`" + `.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+`)
+	names := make([]string, 0, len(all))
+	for name := range all {
+		if strings.HasPrefix(name, "pfs_") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		f := all[name]
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(f.GetType().String()),
+			strings.Join(labelsOf(f), ", "), strings.TrimSuffix(f.GetHelp(), "."))
+	}
+	return b.String()
+}
+
+// Every metric says what it is and in which unit, keeps Prometheus' rules, and
+// is in the documentation, which has no other.
+func TestMetrics(t *testing.T) {
+	all := families(t)
+	for name, f := range all {
+		if !strings.HasPrefix(name, "pfs_") {
+			continue
+		}
+		switch {
+		case !strings.HasSuffix(f.GetHelp(), "."):
+			t.Errorf("%s has no sentence as its help: %q", name, f.GetHelp())
+		case !unit.MatchString(name):
+			t.Errorf("%s does not say what it counts", name)
+		case f.GetType() == dto.MetricType_COUNTER != strings.HasSuffix(name, "_total"):
+			t.Errorf("%s is a %s", name, f.GetType())
+		}
+	}
+	problems, err := promlint.NewWithMetricFamilies(slices.Collect(maps.Values(all))).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	file := filepath.Join(harness.Root(t), "docs", "metrics.md")
+	want := metricsDoc(all)
+	if *updateDocs {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(have), "\n")
+	for line := range strings.Lines(want) {
+		if !slices.Contains(lines, strings.TrimSuffix(line, "\n")) {
+			t.Errorf("docs/metrics.md lacks: %s", line)
+		}
+	}
+	for _, line := range lines {
+		if !strings.Contains(want, line) {
+			t.Errorf("docs/metrics.md has what no node shows: %s", line)
+		}
+	}
+}
