@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 
 // install is an archive that has arrived whole, and what it is to be.
 type install struct {
-	path string
+	path string // of its file, or
+	dir  string // of what was unpacked from it
 	size int64
 	at   applied
 }
@@ -40,8 +42,13 @@ func (s *sink) ID() string {
 
 // Write appends to the archive.
 func (s *sink) Write(b []byte) (int, error) {
-	if s.m.o.Dir == "" {
+	switch {
+	case s.m.o.Dir == "":
 		return 0, errNoDir
+	case s.id == "" && bytes.HasPrefix(b, []byte(tokenMagic)):
+		return len(b), s.redeem(b)
+	case s.done:
+		return 0, fs.ErrClosed
 	}
 	if s.file == nil {
 		id := s.m.snaps.name(installPrefix)
@@ -72,7 +79,7 @@ func (s *sink) Close() error {
 	if snaps.installs == nil {
 		snaps.installs = map[string]*install{}
 	}
-	snaps.installs[s.id] = &install{s.path, s.size, s.at}
+	snaps.installs[s.id] = &install{path: s.path, size: s.size, at: s.at}
 	return nil
 }
 
@@ -98,6 +105,9 @@ func (a *arrived) Close() error {
 	a.m.snaps.mu.Lock()
 	delete(a.m.snaps.installs, a.id)
 	a.m.snaps.mu.Unlock()
+	if a.File == nil {
+		return nil
+	}
 	err := a.File.Close()
 	if rm := a.m.home.disk.Remove(a.path); !errors.Is(rm, fs.ErrNotExist) {
 		err = errors.Join(err, rm)
@@ -106,7 +116,7 @@ func (a *arrived) Close() error {
 }
 
 // Restore replaces the state by that of an archive: it is unpacked and checked
-// beside the old one, stamped with the index, term and configuration that raft
+// beside the old one, if Receive has not done that before, stamped with the index, term and configuration that raft
 // gave it, made durable, and then put in place by one rename. Until that the
 // old state stands, also after a crash or an error. Images of the old state
 // stay readable until they are released.
@@ -120,6 +130,7 @@ func (m *Machine) Restore(from io.ReadCloser) error {
 		return errNoDir
 	}
 	var at *applied
+	unpack := func(dir string) error { return store.Extract(from, m.home.disk, dir) }
 	switch src := unwrap(from).(type) {
 	case *leaving:
 		if src.m == m { // the state is its own snapshot
@@ -127,8 +138,11 @@ func (m *Machine) Restore(from io.ReadCloser) error {
 		}
 	case *arrived:
 		at = &src.at
+		if src.dir != "" {
+			unpack = func(dir string) error { return m.home.disk.Rename(src.dir, dir) }
+		}
 	}
-	next, err := m.unpack(from, at)
+	next, err := m.replace(unpack, at)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -152,15 +166,16 @@ func (m *Machine) Restore(from io.ReadCloser) error {
 	return nil
 }
 
-// unpack makes the next generation of the state from an archive, stamps it
-// with at (nil: with what it says itself) and makes it the current one.
-func (m *Machine) unpack(from io.Reader, at *applied) (_ opened, err error) {
+// replace makes the next generation of the state from what unpack puts into
+// its directory, stamps it with at (nil: with what it says itself) and makes it
+// the current one.
+func (m *Machine) replace(unpack func(dir string) error, at *applied) (_ opened, err error) {
 	gen := m.gen + 1
 	disk, dir := m.home.disk, m.home.gen(gen)
 	if err := disk.RemoveAll(dir); err != nil {
 		return opened{}, err
 	}
-	if err := store.Extract(from, disk, dir); err != nil {
+	if err := unpack(dir); err != nil {
 		return opened{}, err
 	}
 	st, err := store.Open(dir, m.storeOptions())
@@ -180,6 +195,9 @@ func (m *Machine) unpack(from io.Reader, at *applied) (_ opened, err error) {
 	}
 	// From here on only the disk knows which of the two is current.
 	if err := m.home.point(gen); err != nil {
+		if now, looked := m.home.current(); looked == nil && now == m.gen { // the old one stands
+			return opened{}, errors.Join(err, st.Close(), disk.RemoveAll(dir))
+		}
 		m.fatal(fmt.Errorf("restore: %w", err))
 		return opened{}, errors.Join(err, st.Close())
 	}

@@ -28,6 +28,7 @@ type snapshots struct {
 	streams  int
 	number   int // of the last temporary name
 	installs map[string]*install
+	received map[string]bool // by id: unpacked, and not installed yet
 }
 
 func (s *snapshots) name(kind string) string {
@@ -74,6 +75,9 @@ func (s snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error
 	s.m.snaps.mu.Unlock()
 	if in == nil {
 		return nil, nil, fmt.Errorf("no snapshot %q", id)
+	}
+	if in.dir != "" {
+		return in.at.meta(id, in.size), &arrived{install: *in, m: s.m, id: id}, nil
 	}
 	f, err := s.m.home.disk.Open(in.path)
 	if err != nil {
