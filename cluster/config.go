@@ -62,6 +62,9 @@ type Config struct {
 	// trailing is how many entries raft keeps behind a snapshot; 0 for
 	// trailingLogs.
 	trailing uint64
+	// logNew and logKept are how many bytes the log may grow by before a
+	// snapshot, and how many it keeps behind one; 0 for the constants.
+	logNew, logKept int64
 	// warnAfter is for how long a member may be unreachable before the leader
 	// warns; 0 for silentLong.
 	warnAfter time.Duration
@@ -140,6 +143,8 @@ func (c *Config) fill() error {
 	c.warnAfter = orDefault(c.warnAfter, silentLong)
 	c.loadLife = orDefault(c.loadLife, loadLife)
 	c.trailing = orDefault(c.trailing, trailingLogs)
+	c.logNew = orDefault(c.logNew, logNew)
+	c.logKept = orDefault(c.logKept, logKept)
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)
 	c.ChunkMemory = orDefault(c.ChunkMemory, defaultChunkMem)

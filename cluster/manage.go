@@ -223,13 +223,10 @@ func (n *Node) snapshot(ctx context.Context, a Action) (Change, error) {
 	return c, err
 }
 
-func (n *Node) snapshotHere(context.Context, Action) (Change, error) {
-	err := n.raft.Snapshot().Error()
+func (n *Node) snapshotHere(ctx context.Context, _ Action) (Change, error) {
+	err := n.Snapshot(ctx)
 	index, _ := strconv.ParseUint(n.raft.Stats()["last_snapshot_index"], 10, 64) // raft wrote it
 	c := Change{Message: fmt.Sprintf("%s has a snapshot of entry %d", n.id, index), ID: n.id, Changed: err == nil, Index: index}
-	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
-		err = nil
-	}
 	if err != nil {
 		err = vfs.Unavailable.With("snapshot: " + err.Error())
 	}

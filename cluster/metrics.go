@@ -24,6 +24,7 @@ type metrics struct {
 	damaged   prometheus.Counter
 	crammed   prometheus.Counter
 	slow      prometheus.Counter
+	snapshot  prometheus.Histogram
 	recent    recent
 }
 
@@ -49,6 +50,7 @@ func newMetrics() *metrics {
 		swept:     counter("pfs_chunks_swept_total", "Chunks removed from this node."),
 		damaged:   counter("pfs_chunks_damaged_total", "Damaged chunks found by the scrub."),
 		crammed:   counter("pfs_no_space_total", "Writes refused because the disks have too little space."),
+		snapshot:  histogram("pfs_snapshot_seconds", "Time to make the state durable and to cut the log behind it.", 0.001, 2, 16),
 		slow:      counter("pfs_disk_slow_total", "Calls to the disk that took a second or longer."),
 	}
 }
@@ -79,7 +81,7 @@ func (m *metrics) proposed(queue, d time.Duration, err error) {
 func (n *Node) Collectors() []prometheus.Collector {
 	m := n.metrics
 	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
-		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow}
+		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow, m.snapshot}
 	out = append(out, m.collectors()...)
 	out = append(out, newPeerFigures(n))
 	for _, g := range []struct {

@@ -37,6 +37,7 @@ type Node struct {
 	desk    *desk
 	book    book
 	net     *network
+	shots   *shots
 	logs    *raftlog.Watched
 	blobs   *blob.Store
 	machine *fsm.Machine
@@ -55,8 +56,8 @@ type Node struct {
 	membership
 	reign   atomic.Pointer[reign]
 	entries entryTimes
-	crammed atomic.Bool // this node leads, and refuses what takes space
-	pacing  sync.Mutex
+	crammed atomic.Bool  // this node leads, and refuses what takes space
+	pacing  sync.Mutex   // held while the settings of raft change
 	slow    bool         // to stand for leadership
 	pulse   atomic.Int64 // last turn of the loops, Unix nanoseconds
 	number  atomic.Uint32
@@ -193,6 +194,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		func(ctx context.Context) { n.watchRole(ctx, notify) },
 		n.watchLeader,
 		n.watchVolume,
+		n.keepLogShort,
 		n.form,
 		n.introduce,
 		n.watchMembers,

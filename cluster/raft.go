@@ -52,7 +52,7 @@ func (n *Node) openLog() error {
 			n.metrics.appended(kind.syncs, a.Took)
 		},
 		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving, Begin: n.vol.Begin,
-		Applied: n.machine.Applied,
+		Applied: n.machine.Applied, Hold: func() uint64 { return n.shots.hold() },
 	})
 	return nil
 }
@@ -121,6 +121,7 @@ func (n *Node) openRaft(notify chan<- bool) error {
 		return err
 	}
 	n.net = newNetwork(n.mux, &n.book, n.bridge)
+	n.shots = newShots(n)
 	r, err := n.newRaft(notify)
 	if err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.net.Close())
@@ -144,7 +145,7 @@ func (n *Node) newRaft(notify chan<- bool) (r *raft.Raft, err error) {
 			}
 		}
 	}()
-	return raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.machine.Snapshots(), n.net)
+	return raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.shots, n.net)
 }
 
 // configuration returns raft's latest configuration, and before raft runs the
