@@ -216,6 +216,7 @@ func TestOtherCluster(t *testing.T) {
 // TestLostLog removes the log and the state, but leaves the card.
 func TestLostLog(t *testing.T) {
 	g := newGang(t, 3, nil)
+	poll(t, "the card to say so", func() bool { return g.nodes[1].self.card().Began })
 	g.stop(1)
 	for _, sub := range []string{raftDir, stateDir} {
 		if err := os.RemoveAll(filepath.Join(g.conf[1].Dir, sub)); err != nil {
