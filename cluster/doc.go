@@ -3,7 +3,8 @@
 // reads of every level, chunks beside the log, and the leader's clockwork.
 //
 // A data directory holds node.json (who the node is), LOCK, raft/ (log and
-// vote), state/ (the store) and blobs/ (chunks).
+// vote), state/ (the store), blobs/ (chunks), restore/ (a backup on its way in)
+// and recovered.json (what Recover has done).
 //
 // Invariants:
 //

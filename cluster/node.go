@@ -108,6 +108,9 @@ func (n *Node) open(life context.Context, given bool) error {
 		return err
 	}
 	n.id = n.self.card().Node
+	if err := n.tellRecovered(); err != nil {
+		return err
+	}
 	if err := n.useKey(); err != nil {
 		return err
 	}

@@ -155,6 +155,25 @@ func Members(v vfs.View) []Member {
 	return out
 }
 
+// Rename gives the cluster another id, past the log: of a node that does not
+// run, and on each that is to go on with it alike.
+func (m *Machine) Rename(cluster string) error {
+	m.apply.Lock()
+	defer m.apply.Unlock()
+	if err := m.Failed(); err != nil {
+		return err
+	}
+	o := vfs.NewOverlay(m.store.View())
+	o.Put(sysKey(rowCluster), []byte(cluster))
+	if err := m.store.Commit(o); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.dropImage()
+	m.mu.Unlock()
+	return m.store.Sync()
+}
+
 // ClusterID returns the cluster's id in the state v; "" before the first Begin.
 func ClusterID(v vfs.View) string {
 	b, _ := v.Get(sysKey(rowCluster))

@@ -19,7 +19,7 @@ func (a *app) cluster() *cobra.Command {
 	c.AddCommand(
 		a.clusterStatus(), a.clusterVerify(), a.clusterDoctor(),
 		a.clusterAdd(), a.clusterRemove(), a.clusterPromote(), a.clusterDemote(), a.clusterTransfer(), a.clusterSnapshot(),
-		a.clusterBackup(), a.clusterRestore(),
+		a.clusterBackup(), a.clusterRestore(), a.clusterRecover(),
 	)
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/cluster"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -37,7 +38,7 @@ func exitCodes() *cobra.Command {
   4    file or directory not found
   5    temporary: no server, no leader, timeout, too many requests, a transfer
        that broke off; a retry may help
-  6    conflict: it exists, is not empty, or has changed
+  6    conflict: it exists, is not empty, has changed, or is in use
   7    permission denied
   8    limit reached: too large, no space
   10   partial success: some of several failed; if all did, the first one's
@@ -102,6 +103,8 @@ func code(err error) int {
 		return code(p.first)
 	case errors.As(err, &p):
 		return exitPartial
+	case errors.Is(err, cluster.ErrLocked):
+		return exitConflict
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
 		return exitTemporary
 	}
