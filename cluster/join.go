@@ -150,7 +150,7 @@ func (n *Node) noteRemoval(conf raft.Configuration, s sight) {
 		in = true
 	}
 	if !in && !n.removed.Swap(true) {
-		n.c.Log.Warn("this node was removed from the cluster: its data is kept, and it takes no writes")
+		n.c.Log.Warn("this node was removed from the cluster: its data is kept, and it takes no reads or writes")
 	} else if in {
 		n.removed.Store(false)
 	}

@@ -15,8 +15,12 @@ import (
 // Image returns the state to read from, as fresh as l asks; the caller
 // releases it. A local read is answered at once. An index that is not applied
 // within l.Wait gives Timeout. A linearizable read that reaches no quorum
-// gives Unavailable within five seconds.
+// gives Unavailable within five seconds. So does every read of a node that was
+// removed from the cluster: what it has will never be as the others have it.
 func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
+	if n.removed.Load() {
+		return nil, errRemoved
+	}
 	if l.Linearizable {
 		start := time.Now()
 		err := n.catchUp(ctx)
@@ -59,9 +63,6 @@ func (n *Node) catchUp(ctx context.Context) error {
 		return err
 	}
 	defer n.gate.leave()
-	if n.removed.Load() {
-		return errRemoved
-	}
 	ctx, cancel := context.WithTimeout(ctx, min(readTime, n.c.patience))
 	defer cancel()
 	for {

@@ -16,14 +16,15 @@ import (
 
 const (
 	verifyTries = 5
-	verifyWait  = 5 * time.Second        // for a node to get to the index
+	verifyWait  = 5 * time.Second        // for a node to get to where others are
+	aheadWait   = 3 * time.Second        // for all to get to where the log should be soon
 	rateTime    = 150 * time.Millisecond // in which the log's growth is measured
 )
 
 // Verification compares the replicated state of all members at one index.
 type Verification struct {
 	Index    uint64      `json:"index"`
-	Match    bool        `json:"match"`    // all that answered hold the same
+	Match    bool        `json:"match"`    // some answered, and all of these hold the same
 	Complete bool        `json:"complete"` // every member has answered
 	Nodes    []NodeState `json:"nodes"`    // by id
 }
@@ -45,35 +46,46 @@ type digesting struct {
 	Index  uint64 `json:"index"`
 	Mounts bool   `json:"mounts,omitempty"`
 	Known  bool   `json:"known,omitempty"` // the last ones will do, if they are of that index
+	Ahead  bool   `json:"ahead,omitempty"` // nobody is there yet
 }
 
 // Verify has every member hash its state at one index, under writes too, and
 // compares the answers. It reads the whole state of each, so it takes as long
-// as that, at most until ctx is done. Unavailable: the log grew too fast.
+// as that, at most until ctx is done; then it is Timeout. Unavailable: the log
+// grew too fast.
 func (n *Node) Verify(ctx context.Context) (Verification, error) {
 	if err := n.gate.enter(); err != nil {
 		return Verification{}, err
 	}
 	defer n.gate.leave()
+	var v Verification
 	for range verifyTries {
-		v, err := n.compare(ctx, digesting{Mounts: true})
-		if !errors.Is(err, vfs.Conflict) {
-			return v, err
+		var again error
+		if v, again = n.compare(ctx, digesting{Mounts: true}); again == nil {
+			break
 		}
 	}
-	return Verification{}, vfs.Unavailable.With("the log grows too fast to stop all members at one entry: try again")
+	switch {
+	case v.Nodes != nil:
+		return v, nil
+	case ctx.Err() != nil:
+		return v, vfs.Timeout.With("the members have not hashed their state in time: allow more")
+	}
+	return v, vfs.Unavailable.With("the log grows too fast to stop all members at one entry: try again")
 }
 
-// compare is one try of Verify. Conflict says that a member was past the index.
-func (n *Node) compare(ctx context.Context, d digesting) (Verification, error) {
+// compare is one try of Verify. An error says why another may bring more: a
+// call broke off; or a member was past the index, or the log did not get there,
+// and then nothing was compared.
+func (n *Node) compare(ctx context.Context, d digesting) (_ Verification, again error) {
 	servers := n.configuration().Servers
 	ids := make([]string, len(servers))
 	for i, s := range servers {
 		ids[i] = string(s.ID)
 	}
 	slices.Sort(ids)
-	there, index := n.meet(ctx, ids)
-	d.Index = index
+	there, index, ahead := n.meet(ctx, ids)
+	d.Index, d.Ahead = index, ahead
 	v := Verification{Index: index, Complete: true, Nodes: make([]NodeState, len(ids))}
 	errs := make([]error, len(ids))
 	var wg sync.WaitGroup
@@ -87,20 +99,23 @@ func (n *Node) compare(ctx context.Context, d digesting) (Verification, error) {
 	}
 	wg.Wait()
 	for i, err := range errs {
-		if errors.Is(err, vfs.Conflict) || ctx.Err() != nil {
-			return v, vfs.Conflict
+		if errors.Is(err, vfs.Conflict) || ahead && errors.Is(err, vfs.Timeout) || ctx.Err() != nil {
+			return Verification{}, vfs.Conflict
 		}
 		if err != nil {
 			v.Nodes[i].Error, v.Complete = err.Error(), false
 		}
+		if ce := (*callError)(nil); errors.As(err, &ce) {
+			again = err
+		}
 	}
 	v.judge()
-	return v, nil
+	return v, again
 }
 
 // meet finds an index that no member has passed and all will reach soon: where
 // they are, if nothing is written; else as far ahead as the log gets meanwhile.
-func (n *Node) meet(ctx context.Context, ids []string) (there map[string]state, index uint64) {
+func (n *Node) meet(ctx context.Context, ids []string) (there map[string]state, index uint64, ahead bool) {
 	furthest := func() (most uint64) {
 		there = n.census(ctx, ids)
 		for _, st := range there { // any order
@@ -112,10 +127,10 @@ func (n *Node) meet(ctx context.Context, ids []string) (there map[string]state, 
 	_ = pause(ctx, rateTime) // the caller looks at ctx
 	after := furthest()
 	if after == before {
-		return there, after
+		return there, after, false
 	}
 	grown := float64(after-before) / time.Since(at).Seconds() // entries a second
-	return there, after + 16 + uint64(grown)
+	return there, after + 16 + uint64(grown), true
 }
 
 // askDigest fills in what one member answers.
@@ -160,7 +175,11 @@ func (n *Node) serveDigest(ctx context.Context, _ string, b []byte) (reply, erro
 // digestAt hashes this node's state at an index; Conflict says that it is past
 // that. One at a time: it reads everything.
 func (n *Node) digestAt(ctx context.Context, d digesting) (s NodeState, err error) {
-	wait, cancel := context.WithTimeout(ctx, verifyWait)
+	patience := verifyWait
+	if d.Ahead {
+		patience = aheadWait
+	}
+	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	im, err := n.machine.ImageAt(wait, d.Index)
 	if err != nil {
@@ -196,7 +215,7 @@ func (n *Node) digestAt(ctx context.Context, d digesting) (s NodeState, err erro
 func (v *Verification) judge() {
 	whole := func(s NodeState) string { return s.Digest + s.Own }
 	most := v.most(whole)
-	v.Match = true
+	v.Match = most != ""
 	var names []string
 	for _, s := range v.Nodes {
 		v.Match = v.Match && (s.Error != "" || whole(s) == most)
@@ -239,12 +258,9 @@ func (v *Verification) most(part func(NodeState) string) (best string) {
 // addDigests adds to a Status the digest of each member at one index, if all
 // can be had in time.
 func (n *Node) addDigests(ctx context.Context, s *Status) {
-	v, err := n.compare(ctx, digesting{Known: true})
-	for errors.Is(err, vfs.Conflict) && ctx.Err() == nil {
-		v, err = n.compare(ctx, digesting{Known: true})
-	}
-	if err != nil {
-		return
+	v, again := n.compare(ctx, digesting{Known: true})
+	for again != nil && ctx.Err() == nil {
+		v, again = n.compare(ctx, digesting{Known: true})
 	}
 	s.DigestIndex = v.Index
 	for i := range s.Nodes {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -150,11 +151,14 @@ func (a *app) showVerification(v client.Verification) error {
 			a.printf("%s differs in %s\n", plain(n.ID), plain(strings.Join(n.Differs, ", ")))
 		}
 	}
-	word := "MATCH"
-	if !v.Match {
-		word = "DIVERGED"
+	switch {
+	case !v.Match && slices.ContainsFunc(v.Nodes, func(n client.NodeState) bool { return n.Error == "" }):
+		a.printf("DIVERGED at entry %d\n", v.Index)
+	case v.Complete:
+		a.printf("MATCH at entry %d\n", v.Index)
+	default:
+		a.printf("MATCH at entry %d, as far as nodes have answered\n", v.Index)
 	}
-	a.printf("%s at entry %d\n", word, v.Index)
 	return nil
 }
 
@@ -170,7 +174,7 @@ func verdict(v client.Verification) error {
 		}
 	}
 	switch {
-	case !v.Match:
+	case len(differ) > 0:
 		return &hinted{exitFailure, "nodes differ", "stop " + strings.Join(differ, ", ") +
 			", keep its data directory elsewhere, and start it with an empty one: it fetches everything from the others"}
 	case !v.Complete:

@@ -111,7 +111,7 @@ func TestClusterVerify(t *testing.T) {
 	steps(t, []step{{"cluster verify", "", 1, table + "n2    cccccccccccc  bbbbbbbbbbbb\nn2 differs in /kvfs, /memfs\nDIVERGED at entry 44\n",
 		"pfs: nodes differ\nhint: stop n2, keep its data directory elsewhere, and start it with an empty one: it fetches everything from the others\n"}})
 	c.verify = client.Verification{Index: 44, Match: true, Nodes: []client.NodeState{c.verify.Nodes[0], {ID: "n2", Error: "does not answer"}}}
-	steps(t, []step{{"cluster verify", "", 5, table + "n2    -             -\nn2: does not answer\nMATCH at entry 44\n",
+	steps(t, []step{{"cluster verify", "", 5, table + "n2    -             -\nn2: does not answer\nMATCH at entry 44, as far as nodes have answered\n",
 		"pfs: not compared: n2\nhint: start what is down, then repeat it\n"}})
 }
 

@@ -160,8 +160,8 @@ func (a *app) clusterPromote() *cobra.Command {
 func (a *app) clusterRemove() *cobra.Command {
 	var force bool
 	c := &cobra.Command{Use: "remove id", Short: "Take a node out of the cluster; its data is kept", Args: cobra.ExactArgs(1),
-		Long: `Takes a node out of the cluster. It need not run. If it runs it goes on, with
-what it has, and answers writes with 503: stop it, and empty its data directory
+		Long: `Takes a node out of the cluster. It need not run. If it runs it keeps what it
+has, and answers reads and writes with 503: stop it, and empty its data directory
 before you start it for another cluster.
 
 It is refused if the voters that are left could not go on without it, or if it

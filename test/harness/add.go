@@ -1,0 +1,36 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Add starts one more node, which joins the others by itself. It is not waited
+// for.
+func (c *Cluster) Add(args ...string) *Node {
+	c.t.Helper()
+	ports := freePorts(c.t, 2)
+	n := &Node{t: c.t, ID: fmt.Sprintf("n%d", len(c.Nodes)+1), URL: "http://" + addr(ports[0]), Raft: addr(ports[1]),
+		Dir: filepath.Join(c.t.TempDir(), "data"), bin: c.Bin}
+	n.Log = filepath.Join(c.t.TempDir(), n.ID+".log")
+	var join []string
+	for _, o := range c.Nodes {
+		join = append(join, o.Raft)
+	}
+	n.args = append([]string{"-addr", addr(ports[0]), "-raft-addr", n.Raft, "-data-dir", n.Dir, "-node-id", n.ID,
+		"-join", strings.Join(join, ",")}, args...)
+	c.Nodes = append(c.Nodes, n)
+	n.Start()
+	return n
+}
+
+// Wipe ends the node with SIGKILL and removes all that it has.
+func (n *Node) Wipe() {
+	n.t.Helper()
+	n.Kill()
+	if err := os.RemoveAll(n.Dir); err != nil {
+		n.t.Fatal(err)
+	}
+}
