@@ -74,7 +74,9 @@ func (s *schedule) collectors() []prometheus.Collector {
 		last, _ := s.node.LastSaved()
 		return float64(max(last.Done.Unix(), 0))
 	})
-	return []prometheus.Collector{s.made, s.failed, s.took, s.size, last}
+	every := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pfs_backup_interval_seconds",
+		Help: "How often the schedule makes a backup."}, func() float64 { return s.every.Seconds() })
+	return []prometheus.Collector{s.made, s.failed, s.took, s.size, last, every}
 }
 
 // run makes backups until ctx is done.

@@ -48,6 +48,8 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	if !seen {
 		t.Fatal("no node tells how far others are behind")
 	}
+	_, text := ask(t, follower.URL+"/metrics")
+	promtool(t, text, "check", "metrics")
 	return all
 }
 
@@ -111,10 +113,18 @@ Metrics of mounts name at most 100 of them, the others together as ` + "`(other)
 	return b.String()
 }
 
-// Every metric says what it is and in which unit, keeps Prometheus' rules, and
-// is in the documentation, which has no other.
+// What nodes at work show is what the documentation, the dashboard and the
+// alerts name.
 func TestMetrics(t *testing.T) {
 	all := families(t)
+	t.Run("documentation", func(t *testing.T) { checkMetrics(t, all) })
+	t.Run("dashboard", func(t *testing.T) { checkDashboard(t, all) })
+	t.Run("alerts", func(t *testing.T) { checkAlerts(t, all) })
+}
+
+// checkMetrics: every metric says what it is and in which unit, keeps
+// Prometheus' rules, and is in the documentation, which has no other.
+func checkMetrics(t *testing.T, all map[string]*dto.MetricFamily) {
 	for name, f := range all {
 		if !strings.HasPrefix(name, "pfs_") {
 			continue
@@ -152,6 +162,11 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("docs/metrics.md lacks: %s", line)
 		}
 	}
+	operations, err := os.ReadFile(filepath.Join(harness.Root(t), "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkExpr(t, "docs/operations.md", string(operations), all)
 	for _, line := range lines {
 		if !strings.Contains(want, line) {
 			t.Errorf("docs/metrics.md has what no node shows: %s", line)
