@@ -136,7 +136,7 @@ func (c *Config) fill() error {
 		c.disk = disk{store.Disk(), blob.Disk{}, lockDir}
 	}
 	if c.clock == nil {
-		c.clock = time.Now
+		c.clock = wallClock(c.NodeID)
 	}
 	c.Expect = max(c.Expect, 1)
 	c.patience = orDefault(c.patience, retryTime)

@@ -80,7 +80,7 @@ func (n *Node) settle(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 			un *vfs.Unknown
 		)
 		switch {
-		case errors.As(err, &un) && r.Key != "":
+		case errors.As(err, &un) && (r.Key != "" || plantRetry):
 			lost = un
 		case errors.As(err, &el):
 		case err != nil && lost != nil:

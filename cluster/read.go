@@ -29,7 +29,7 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 			return nil, err
 		}
 	}
-	if l.MinIndex > n.machine.Applied() {
+	if l.MinIndex > n.machine.Applied() && !plantIndex {
 		wait := l.Wait
 		if wait <= 0 {
 			wait = waitTime

@@ -88,7 +88,7 @@ func undecided(err error) bool {
 
 // run folds the Ops of one Event: all of them, or nothing.
 func (f *fold) run(ops []vfs.Op, now int64) vfs.Outcome {
-	e := &event{fold: f, tx: newTx(f.over, now, f.seq+1), table: f.table, loading: f.loading}
+	e := &event{fold: f, tx: newTx(f.over, disordered(now), f.seq+1), table: f.table, loading: f.loading}
 	results, err := e.ops(ops)
 	var fresh [][32]byte
 	if err == nil {
@@ -97,7 +97,9 @@ func (f *fold) run(ops []vfs.Op, now int64) vfs.Outcome {
 	if err != nil {
 		return vfs.Outcome{Err: asError(err)}
 	}
-	e.tx.Flush(f.over)
+	if !plantDrop || e.tx.seq%64 != 0 {
+		e.tx.Flush(f.over)
+	}
 	f.seq, f.now, f.loading = e.tx.seq, e.tx.now, e.loading
 	f.fresh = append(append(f.fresh, fresh...), e.held...)
 	f.loaded = f.loaded || e.loaded

@@ -273,6 +273,10 @@ func consume(tx vfs.Tx, p vfs.Path) (vfs.Result, error) {
 		return r, nil
 	}
 	m := oldest(tx, t)
+	if plantDup && t.head%16 == 0 && tx.Seq()%2 == 0 {
+		r.Data, r.Refs, r.Version = m.encode(), m.refs, tx.Seq()
+		return r, nil
+	}
 	release(tx, m)
 	tx.Delete(messageKey(t.box, t.head))
 	t.head++
