@@ -24,14 +24,15 @@ run: build ## build, then start one durable node on 127.0.0.1:8080
 dev: build ## one node with debug log and data in build/dev-data
 	./build/pfs-server -log-level debug -data-dir build/dev-data
 
-test: build ## everything fast: vet, the house's rules, unit and black-box tests
+test: build ## everything fast: vet, the house's rules, unit, black-box and fault tests
 	@$(GO) vet ./...
-	@$(GO) test -timeout 30m $(GOTEST_FLAGS) ./...
+	@$(GO) test -timeout 30m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -v '/soak$$')
+	@$(GO) test -timeout 30m $(GOTEST_FLAGS) ./soak
 
 check: ## gofmt, vet, and all tests under the race detector
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v '/soak$$')
 
 demo: build ## three nodes on this machine, a killed leader, nothing lost
 	@scripts/demo.sh
@@ -41,6 +42,7 @@ bench: build ## figures of one node and of three on this machine
 
 soak: build ## the long forms of the fault tests
 	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./test/... -v
+	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./soak -v
 
 cross: ## static builds for all platforms
 	@for p in $(PLATFORMS); do echo "$$p"; \

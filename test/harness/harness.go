@@ -95,7 +95,11 @@ type Options struct {
 	Dir     func(node int) string // data directory of a node; nil: below the test's
 	Args    []string              // further flags for every node
 	Config  func(node int) string // YAML of a node, or ""; nil: none
+	Env     []string              // further environment of every node
 	NoReady bool                  // do not wait
+	// Front returns the address that others dial in the place of the one that a
+	// node listens on; nil: that one.
+	Front func(node int, raft string) string
 }
 
 // Cluster is a set of nodes on loopback.
@@ -109,9 +113,10 @@ type Cluster struct {
 type Node struct {
 	t             testing.TB
 	ID, URL, Raft string
+	Peer          string // address that others dial
 	Dir, Log      string
 	bin           string
-	args          []string
+	args, env     []string
 	mu            sync.Mutex
 	cmd           *exec.Cmd
 	exited        chan struct{}
@@ -130,15 +135,21 @@ func Start(t testing.TB, o Options) *Cluster {
 	var join []string
 	for i := range o.Nodes {
 		join = append(join, addr(ports[2*i+1]))
+		if o.Front != nil {
+			join[i] = o.Front(i, join[i])
+		}
 	}
 	for i := range o.Nodes {
 		dir := filepath.Join(t.TempDir(), "data")
 		if o.Dir != nil {
 			dir = o.Dir(i)
 		}
-		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), URL: "http://" + addr(ports[2*i]), Raft: join[i], Dir: dir, bin: o.Bin}
+		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), URL: "http://" + addr(ports[2*i]), Raft: addr(ports[2*i+1]), Peer: join[i], Dir: dir, bin: o.Bin, env: o.Env}
 		n.Log = filepath.Join(t.TempDir(), n.ID+".log")
 		n.args = []string{"-addr", addr(ports[2*i]), "-raft-addr", n.Raft, "-data-dir", dir, "-node-id", n.ID}
+		if o.Front != nil {
+			n.args = append(n.args, "-raft-advertise", join[i])
+		}
 		if o.Nodes > 1 {
 			n.args = append(n.args, "-bootstrap-expect", fmt.Sprint(o.Nodes), "-join", strings.Join(join, ","))
 		}
@@ -192,7 +203,7 @@ func (n *Node) Start() {
 	}
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(n.bin, "pfs-server"), n.args...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), n.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
