@@ -340,6 +340,36 @@ func TestRestorerIsLost(t *testing.T) {
 	g.sameDigest()
 }
 
+// Without a quorum a restore fails, and what it has begun is taken back once
+// there is one.
+func TestRestoreWithoutQuorum(t *testing.T) {
+	data := sampleBackup(t)
+	g := newGang(t, 3, func(_ int, c *Config) { c.loadLife, c.patience = 3*time.Second, time.Second })
+	at := g.leader()
+	body := newSlowly(data)
+	got := make(chan error, 1)
+	go func() {
+		_, err := g.nodes[at].Restore(testContext(t), body)
+		got <- err
+	}()
+	<-body.reached
+	g.stop((at + 1) % 3)
+	g.stop((at + 2) % 3)
+	close(body.let)
+	if err := <-got; vfs.KindOf(err) != vfs.Unavailable {
+		t.Error(err)
+	}
+	g.start((at + 1) % 3)
+	g.start((at + 2) % 3)
+	for i := range g.nodes {
+		g.empty(i)
+	}
+	g.sameDigest()
+	if _, err := g.nodes[at].Restore(testContext(t), bytes.NewReader(data)); err != nil {
+		t.Error(err)
+	}
+}
+
 // A node that is started again gives up what its earlier process had begun, and
 // removes what lay there.
 func TestRestorerRestarts(t *testing.T) {

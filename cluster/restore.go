@@ -16,7 +16,6 @@ import (
 
 const (
 	holdEvery = 2 * time.Second  // between two signs of life of a restore
-	stepTime  = 25 * time.Second // in which a step must get through
 	loadLife  = 30 * time.Second // without a sign of life, after which it is given up
 )
 
@@ -116,7 +115,7 @@ func (s *restore) op(spec fsm.RestoreSpec, refs ...vfs.ChunkRef) vfs.Op {
 // step has Ops applied, each of which may be repeated, and returns once they
 // are, also on this node.
 func (s *restore) step(ctx context.Context, ops ...vfs.Op) (vfs.Outcome, error) {
-	until := time.Now().Add(stepTime)
+	until := time.Now().Add(s.n.c.loadLife * 4 / 5)
 	for {
 		out, err := s.n.propose(ctx, vfs.Request{Ops: ops})
 		if err == nil {

@@ -14,7 +14,12 @@ import (
 // line of the file is an entry, the last is the digest. The file is never
 // written again: a new version adds one.
 func TestGoldenLog(t *testing.T) {
-	f, err := os.Open("testdata/v1.log")
+	t.Run("v1", func(t *testing.T) { goldenLog(t, "testdata/v1.log") })
+	t.Run("v2", func(t *testing.T) { goldenLog(t, "testdata/v2.log") }) // with a restore
+}
+
+func goldenLog(t *testing.T, file string) {
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
