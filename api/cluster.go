@@ -78,12 +78,7 @@ func (c *call) sums(ctx context.Context, index uint64) (s fsm.Sums, mounts map[s
 		s, err = c.s.cfg.Node.Sums(ctx, index)
 		return s, nil, err
 	}
-	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{MinIndex: index, Wait: c.s.limits.Op})
-	if err != nil {
-		return s, nil, err
-	}
-	defer img.Release()
-	s, of, err := img.Sums(ctx, true)
+	s, of, err := c.s.cfg.Node.MountSums(ctx, index)
 	mounts = map[string]string{}
 	for _, m := range of {
 		mounts[m.Name] = hex.EncodeToString(m.Sum[:])

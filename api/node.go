@@ -32,6 +32,8 @@ type Reader interface {
 	// Sums waits until this node has applied index and returns hashes of the
 	// replicated state, with the index that they are of.
 	Sums(ctx context.Context, index uint64) (fsm.Sums, error)
+	// MountSums is Sums with hashes of each mount, too.
+	MountSums(ctx context.Context, index uint64) (fsm.Sums, []fsm.MountSum, error)
 }
 
 // Member is this node among the others.

@@ -67,6 +67,8 @@ type missing struct {
 	mu      sync.Mutex
 	due     map[[32]byte]time.Time // when to look at it
 	taken   map[[32]byte]bool      // due before, and being looked at
+	lacked  int                    // what lacking said last,
+	lookAt  time.Time              // and when it looks again
 	all     bool                   // read the whole state instead
 	flights map[[32]byte]*flight
 }
@@ -112,12 +114,19 @@ func (m *missing) count() int {
 }
 
 // mostLooked bounds how many chunks lacking looks for on disk.
-const mostLooked = 512
+const (
+	mostLooked = 512
+	lackingFor = 200 * time.Millisecond // what was found holds
+)
 
 // lacking returns how many chunks this node should have and, as far as it
 // knows, does not have. It is never less than that, and may be more.
 func (m *missing) lacking() int {
 	m.mu.Lock()
+	if time.Now().Before(m.lookAt) {
+		defer m.mu.Unlock()
+		return m.lacked
+	}
 	hashes := make([][32]byte, 0, mostLooked)
 	left := len(m.due) + len(m.taken)
 	for h := range m.due { // any order
@@ -140,6 +149,9 @@ func (m *missing) lacking() int {
 	if all {
 		left++ // nobody has looked yet
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lacked, m.lookAt = left, time.Now().Add(lackingFor)
 	return left
 }
 

@@ -23,8 +23,9 @@ type membership struct {
 	turnedAway saying // of a node that is not taken in; of whose turn it is
 	waiting    saying // for others to form a cluster with
 
-	hashing  turn     // of the whole state
-	lastSums fsm.Sums // of whose turn it is
+	verifying turn     // this node has all hash their states
+	hashing   turn     // of the whole state
+	lastSums  fsm.Sums // of whose turn it is
 }
 
 // Roles of a node, as clients see them.

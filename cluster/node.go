@@ -83,7 +83,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{c: c, metrics: newMetrics(), secrets: &secret.Box{}, buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
 		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log),
-		membership: membership{managing: make(turn, 1), hashing: make(turn, 1), started: time.Now()}}
+		membership: membership{managing: make(turn, 1), hashing: make(turn, 1), verifying: make(turn, 1), started: time.Now()}}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
 	if err := n.open(life, given); err != nil {

@@ -154,15 +154,3 @@ func (n *Node) Ready() error {
 
 // errRemoved is the answer of a node that is a member no more.
 var errRemoved = vfs.Unavailable.With("this node was removed from the cluster: ask another one")
-
-// Sums waits until this node has applied index and returns hashes of the
-// replicated state, with the index that they are of.
-func (n *Node) Sums(ctx context.Context, index uint64) (fsm.Sums, error) {
-	if err := n.machine.Wait(ctx, index); err != nil {
-		if vfs.KindOf(err) == vfs.Unavailable {
-			return fsm.Sums{}, err
-		}
-		return fsm.Sums{}, vfs.Timeout.Withf("index %d is not applied here yet", index)
-	}
-	return n.machine.Sums(ctx)
-}

@@ -18,6 +18,7 @@ const (
 	verifyTries = 5
 	verifyWait  = 5 * time.Second        // for a node to get to where others are
 	aheadWait   = 3 * time.Second        // for all to get to where the log should be soon
+	turnWait    = time.Second            // for others who have states hashed
 	rateTime    = 150 * time.Millisecond // in which the log's growth is measured
 )
 
@@ -52,12 +53,16 @@ type digesting struct {
 // Verify has every member hash its state at one index, under writes too, and
 // compares the answers. It reads the whole state of each, so it takes as long
 // as that, at most until ctx is done; then it is Timeout. Unavailable: the log
-// grew too fast.
+// grew too fast. Throttled: somebody else has it done.
 func (n *Node) Verify(ctx context.Context) (Verification, error) {
 	if err := n.gate.enter(); err != nil {
 		return Verification{}, err
 	}
 	defer n.gate.leave()
+	if err := n.takeTurn(ctx, n.verifying); err != nil {
+		return Verification{}, err
+	}
+	defer n.verifying.leave()
 	var v Verification
 	for range verifyTries {
 		var again error
@@ -72,6 +77,17 @@ func (n *Node) Verify(ctx context.Context) (Verification, error) {
 		return v, vfs.Timeout.With("the members have not hashed their state in time: allow more")
 	}
 	return v, vfs.Unavailable.With("the log grows too fast to stop all members at one entry: try again")
+}
+
+// takeTurn waits a little for a turn.
+func (n *Node) takeTurn(ctx context.Context, t turn) error {
+	ctx, cancel := context.WithTimeout(ctx, turnWait)
+	defer cancel()
+	if t.enter(ctx) != nil {
+		n.metrics.throttled.Inc()
+		return vfs.Throttled.With("states are being hashed for somebody else: try again")
+	}
+	return nil
 }
 
 // compare is one try of Verify. An error says why another may bring more: a
@@ -172,6 +188,35 @@ func (n *Node) serveDigest(ctx context.Context, _ string, b []byte) (reply, erro
 	return jsonReply(s)
 }
 
+// Sums waits until this node has applied index and returns hashes of the
+// replicated state, with the index that they are of.
+func (n *Node) Sums(ctx context.Context, index uint64) (fsm.Sums, error) {
+	s, _, err := n.sums(ctx, index, false)
+	return s, err
+}
+
+// MountSums is Sums with hashes of each mount, too.
+func (n *Node) MountSums(ctx context.Context, index uint64) (fsm.Sums, []fsm.MountSum, error) {
+	return n.sums(ctx, index, true)
+}
+
+func (n *Node) sums(ctx context.Context, index uint64, mounts bool) (fsm.Sums, []fsm.MountSum, error) {
+	if err := n.machine.Wait(ctx, index); err != nil {
+		if vfs.KindOf(err) == vfs.Unavailable {
+			return fsm.Sums{}, nil, err
+		}
+		return fsm.Sums{}, nil, vfs.Timeout.Withf("index %d is not applied here yet", index)
+	}
+	if n.hashing.enter(ctx) != nil {
+		n.metrics.throttled.Inc()
+		return fsm.Sums{}, nil, vfs.Throttled.With("this node is hashing its state for somebody else: try again")
+	}
+	defer n.hashing.leave()
+	im := n.machine.Image()
+	defer im.Release()
+	return im.Sums(ctx, mounts)
+}
+
 // digestAt hashes this node's state at an index; Conflict says that it is past
 // that. One at a time: it reads everything.
 func (n *Node) digestAt(ctx context.Context, d digesting) (s NodeState, err error) {
@@ -189,7 +234,7 @@ func (n *Node) digestAt(ctx context.Context, d digesting) (s NodeState, err erro
 		return s, err
 	}
 	defer im.Release()
-	if err := n.hashing.enter(ctx); err != nil {
+	if err := n.hashing.enter(ctx); err != nil { // who asks holds the one turn of a node
 		return s, vfs.Timeout.With("it is hashing its state for somebody else")
 	}
 	defer n.hashing.leave()
@@ -258,6 +303,10 @@ func (v *Verification) most(part func(NodeState) string) (best string) {
 // addDigests adds to a Status the digest of each member at one index, if all
 // can be had in time.
 func (n *Node) addDigests(ctx context.Context, s *Status) {
+	if n.takeTurn(ctx, n.verifying) != nil {
+		return
+	}
+	defer n.verifying.leave()
 	v, again := n.compare(ctx, digesting{Known: true})
 	for again != nil && ctx.Err() == nil {
 		v, again = n.compare(ctx, digesting{Known: true})

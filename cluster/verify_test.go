@@ -31,6 +31,16 @@ func TestVerify(t *testing.T) {
 		return v
 	}
 	verify()
+	if err := g.nodes[1].verifying.enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.nodes[1].Verify(testContext(t)); vfs.KindOf(err) != vfs.Throttled { // two at once would hold twice the state
+		t.Errorf("while another one is under way: %v", err)
+	}
+	if s := g.nodes[1].Status(testContext(t), true); s.DigestIndex != 0 || len(s.Nodes) != 3 {
+		t.Errorf("%+v", s)
+	}
+	g.nodes[1].verifying.leave()
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for c := range 4 {

@@ -200,3 +200,13 @@ func (n *Node) Sums(ctx context.Context, index uint64) (fsm.Sums, error) {
 	}
 	return n.Machine.Sums(ctx)
 }
+
+// MountSums returns the hashes of the state and of each mount.
+func (n *Node) MountSums(ctx context.Context, index uint64) (fsm.Sums, []fsm.MountSum, error) {
+	if err := n.wait(ctx, index, 0); err != nil {
+		return fsm.Sums{}, nil, err
+	}
+	im := n.Machine.Image()
+	defer im.Release()
+	return im.Sums(ctx, true)
+}
