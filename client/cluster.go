@@ -58,6 +58,7 @@ type Status struct {
 	Term         uint64       `json:"term"`
 	CommitIndex  uint64       `json:"commit_index"`
 	AppliedIndex uint64       `json:"applied_index"`
+	FeatureLevel uint64       `json:"feature_level"` // what all members know
 	Nodes        []NodeStatus `json:"nodes"`
 	DigestIndex  uint64       `json:"digest_index,omitempty"` // what the digests of the nodes are of
 }

@@ -97,7 +97,7 @@ func (s *save) look(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, faultOf(recover())) }()
 	c := s.state
 	s.head = backup.Header{Format: backup.Format, Cluster: s.n.self.cluster(), Node: s.n.id, Version: s.n.c.Version, Time: time.Now().UTC(),
-		Index: c.Index, Term: c.Term, Seq: c.Seq, LogTime: c.Time.UnixNano()}
+		Index: c.Index, Term: c.Term, Level: fsm.LevelOf(c.View), Seq: c.Seq, LogTime: c.Time.UnixNano()}
 	sum := store.NewHasher()
 	for k, v := range fsm.Rows(c.View) {
 		if s.head.Rows++; s.head.Rows%1024 == 0 && ctx.Err() != nil {

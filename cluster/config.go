@@ -70,6 +70,9 @@ type Config struct {
 	warnAfter time.Duration
 	// loadLife is how long a restore may show no sign of life; 0 for loadLife.
 	loadLife time.Duration
+	// level is the newest feature level that is known; 0 for that of this
+	// version.
+	level uint64
 	// dial replaces the network in tests.
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	listen func(address string) (net.Listener, error)
@@ -142,6 +145,7 @@ func (c *Config) fill() error {
 	c.patience = orDefault(c.patience, retryTime)
 	c.warnAfter = orDefault(c.warnAfter, silentLong)
 	c.loadLife = orDefault(c.loadLife, loadLife)
+	c.level = orDefault(c.level, fsm.Level)
 	c.trailing = orDefault(c.trailing, trailingLogs)
 	c.logNew = orDefault(c.logNew, logNew)
 	c.logKept = orDefault(c.logKept, logKept)

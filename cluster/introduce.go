@@ -16,7 +16,8 @@ const (
 // introduce has the log know this node: its number and where its API is.
 func (n *Node) introduce(ctx context.Context) {
 	card := n.self.card()
-	me := fsm.Member{ID: n.id, HTTP: n.c.HTTP, Raft: n.mux.advertise, Incarnation: card.Incarnation, Boots: card.Boots}
+	me := fsm.Member{ID: n.id, HTTP: n.c.HTTP, Raft: n.mux.advertise, Incarnation: card.Incarnation, Boots: card.Boots,
+		Level: n.c.level}
 	for wait := introWait; pause(ctx, wait); {
 		wait = introWait
 		if n.introduced(me) {
@@ -49,7 +50,7 @@ func (n *Node) introduced(me fsm.Member) bool {
 		return true
 	}
 	n.number.Store(uint32(m.Number))
-	return m.HTTP == me.HTTP && m.Raft == me.Raft && m.Incarnation == me.Incarnation && m.Boots == me.Boots
+	return m.HTTP == me.HTTP && m.Raft == me.Raft && m.Incarnation == me.Incarnation && m.Boots == me.Boots && m.Level == me.Level
 }
 
 // Number returns the short number that the log gave this node, 0 before it has.

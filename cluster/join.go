@@ -23,7 +23,8 @@ type joining struct {
 	Applied uint64 `json:"applied"`
 	// Fresh says that the directory is new: if the cluster has a vote of this
 	// name, what it was given to is forgotten.
-	Fresh bool `json:"fresh,omitempty"`
+	Fresh bool   `json:"fresh,omitempty"`
+	Level uint64 `json:"level,omitempty"` // the newest feature level that the node knows
 }
 
 // joined answers where the node should ask instead, if not here; else what a
@@ -75,7 +76,7 @@ func (n *Node) useKey() error {
 
 // join asks a node, and the leader that it names, to take this node in.
 func (n *Node) join(ctx context.Context, to target) (joined, error) {
-	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied(), n.self.cluster() == ""})
+	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied(), n.self.cluster() == "", n.c.level})
 	if err != nil {
 		return joined{}, err
 	}
@@ -213,6 +214,9 @@ func (n *Node) serveJoin(ctx context.Context, from string, b []byte) (reply, err
 // takeIn gives a node its place. One whose directory is new has no vote when
 // it returns nil.
 func (n *Node) takeIn(ctx context.Context, j joining) error {
+	if level := n.level(); j.Level < level {
+		return fmt.Errorf("the cluster is at feature level %d and its version knows up to %d: it needs a newer one", level, j.Level)
+	}
 	conf := n.configuration()
 	s, known := serverOf(conf, j.ID)
 	if j.Fresh && known && s.Suffrage == raft.Voter {

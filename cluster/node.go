@@ -164,6 +164,7 @@ func (n *Node) openState() error {
 		Plugins:      n.c.Plugins,
 		Env:          n.env,
 		Secrets:      n.secrets,
+		Level:        n.c.level,
 		OnChunks:     n.missing.add,
 		OnRestore:    n.missing.rescan,
 		OnMounts:     n.mounts.changed,

@@ -82,6 +82,10 @@ func (s *restore) run(ctx context.Context, r *backup.Reader) (done backup.Restor
 	if err != nil {
 		return done, err
 	}
+	if level := s.n.level(); r.Header().Level > level {
+		return done, vfs.Conflict.Withf("the backup is of a cluster at feature level %d and this one is at %d: upgrade all its nodes first",
+			r.Header().Level, level)
+	}
 	s.n.c.Log.Info("restoring a backup", "cluster", r.Header().Cluster, "index", r.Header().Index)
 	if s.spool, err = newSpool(s.n.c); err != nil {
 		return done, diskError(err)

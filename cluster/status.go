@@ -23,7 +23,8 @@ type Status struct {
 	Term         uint64       `json:"term"`
 	CommitIndex  uint64       `json:"commit_index"`
 	AppliedIndex uint64       `json:"applied_index"`
-	Nodes        []NodeStatus `json:"nodes"` // by id
+	Level        uint64       `json:"feature_level"` // that all members know
+	Nodes        []NodeStatus `json:"nodes"`         // by id
 
 	DigestIndex uint64 `json:"digest_index,omitempty"` // what the digests of the nodes are of
 }
@@ -99,7 +100,7 @@ func (n *Node) Status(ctx context.Context, digest bool) Status {
 		members[m.ID] = m
 	}
 	s := Status{ClusterID: n.self.cluster(), NodeID: n.id, Term: n.raft.CurrentTerm(),
-		CommitIndex: n.raft.CommitIndex(), AppliedIndex: im.Index}
+		CommitIndex: n.raft.CommitIndex(), AppliedIndex: im.Index, Level: fsm.LevelOf(im.View)}
 	im.Release()
 	_, id := n.raft.LeaderWithID()
 	s.LeaderID = string(id)

@@ -18,11 +18,12 @@ const (
 // clockwork is what a leader does as time goes by: it asks the mounts what is
 // due, and has chunks forgotten that nothing refers to.
 type clockwork struct {
-	n     *Node
-	index uint64               // of the state that the mounts saw last
-	next  map[uint64]time.Time // by mount: when to ask again without a change
-	sweep time.Time
-	load  watchedLoad
+	n        *Node
+	index    uint64               // of the state that the mounts saw last
+	next     map[uint64]time.Time // by mount: when to ask again without a change
+	sweep    time.Time
+	advanced time.Time // when the members' feature levels were looked at
+	load     watchedLoad
 }
 
 func newClockwork(n *Node) *clockwork {
@@ -37,6 +38,7 @@ func (c *clockwork) turn(ctx context.Context) {
 	if now.After(c.sweep) {
 		c.forget(ctx, now)
 	}
+	c.advance(ctx, now)
 	changed := c.n.machine.Applied() != c.index
 	if !changed && !c.anyDue(now) {
 		return

@@ -29,6 +29,7 @@ const (
 	rowMember   = 'n' // node id → Member
 	rowNumber   = 'N' // → the last number given to a member
 	rowCluster  = 'b' // → id of the cluster
+	rowLevel    = 'v' // → its feature level
 	rowLoading  = 'r' // → Loading: a backup that is or was taken in
 	rowHeld     = 'h' // hash → a chunk of the backup that is being taken in
 	rowSaved    = 'B' // → SavedBackup: the last scheduled backup
@@ -43,7 +44,7 @@ func own(key []byte) bool {
 }
 
 // ownRows are the kinds of those rows.
-const ownRows = string(rowSeq) + string(rowTime) + string(rowMember) + string(rowNumber) + string(rowCluster) +
+const ownRows = string(rowSeq) + string(rowTime) + string(rowMember) + string(rowNumber) + string(rowCluster) + string(rowLevel) +
 	string(rowLoading) + string(rowHeld) + string(rowSaved)
 
 // Rows of the node itself, no part of the digest.

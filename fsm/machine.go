@@ -30,6 +30,9 @@ type Options struct {
 	// Env gives a mount what it may use on this node; nil for nothing. It is
 	// called for Folders too, which get the Chunks alone.
 	Env func(m vfs.Mounted) vfs.Env
+	// Level is the newest feature level that is known; 0 for that of this
+	// version. Tests play other versions with it.
+	Level uint64
 	// Secrets reveals the settings of Devices to them; nil reveals references
 	// alone.
 	Secrets *secret.Box
@@ -93,6 +96,9 @@ func Open(o Options) (*Machine, error) {
 	for _, p := range o.Plugins {
 		m.plugins[p.Type] = p
 	}
+	if m.o.Level == 0 {
+		m.o.Level = Level
+	}
 	if m.o.Secrets == nil {
 		m.o.Secrets = &secret.Box{}
 	}
@@ -142,6 +148,9 @@ func (m *Machine) inspect(st *store.Store, gen uint64) (o opened, err error) {
 	v := st.View()
 	o = opened{store: st, gen: gen, table: m.loadTable(v), seq: getNum(v, rowSeq), now: getNum(v, rowTime),
 		loading: IsLoading(v)}
+	if level := getNum(v, rowLevel); level > m.o.Level {
+		return o, tooOld(level, m.o.Level)
+	}
 	for _, mt := range o.table.Mounts() {
 		if mt.Place == vfs.Replicated && mt.FS == nil {
 			return o, fmt.Errorf("mount %s of type %s: %w", mt.Path, mt.Type, mt.Err)

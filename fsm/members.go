@@ -15,6 +15,7 @@ type Member struct {
 	HTTP   string `json:"http"`             // base URL of its API
 	Raft   string `json:"raft"`             // its raft address
 	Number uint16 `json:"number,omitempty"` // from 1, given by the log
+	Level  uint64 `json:"level,omitempty"`  // the newest feature level that it knows
 
 	// Incarnation names the directory that the node runs in, and Boots counts
 	// the starts there. A node is known by its id; these two tell a copy of
@@ -54,8 +55,9 @@ func EncodeStandby(id string, standby bool) []byte {
 
 // BeginSpec is the Data of a Begin.
 type BeginSpec struct {
-	Cluster string `json:"cluster"` // the cluster's id, kept from the first Begin
-	Node    string `json:"node"`    // the leader
+	Cluster string `json:"cluster"`         // the cluster's id, kept from the first Begin
+	Node    string `json:"node"`            // the leader
+	Level   uint64 `json:"level,omitempty"` // a feature level that all members know
 }
 
 // EncodeBegin returns the Data of a Begin.
@@ -70,6 +72,7 @@ func (e *event) begin(op vfs.Op) (vfs.Result, error) {
 	if _, ok := e.tx.Get(sysKey(rowCluster)); !ok {
 		e.tx.Put(sysKey(rowCluster), []byte(s.Cluster))
 	}
+	e.raise(s.Level)
 	return vfs.Result{}, nil
 }
 

@@ -96,6 +96,9 @@ func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
 	spec.Doc = ""
 	rec := record{Seq: e.tx.Seq(), Time: e.tx.Now().UnixNano(), Place: spec.Place, Spec: spec}
 	plugin, ok := e.m.plugins[spec.Type]
+	if ok && plugin.Since > getNum(e.tx, rowLevel) {
+		ok = false // as on a node whose version does not have it
+	}
 	if !ok {
 		if spec.Place == vfs.Shared || spec.Place == vfs.Pinned || spec.Place == vfs.PerNode {
 			return rec, pinned(rec)

@@ -154,6 +154,7 @@ type Plugin struct {
 	Doc    string // its README, shown at the mount and by /plugins
 	Verbs  VerbSet
 	Params []Param
+	Since  uint64 // the feature level that brought it; 0: always there
 	Place  func(Config) (Placement, error)
 	New    func(Env, Config) (FileSystem, error) // no side effects
 }

@@ -1,0 +1,35 @@
+package fsm
+
+import (
+	"fmt"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Level is the newest feature level that this version knows. A cluster is at
+// one level, which is in the log and never falls: what a level brings, be it a
+// plugin type, a verb or a meaning, is used only once every member knows it, so
+// that nodes of two versions fold the same log into the same state. A change
+// that an older version would fold in another way raises the number; a plugin
+// names the level that brought it in its Since.
+const Level = 1
+
+// raise takes the cluster to a feature level. A version that does not know the
+// level stops: it could not fold what follows.
+func (e *event) raise(to uint64) {
+	if to <= getNum(e.tx, rowLevel) {
+		return
+	}
+	if to > e.m.o.Level {
+		panic(vfs.StoreFault{Err: tooOld(to, e.m.o.Level)})
+	}
+	e.tx.Put(sysKey(rowLevel), be64(to))
+}
+
+func tooOld(level, known uint64) error {
+	return fmt.Errorf("the cluster is at feature level %d and this version knows up to %d: run a newer version", level, known)
+}
+
+// LevelOf returns the feature level of the cluster in the state v; 0 before its
+// members have told theirs.
+func LevelOf(v vfs.View) uint64 { return getNum(v, rowLevel) }
