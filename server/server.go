@@ -89,6 +89,7 @@ type node struct {
 	fault    chan error
 	backups  *schedule // nil: none are made
 	jobs     sync.WaitGroup
+	manager  *supervisor
 	endJobs  context.CancelFunc
 }
 
@@ -123,6 +124,8 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	go func() { n.served <- n.api.Serve(n.listener) }()
 	jobs, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.endJobs = end
+	n.manager = findSupervisor(os.Getenv, os.Getpid(), n.log)
+	n.jobs.Go(func() { n.manager.follow(jobs, n.cluster.Alive, n.cluster.Serves) })
 	if n.backups != nil {
 		n.jobs.Go(func() { n.backups.run(jobs) })
 	}
@@ -207,6 +210,7 @@ func (n *node) run(ctx context.Context) int {
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
+	n.manager.stopping()
 	n.endJobs()
 	if err := n.api.Shutdown(within); err != nil {
 		n.log.Warn("requests were cut off", "error", err)
