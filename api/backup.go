@@ -1,8 +1,10 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/pfs-project/pfs/backup"
 	"github.com/pfs-project/pfs/vfs"
@@ -51,11 +53,42 @@ func (b *backupBody) SupportsBodyWriteTo() bool { return true }
 // client no longer wants, aborts the body.
 func (b *backupBody) WriteTo(w io.Writer) (n int64, err error) {
 	defer b.s.faults(&err)
-	n, err = b.src.Write(b.s.context(), w)
+	n, err = b.src.Write(b.s.context(), &steady{w: w})
 	if err != nil {
 		b.s.log.Warn("backup broke off", "request_id", b.s.trace.ID(), "bytes", n, "error", err)
 	}
 	return n, err
+}
+
+// steadyBytes have to be taken in each minute that a backup waits for its
+// client: as long as it is under way it holds space on the disk.
+const steadyBytes = 1 << 20
+
+var errTrickle = errors.New("the client takes the backup too slowly")
+
+// steady gives up on a client that takes next to nothing.
+type steady struct {
+	w       io.Writer
+	waited  time.Duration
+	written int
+}
+
+// Write writes through, in pieces: one may take its time.
+func (s *steady) Write(b []byte) (done int, err error) {
+	for done < len(b) && err == nil {
+		start := time.Now()
+		var n int
+		n, err = s.w.Write(b[done:min(len(b), done+narrow)])
+		s.waited += time.Since(start)
+		done += n
+		if s.written += n; s.waited > time.Minute {
+			if err == nil && s.written < steadyBytes {
+				err = errTrickle
+			}
+			s.waited, s.written = 0, 0
+		}
+	}
+	return done, err
 }
 
 // Close lets go of the state.

@@ -20,6 +20,9 @@ import (
 // of all that is replaced or removed meanwhile.
 const maxSaves = 2
 
+// chunkWait is how long a backup waits for a chunk that no node gives.
+const chunkWait = 30 * time.Second
+
 // saves is the backups under way on this node.
 type saves struct {
 	mu    sync.RWMutex
@@ -170,9 +173,11 @@ func (s *save) chunks(ctx context.Context, w *backup.Writer) error {
 	return nil
 }
 
-// wholeChunk reads a chunk into b, from this node or from another.
+// wholeChunk reads a chunk into b, from this node or from another, for which it
+// waits a while: a backup has come a long way when a node is started again.
 func (n *Node) wholeChunk(ctx context.Context, hash [32]byte, b []byte) (int, error) {
-	for fetched := false; ; fetched = true {
+	until := time.Now().Add(chunkWait)
+	for fetched := false; ; {
 		size, err := n.blobs.Size(hash)
 		if err == nil && size > int64(len(b)) {
 			err = errors.New("it is longer than a chunk")
@@ -187,6 +192,9 @@ func (n *Node) wholeChunk(ctx context.Context, hash [32]byte, b []byte) (int, er
 			return 0, fmt.Errorf("chunk %x: %w", hash[:8], err)
 		}
 		data, err := n.missing.fetch(ctx, hash)
+		if fetched = err == nil; !fetched && time.Now().Before(until) && pause(ctx, fetchDelay) {
+			continue
+		}
 		if err != nil {
 			return 0, vfs.Unavailable.Withf("chunk %x is not here and cannot be fetched: %v", hash[:8], err)
 		}

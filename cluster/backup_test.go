@@ -281,7 +281,7 @@ func TestRestoreAcrossFailures(t *testing.T) {
 		if _, err := g.nodes[i].Restore(testContext(t), bytes.NewReader(data)); vfs.KindOf(err) != vfs.Locked {
 			t.Errorf("a second restore: %v", err)
 		}
-		if out, err := g.nodes[i].Propose(testContext(t), writeOp("/m/x", vfs.Content{Data: []byte("x")})); err != nil || vfs.KindOf(out.Err) != vfs.Unavailable {
+		if out, err := g.nodes[i].Propose(testContext(t), writeOp("/m/x", vfs.Content{Data: []byte("x")})); vfs.KindOf(errors.Join(err, out.Err)) != vfs.Unavailable {
 			t.Errorf("a write: %v %v", out, err)
 		}
 		if _, err := g.nodes[i].Backup(testContext(t)); vfs.KindOf(err) != vfs.Unavailable {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -26,8 +27,16 @@ var errNoSpace = vfs.NoSpace.With("too little space is left on the disks of the 
 var errNoSpaceHere = vfs.NoSpace.With("too little space is left on the disk of this node: remove files, make room on the disk, or ask another node")
 
 // admit refuses on the leader what would take space that a quorum does not
-// have. A repeat under a known key takes none.
+// have, and all writes during a restore. A repeat under a known key takes no
+// space.
 func (n *Node) admit(r vfs.Request) error {
+	if n.machine.Loading() { // the fold would refuse it, and take a log entry for that
+		for i := range r.Ops {
+			if !fsm.WhileLoading(r.Ops[i].Verb) {
+				return errLoading
+			}
+		}
+	}
 	if !n.crammed.Load() && !(n.vol.Full() && len(n.voters()) < 2) {
 		return nil
 	}

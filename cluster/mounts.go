@@ -117,7 +117,7 @@ func (n *Node) mountFiles(ctx context.Context) {
 		if _, id := n.raft.LeaderWithID(); id == "" || n.lag() > 0 {
 			continue
 		}
-		if n.loading() { // it would be refused
+		if n.machine.Loading() { // it would be refused
 			continue
 		}
 		for i, m := range n.mounts.list {

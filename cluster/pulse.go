@@ -60,7 +60,7 @@ func (n *Node) Serves() error {
 	if _, id := n.raft.LeaderWithID(); id == "" {
 		return errors.New("no leader is known")
 	}
-	if n.loading() {
+	if n.machine.Loading() {
 		return errLoading
 	}
 	if lag := n.lag(); lag > maxLag {

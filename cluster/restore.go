@@ -286,14 +286,6 @@ func (s *restore) drop(ctx context.Context, why error) {
 	}
 }
 
-// loading reports whether a backup is being restored, as far as this node has
-// applied the log.
-func (n *Node) loading() bool {
-	im := n.machine.Image()
-	defer im.Release()
-	return im.Loading
-}
-
 // watchedLoad is a restore as a leader sees it.
 type watchedLoad struct {
 	id, steps uint64
@@ -302,16 +294,17 @@ type watchedLoad struct {
 
 // watchLoad gives up a restore whose node shows no sign of life.
 func (c *clockwork) watchLoad(ctx context.Context) {
+	if !c.n.machine.Loading() {
+		c.load = watchedLoad{}
+		return
+	}
 	im := c.n.machine.Image()
-	loading := im.Loading
 	l, _ := fsm.RestoreOf(im.View)
 	im.Release()
 	switch {
-	case !loading:
-		c.load = watchedLoad{}
 	case l.ID != c.load.id || l.Steps != c.load.steps:
 		c.load = watchedLoad{l.ID, l.Steps, time.Now()}
-	case time.Since(c.load.since) > c.n.c.loadLife:
+	case !l.Done && time.Since(c.load.since) > c.n.c.loadLife:
 		c.n.c.Log.Warn("a restore shows no sign of life", "node", l.Node)
 		c.n.giveUp(ctx, l)
 	}

@@ -43,7 +43,7 @@ type fold struct {
 }
 
 func (m *Machine) newFold() *fold {
-	return &fold{m: m, over: vfs.NewOverlay(m.store.View()), seq: m.seq, now: m.now, table: m.table, loading: m.loading}
+	return &fold{m: m, over: vfs.NewOverlay(m.store.View()), seq: m.seq, now: m.now, table: m.table, loading: m.loading.Load()}
 }
 
 // entry folds one raft entry.

@@ -63,6 +63,13 @@ func IsLoading(v vfs.View) bool {
 	return ok && !l.Done
 }
 
+// Loading reports whether a restore is under way, as far as is applied.
+func (m *Machine) Loading() bool { return m.loading.Load() }
+
+// WhileLoading reports whether an Op of the verb is folded during a restore:
+// all others are refused.
+func WhileLoading(v vfs.Verb) bool { return systemVerbs[v].own }
+
 func (e *event) putLoading(l Loading) {
 	l.Steps++
 	e.tx.Put(sysKey(rowLoading), mustJSON(l))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -64,7 +65,7 @@ type Machine struct {
 	now   int64
 	table *vfs.Table // as folded: Devices have no FS
 	// loading says that a backup is being taken in: nothing else is.
-	loading bool
+	loading atomic.Bool
 
 	mu      sync.Mutex // never held while the store writes
 	live    *store.Store
@@ -162,7 +163,8 @@ func (m *Machine) inspect(st *store.Store, gen uint64) (o opened, err error) {
 
 // adopt makes o the machine's state. The caller holds apply, or is alone.
 func (m *Machine) adopt(o opened) {
-	m.store, m.gen, m.table, m.seq, m.now, m.loading = o.store, o.gen, o.table, o.seq, int64(o.now), o.loading
+	m.store, m.gen, m.table, m.seq, m.now = o.store, o.gen, o.table, o.seq, int64(o.now)
+	m.loading.Store(o.loading)
 	devices := m.makeDevices(o.table)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -238,7 +240,8 @@ func (m *Machine) commit(f *fold, at applied) error {
 	if err := m.store.Commit(f.over, at.rows()...); err != nil {
 		return fmt.Errorf("apply entry %d: %w", at.index, err)
 	}
-	m.seq, m.now, m.table, m.loading = f.seq, f.now, f.table, f.loading
+	m.seq, m.now, m.table = f.seq, f.now, f.table
+	m.loading.Store(f.loading)
 	func() {
 		m.mu.Lock()
 		defer m.mu.Unlock() // a fault of the store must find it free

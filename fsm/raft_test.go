@@ -26,7 +26,7 @@ func (n *node) start(t *testing.T) {
 	n.rig = newRig(t, onDisk(n.dir))
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(n.trans.LocalAddr())
-	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = 200*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
+	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = time.Second, time.Second, time.Second // a busy machine is no fault
 	conf.CommitTimeout = 5 * time.Millisecond
 	conf.TrailingLogs, conf.NoSnapshotRestoreOnStart = 1, true
 	conf.Logger = hclog.NewNullLogger()
