@@ -25,6 +25,7 @@ type joining struct {
 	// name, what it was given to is forgotten.
 	Fresh bool   `json:"fresh,omitempty"`
 	Level uint64 `json:"level,omitempty"` // the newest feature level that the node knows
+	Nonce string `json:"nonce,omitempty"` // of the process
 }
 
 // joined answers where the node should ask instead, if not here; else what a
@@ -76,7 +77,7 @@ func (n *Node) useKey() error {
 
 // join asks a node, and the leader that it names, to take this node in.
 func (n *Node) join(ctx context.Context, to target) (joined, error) {
-	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied(), n.self.cluster() == "", n.c.level})
+	b, err := json.Marshal(joining{n.id, n.mux.advertise, !n.c.NonVoter, n.machine.Applied(), n.self.cluster() == "", n.c.level, n.nonce})
 	if err != nil {
 		return joined{}, err
 	}
@@ -219,6 +220,11 @@ func (n *Node) takeIn(ctx context.Context, j joining) error {
 	}
 	conf := n.configuration()
 	s, known := serverOf(conf, j.ID)
+	if known && (j.Fresh || string(s.Address) != j.Address) {
+		if err := n.checkTwin(ctx, s, j); err != nil {
+			return err
+		}
+	}
 	if j.Fresh && known && s.Suffrage == raft.Voter {
 		if err := n.takeVote(ctx, conf, s); err != nil {
 			return fmt.Errorf("it was wiped, and its vote cannot be taken away: %w", err)
@@ -243,6 +249,18 @@ func (n *Node) takeIn(ctx context.Context, j joining) error {
 	}
 	n.c.Log.Info("node joined", "node", j.ID, "address", j.Address, "as", as.String())
 	return nil
+}
+
+// checkTwin refuses a node that has taken the name of one that is alive.
+func (n *Node) checkTwin(ctx context.Context, s raft.Server, j joining) error {
+	if string(s.ID) == n.id {
+		return fmt.Errorf("node %s leads: give the other one another id", n.id)
+	}
+	h, err := n.hello(ctx, target{address: string(s.Address)})
+	if err != nil || h.ID != j.ID || h.Nonce == j.Nonce {
+		return nil
+	}
+	return fmt.Errorf("node %s is running at %s: give the other one another id", j.ID, s.Address)
 }
 
 // takeVote takes the vote of a wiped voter away, if those that are left are a

@@ -203,6 +203,29 @@ func TestOldCopyFindsOut(t *testing.T) {
 	}
 }
 
+// A new node that was given the name of another must not take its place, whoever
+// of them leads.
+func TestTwinIsTurnedAway(t *testing.T) {
+	g := newGang(t, 3, nil)
+	for round := range 2 {
+		l := g.leader()
+		victim := g.conf[(l+round)%3].NodeID
+		twin := g.add(func(c *Config) { c.NodeID = victim })
+		holds(t, "the twin does not get in", 2*time.Second, func() bool {
+			return g.nodes[twin].self.cluster() == "" && g.roles(0) == "n1 voter, n2 voter, n3 voter"
+		})
+		g.stop(twin)
+		g.nodes, g.conf = g.nodes[:3], g.conf[:3]
+	}
+	for _, s := range g.nodes[0].Status(testContext(t), false).Nodes {
+		if s.State == "unreachable" {
+			t.Errorf("%+v", s)
+		}
+	}
+	g.write(1, "/m/a", "x")
+	g.sameDigest()
+}
+
 // TestOtherCluster starts a node of one cluster among those of another.
 func TestOtherCluster(t *testing.T) {
 	g := newGang(t, 1, nil)
