@@ -192,6 +192,15 @@ func TestClusterChanges(t *testing.T) {
 			t.Errorf("%s: %q, asked %q", k.args, got, c.asked)
 		}
 	}
+	c.asked = nil // n1 is asked, and n2 leads
+	if got := must(t, "", "cluster", "transfer", "--if-leading"); got != "" || len(c.asked) != 0 {
+		t.Errorf("a follower handed over: %q, asked %q", got, c.asked)
+	}
+	c.status.LeaderID, c.change = "n1", []string{done}
+	if got := must(t, "", "cluster", "transfer", "--if-leading", "--pause", "10ms"); got != "done\n" || len(c.asked) != 1 {
+		t.Errorf("a leader: %q, asked %q", got, c.asked)
+	}
+	c.status = healthy()
 	refusal := `409 {"error":"node n3 is 7 entries behind","code":"conflict"}`
 	c.asked, c.change = nil, []string{refusal}
 	steps(t, []step{

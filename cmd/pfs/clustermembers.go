@@ -191,12 +191,35 @@ func (a *app) clusterDemote() *cobra.Command {
 func optional(args []string) string { return strings.Join(args, "") }
 
 func (a *app) clusterTransfer() *cobra.Command {
-	return &cobra.Command{Use: "transfer [id]", Short: "Hand leadership to a node, or to any other", Args: cobra.MaximumNArgs(1),
+	var ifLeading bool
+	var pause time.Duration
+	c := &cobra.Command{Use: "transfer [id]", Short: "Hand leadership to a node, or to any other", Args: cobra.MaximumNArgs(1),
+		Example: "  pfs cluster transfer n2\n  pfs --url http://127.0.0.1:8080 cluster transfer --if-leading --pause 5s  # before that node is stopped",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
-				return a.changed(c.Transfer(ctx, optional(args)))
+				leads := true
+				if ifLeading {
+					s, err := c.Cluster(ctx)
+					if err != nil {
+						return err
+					}
+					leads = s.LeaderID == s.NodeID
+				}
+				if leads {
+					if err := a.changed(c.Transfer(ctx, optional(args))); err != nil {
+						return err
+					}
+				}
+				select {
+				case <-time.After(pause):
+				case <-ctx.Done():
+				}
+				return nil
 			})
 		}}
+	c.Flags().BoolVar(&ifLeading, "if-leading", false, "only if the node that is asked leads; otherwise there is nothing to do")
+	c.Flags().DurationVar(&pause, "pause", 0, "wait this long afterwards, so that a load balancer can take note")
+	return c
 }
 
 func (a *app) clusterSnapshot() *cobra.Command {
