@@ -50,6 +50,12 @@ func (n *fakeNode) Leads() bool {
 	return n.leader == n.id
 }
 
+func (n *fakeNode) set(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+}
+
 func (n *fakeNode) LastSaved() (fsm.SavedBackup, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -67,6 +73,8 @@ func (n *fakeNode) NoteSaved(_ context.Context, s fsm.SavedBackup) error {
 }
 
 func (n *fakeNode) Backup(context.Context) (backup.Source, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.broken != nil {
 		return nil, n.broken
 	}
@@ -87,15 +95,18 @@ type fakeSource struct {
 func (s *fakeSource) Header() backup.Header { return s.h }
 func (s *fakeSource) Close() error          { s.n.open.Add(-1); return nil }
 func (s *fakeSource) Write(ctx context.Context, to io.Writer) (int64, error) {
+	s.n.mu.Lock()
+	slow, cut := s.n.slow, s.n.cut
+	s.n.mu.Unlock()
 	w, err := backup.NewWriter(to, s.h)
 	if err == nil {
 		select {
-		case <-time.After(s.n.slow):
+		case <-time.After(slow):
 		case <-ctx.Done():
 			return w.Bytes(), ctx.Err()
 		}
 	}
-	if s.n.cut || err != nil {
+	if cut || err != nil {
 		return w.Bytes(), err
 	}
 	err = w.End()
@@ -148,8 +159,9 @@ func TestScheduledBackups(t *testing.T) {
 		var all []*schedule
 		for i := range 3 {
 			n := &fakeNode{shared: common, id: fmt.Sprint("n", i+1), slow: 10 * time.Second}
-			all = append(all, n.schedule(dir, time.Hour, 5))
-			wg.Go(func() { all[i].run(ctx) })
+			s := n.schedule(dir, time.Hour, 5)
+			all = append(all, s)
+			wg.Go(func() { s.run(ctx) })
 		}
 		for range 24 * 4 {
 			<-time.After(15*time.Minute + time.Second)
@@ -213,17 +225,15 @@ func TestScheduledBackupFails(t *testing.T) {
 		if f := figure(t, s.failed); f != 3 {
 			t.Errorf("%v failures", f)
 		}
-		n.broken, n.cut = nil, true
+		n.set(func() { n.broken, n.cut = nil, true })
 		<-time.After(5 * time.Minute)
 		synctest.Wait()
 		if f := figure(t, s.failed); f != 4 || len(listed(t, s.to.(dirTarget).dir)) > 0 || n.open.Load() != 0 {
 			t.Errorf("%v failures, %v", f, listed(t, s.to.(dirTarget).dir))
 		}
-		n.cut, n.slow = false, 3*time.Minute
+		n.set(func() { n.cut, n.slow = false, 3*time.Minute })
 		<-time.After(5*time.Minute + 10*time.Second) // in the middle of it
-		n.mu.Lock()
-		n.leader = "n2"
-		n.mu.Unlock()
+		n.set(func() { n.leader = "n2" })
 		<-time.After(10 * time.Second)
 		synctest.Wait()
 		if f := figure(t, s.failed); f != 5 || len(listed(t, s.to.(dirTarget).dir)) > 0 || n.open.Load() != 0 {
