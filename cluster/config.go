@@ -51,6 +51,13 @@ type Config struct {
 	// Slow is from when on a call of another node, for a request of its client,
 	// is logged as slow; 0 for never.
 	Slow time.Duration
+	// TLS secures the node-to-node port. Without it the port must be on
+	// loopback, or Plaintext asked for by name.
+	TLS       TLSFiles
+	Plaintext bool
+	// MaxSnapshot is the longest snapshot that the node takes from a leader, in
+	// bytes; 0 for 512 GiB.
+	MaxSnapshot int64
 
 	Log *slog.Logger // nil: nowhere
 	// Fatal hears, once, that the node cannot go on: a store or the log has
@@ -73,6 +80,12 @@ type Config struct {
 	// level is the newest feature level that is known; 0 for that of this
 	// version.
 	level uint64
+	// alone is how long a node waits for word of the others before it takes
+	// what an unknown one brings; 0 for aloneTime.
+	alone time.Duration
+	// slow is how long a request of raft may pause on its way in; 0 for
+	// requestTime.
+	slow time.Duration
 	// dial replaces the network in tests.
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	listen func(address string) (net.Listener, error)
@@ -96,6 +109,7 @@ const (
 	defaultGrace    = 10 * time.Minute
 	defaultElection = 500 * time.Millisecond
 	defaultChunkMem = 128 << 20
+	defaultSnapshot = 512 << 30
 
 	proposeTime = 9 * time.Second         // a proposal, from first to last
 	retryTime   = 8 * time.Second         // of which a leader is looked for
@@ -152,7 +166,53 @@ func (c *Config) fill() error {
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)
 	c.ChunkMemory = orDefault(c.ChunkMemory, defaultChunkMem)
+	c.MaxSnapshot = orDefault(c.MaxSnapshot, defaultSnapshot)
+	c.alone = orDefault(c.alone, aloneTime)
+	c.slow = orDefault(c.slow, requestTime)
+	return c.checkPlain()
+}
+
+// ConfigError is a setting with which no node could run.
+type ConfigError struct{ error }
+
+// Unwrap returns what is wrong.
+func (e *ConfigError) Unwrap() error { return e.error }
+
+// checkPlain refuses a port of plain TCP that others can reach, unless that was
+// asked for.
+func (c *Config) checkPlain() error {
+	if c.Plaintext || c.TLS != (TLSFiles{}) {
+		return nil
+	}
+	for _, address := range []string{c.Address, c.Advertise} {
+		if address != "" && !loopback(address) {
+			return &ConfigError{fmt.Errorf("the node-to-node port %s is not on loopback and has no certificates: make them with "+
+				"`pfs cluster init-certs` and set cluster.tls_ca, tls_cert and tls_key; or, on a network that only nodes can reach, set cluster.plaintext", address)}
+		}
+	}
 	return nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
+// How the node-to-node port is secured, as Status tells it.
+const (
+	portTLS      = "tls"
+	portLoopback = "loopback"
+	portPlain    = "plaintext"
+)
+
+func (c *Config) port() string {
+	switch {
+	case c.TLS != (TLSFiles{}):
+		return portTLS
+	case c.Plaintext && !(loopback(c.Address) && (c.Advertise == "" || loopback(c.Advertise))):
+		return portPlain
+	}
+	return portLoopback
 }
 
 func orDefault[T int64 | uint64 | time.Duration](v, def T) T {

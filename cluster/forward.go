@@ -22,6 +22,7 @@ const (
 	callState                   // how far are you
 	callManage                  // change who is a member, or who leads
 	callDigest                  // the hash of your state at an index
+	callVouch                   // is a node in your configuration
 )
 
 func (n *Node) handlers() map[byte]handler {
@@ -37,6 +38,7 @@ func (n *Node) handlers() map[byte]handler {
 		callState:   {serve: n.serveState},
 		callManage:  {serve: n.serveManage},
 		callDigest:  {serve: n.serveDigest},
+		callVouch:   {newcomers: true, serve: n.serveVouch},
 	}
 }
 

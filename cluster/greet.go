@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -20,9 +21,10 @@ const (
 	protocol     = 1
 	maxGreeting  = 1024 // bytes
 	greetTime    = 5 * time.Second
-	maxPending   = 64  // streams that have not greeted yet
-	maxStrangers = 64  // streams of nodes of no cluster, or from before ours
-	maxStreams   = 512 // all
+	maxPending   = 64 // streams that have not greeted yet
+	maxStrangers = 64 // streams of calls of nodes that are no members
+	maxOfNode    = 64 // streams of one member
+	maxStreams   = 1024
 )
 
 // greeting is what the dialling side says first.
@@ -65,17 +67,21 @@ func readShort(r io.Reader, v any) error {
 	}
 	n := binary.BigEndian.Uint16(head[:])
 	if n > maxGreeting {
-		return errors.New("greeting is too long")
+		return &refusedError{becauseGreeting, "greeting is too long"}
 	}
 	b := make([]byte, n)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return err
 	}
-	return json.Unmarshal(b, v)
+	if err := json.Unmarshal(b, v); err != nil {
+		return &refusedError{becauseGreeting, "greeting cannot be read: " + err.Error()}
+	}
+	return nil
 }
 
-// greet opens a stream from the dialling side.
-func greet(c net.Conn, kind byte, g greeting) (welcome, error) {
+// greet opens a stream from the dialling side. The other node's certificate
+// names shown; "" without TLS.
+func greet(c net.Conn, kind byte, g greeting, shown string) (welcome, error) {
 	var w welcome
 	if err := c.SetDeadline(time.Now().Add(greetTime)); err != nil {
 		return w, err
@@ -84,55 +90,66 @@ func greet(c net.Conn, kind byte, g greeting) (welcome, error) {
 		return w, err
 	}
 	if err := readShort(c, &w); err != nil {
-		return w, fmt.Errorf("read welcome: %w", err)
+		return w, fmt.Errorf("no welcome: %w", err)
 	}
 	if w.Refused != "" {
 		return w, &refusal{w.ID, w.Refused, w.Cluster}
 	}
+	if shown != "" && w.ID != shown || g.To != "" && w.ID != g.To {
+		return w, &peerError{fmt.Errorf("node %q answers as %q", shown+g.To, w.ID)}
+	}
 	return w, c.SetDeadline(time.Time{})
 }
 
-// hear reads and answers the greeting of a stream that was accepted.
-func hear(c net.Conn, self *identity) (kind byte, g greeting, err error) {
-	if err = c.SetDeadline(time.Now().Add(greetTime)); err != nil {
-		return kind, g, err
-	}
+// hear reads and answers the greeting of a stream that was accepted. The other
+// node's certificate names shown; "" without TLS. An error is a *refusedError,
+// or that of the stream.
+func hear(ctx context.Context, c net.Conn, m *mux, shown string) (kind byte, g greeting, err error) {
 	var first [1]byte
 	if _, err = io.ReadFull(c, first[:]); err != nil {
 		return kind, g, err
 	}
 	kind = first[0]
 	if kind != streamRaft && kind != streamCall {
-		return kind, g, errors.New("not a stream of a node")
+		return kind, g, &refusedError{becauseAlien, fmt.Sprintf("not a stream of a node: it begins with %q", first)}
 	}
 	if err = readShort(c, &g); err != nil {
 		return kind, g, err
 	}
-	me := self.card()
-	w := welcome{Cluster: me.Cluster, ID: me.Node, Refused: refuse(me, kind, g)}
+	me := m.self.card()
+	why := refuse(me, kind, g, shown)
+	if why == nil && kind == streamRaft && m.roster.of(ctx, g.From) == outsider {
+		why = &refusedError{becauseMember, "node " + g.From + " is not in the configuration of this one"}
+	}
+	w := welcome{Cluster: me.Cluster, ID: me.Node}
+	if why != nil {
+		w.Refused = why.text
+	}
 	if err = writeShort(c, nil, w); err != nil {
 		return kind, g, err
 	}
-	if w.Refused != "" {
-		return kind, g, &refusal{me.Node, w.Refused, me.Cluster}
+	if why != nil {
+		return kind, g, why
 	}
 	return kind, g, c.SetDeadline(time.Time{})
 }
 
-func refuse(me card, kind byte, g greeting) string {
+func refuse(me card, kind byte, g greeting, shown string) *refusedError {
 	switch {
 	case g.Version != protocol:
-		return fmt.Sprintf("protocol version %d, not %d", g.Version, protocol)
+		return &refusedError{becauseGreeting, fmt.Sprintf("protocol version %d, not %d", g.Version, protocol)}
 	case g.From == "" || len(g.From) > maxID:
-		return "no node id"
+		return &refusedError{becauseGreeting, "no node id"}
+	case shown != "" && shown != g.From:
+		return &refusedError{becauseCertificate, fmt.Sprintf("node %s shows the certificate of node %s", g.From, shown)}
 	case g.To != "" && g.To != me.Node:
-		return "this is node " + me.Node
+		return &refusedError{becauseGreeting, "this is node " + me.Node}
 	case g.Cluster != "" && me.Cluster != "" && g.Cluster != me.Cluster:
-		return "this node belongs to another cluster"
+		return &refusedError{becauseCluster, "this node belongs to another cluster"}
 	case kind == streamRaft && (me.Cluster == "" || g.Cluster != me.Cluster):
-		return "not of one cluster yet"
+		return &refusedError{becauseCluster, "not of one cluster yet"}
 	case kind == streamRaft && g.From == me.Node:
-		return "two nodes are called " + me.Node
+		return &refusedError{becauseGreeting, "two nodes are called " + me.Node}
 	}
-	return ""
+	return nil
 }

@@ -26,6 +26,7 @@ type metrics struct {
 	slow      prometheus.Counter
 	snapshot  prometheus.Histogram
 	recent    recent
+	reloads   *prometheus.CounterVec // of the certificates, by how they ended
 }
 
 func newMetrics() *metrics {
@@ -52,6 +53,8 @@ func newMetrics() *metrics {
 		crammed:   counter("pfs_no_space_total", "Writes refused because the disks have too little space."),
 		snapshot:  histogram("pfs_snapshot_seconds", "Time to make the state durable and to cut the log behind it.", 0.001, 2, 16),
 		slow:      counter("pfs_disk_slow_total", "Calls to the disk that took a second or longer."),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_node_certificate_reloads_total",
+			Help: "Times that changed certificate files were read in."}, []string{"outcome"}),
 	}
 }
 
@@ -81,9 +84,14 @@ func (m *metrics) proposed(queue, d time.Duration, err error) {
 func (n *Node) Collectors() []prometheus.Collector {
 	m := n.metrics
 	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
-		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow, m.snapshot}
+		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow, m.snapshot, m.reloads, n.refused.total}
 	out = append(out, m.collectors()...)
 	out = append(out, newPeerFigures(n))
+	if n.trust != nil {
+		out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pfs_node_certificate_expiry_seconds",
+			Help: "When the node's certificate expires, in Unix time."},
+			func() float64 { return float64(n.trust.now.Load().Expires.Unix()) }))
+	}
 	for _, g := range []struct {
 		name, help string
 		value      func() float64

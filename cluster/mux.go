@@ -2,39 +2,44 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/certs"
 )
 
 // mux is the node-to-node port. A stream says in its first byte whether it
-// carries raft or calls, and is heard only after a greeting.
+// carries raft or calls, and is heard only after a greeting, under TLS if the
+// node has certificates.
 type mux struct {
 	ln        net.Listener
 	advertise string
 	self      *identity
+	trust     *trust // nil: plain TCP
 	dialer    func(ctx context.Context, address string) (net.Conn, error)
 	log       *slog.Logger
+	refused   *refusals
+	roster    *roster                             // who is a member
 	calls     func(ctx context.Context, s stream) // serves a stream of calls
+	rafts     func(ctx context.Context, s stream) // serves a stream of raft
 
-	rafts  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 	wg     sync.WaitGroup
-
-	mu        sync.Mutex
-	pending   []net.Conn // oldest first
-	open      map[net.Conn]struct{}
-	strangers int
+	hall   hall
 }
 
-// stream is an accepted stream of calls.
+// stream is an accepted stream that has greeted.
 type stream struct {
 	net.Conn
 	from    string
@@ -42,16 +47,15 @@ type stream struct {
 	self    *identity
 }
 
-// member reports whether the stream is of a node of our cluster.
-func (s stream) member() bool { return s.cluster != "" && s.cluster == s.self.cluster() }
+// kin reports whether the stream is of a node that names our cluster.
+func (s stream) kin() bool { return s.cluster != "" && s.cluster == s.self.cluster() }
 
 func listen(c Config, self *identity) (*mux, error) {
 	ln, err := c.listen(c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("node-to-node port: %w", err)
 	}
-	m := &mux{ln: ln, advertise: c.Advertise, self: self, dialer: c.dial, log: c.Log,
-		rafts: make(chan net.Conn), closed: make(chan struct{}), open: map[net.Conn]struct{}{}}
+	m := &mux{ln: ln, advertise: c.Advertise, self: self, dialer: c.dial, log: c.Log, closed: make(chan struct{})}
 	if m.advertise == "" {
 		m.advertise = ln.Addr().String()
 	}
@@ -73,95 +77,106 @@ func (m *mux) serve(ctx context.Context) {
 			if !pause(ctx, 100*time.Millisecond) {
 				return
 			}
-		case m.admit(c):
-			m.wg.Go(func() { m.handle(ctx, c) })
+		default:
+			if v := m.admit(c); v != nil {
+				m.wg.Go(func() { m.handle(ctx, v) })
+			}
 		}
 	}
 }
 
-// admit makes room for one more pending stream: the one that has been silent
-// for longest goes.
-func (m *mux) admit(c net.Conn) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.isClosed() || len(m.open) >= maxStreams {
-		_ = c.Close() // refused; nothing was sent
-		return false
+// admit lets a stream in, if there is room.
+func (m *mux) admit(c net.Conn) *visitor {
+	v := &visitor{Conn: c}
+	v.host, _, _ = net.SplitHostPort(c.RemoteAddr().String()) // all are of one host, if that makes no sense
+	if m.isClosed() {
+		_ = c.Close() // nothing was sent
+		return nil
 	}
-	if len(m.pending) >= maxPending {
-		_ = m.pending[0].Close() // its handler ends and reports
-		m.pending = m.pending[1:]
+	if !m.hall.enter(v) {
+		_ = c.Close() // nothing was sent
+		m.refused.add(becauseFull, c.RemoteAddr(), "", errors.New("too many streams"))
+		return nil
 	}
-	m.pending = append(m.pending, c)
-	m.open[c] = struct{}{}
-	return true
+	if m.isClosed() { // meanwhile: close has not seen it
+		_ = c.Close()
+	}
+	return v
 }
 
-// settle moves a stream out of the pending ones.
-func (m *mux) settle(c net.Conn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i, p := range m.pending {
-		if p == c {
-			m.pending = append(m.pending[:i], m.pending[i+1:]...)
-			return
-		}
-	}
-}
-
-func (m *mux) handle(ctx context.Context, c net.Conn) {
-	kind, g, err := hear(c, m.self)
-	m.settle(c)
+func (m *mux) handle(ctx context.Context, v *visitor) {
+	defer m.hall.leave(v)
+	s, kind, err := m.meet(ctx, v)
 	if err != nil {
-		m.drop(c)
-		m.log.Debug("stream refused", "from", c.RemoteAddr().String(), "error", err)
+		if !m.isClosed() {
+			m.refused.add(m.blame(v, err), v.RemoteAddr(), s.from, err)
+		}
+		return
+	}
+	standing, _ := m.roster.known(s.from)
+	if !m.hall.seat(v, s.from, s.kin() && standing != outsider) {
+		m.refused.add(becauseFull, v.RemoteAddr(), s.from, errors.New("too many streams of one node"))
 		return
 	}
 	if kind == streamRaft {
-		select {
-		case m.rafts <- &tracked{c, m}:
-		case <-m.closed:
-			m.drop(c)
+		m.rafts(ctx, s)
+	} else {
+		m.calls(ctx, s)
+	}
+	if m.hall.crowded(v) {
+		m.refused.add(becauseCrowded, v.RemoteAddr(), s.from, errors.New("too many strangers"))
+	}
+}
+
+// meet does all that comes before a stream is heard.
+func (m *mux) meet(ctx context.Context, v *visitor) (s stream, kind byte, err error) {
+	if err := v.SetDeadline(time.Now().Add(greetTime)); err != nil {
+		return s, 0, err
+	}
+	b, err := peek(v.Conn)
+	if err != nil {
+		return s, 0, err
+	}
+	var shown string
+	s = stream{Conn: b, self: m.self}
+	switch first := b.first[0]; {
+	case first == tlsRecord && m.trust == nil:
+		return s, 0, &refusedError{becauseTLS, "the other side speaks TLS, and this node has no certificates"}
+	case first == tlsRecord:
+		m.hall.heard(v)
+		if s.Conn, shown, err = m.trust.accept(ctx, b); err != nil {
+			return s, 0, err
 		}
-		return
+	case first != streamRaft && first != streamCall:
+		return s, 0, &refusedError{becauseAlien, fmt.Sprintf("not a stream of a node: it begins with %q", first)}
+	case m.trust != nil:
+		err := &refusedError{becausePlain, "this node speaks TLS only, and the other side does not: set its cluster.tls_ca, tls_cert and tls_key"}
+		_ = writeShort(b, nil, welcome{Refused: err.text}) // it may be gone
+		return s, 0, err
+	default:
+		m.hall.heard(v)
 	}
-	defer m.drop(c)
-	s := stream{c, g.From, g.Cluster, m.self}
-	if !s.member() {
-		if !m.stranger(1) {
-			return
-		}
-		defer m.stranger(-1)
+	kind, g, err := hear(ctx, s.Conn, m, shown)
+	s.from, s.cluster = g.From, g.Cluster
+	return s, kind, err
+}
+
+// blame finds the reason of an error of meet.
+func (m *mux) blame(v *visitor, err error) string {
+	var peer *peerError
+	switch {
+	case m.hall.crowded(v):
+		return becauseCrowded
+	case errors.As(err, &peer) && errors.Is(err, certs.ErrNoNode):
+		return becauseNoNode
+	case errors.As(err, &peer):
+		return becauseCertificate
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return because(err, becauseSilent)
+	case m.trust != nil:
+		return because(err, becauseHandshake)
 	}
-	m.calls(ctx, s)
-}
-
-func (m *mux) stranger(n int) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n > 0 && m.strangers >= maxStrangers {
-		return false
-	}
-	m.strangers += n
-	return true
-}
-
-func (m *mux) drop(c net.Conn) {
-	m.mu.Lock()
-	delete(m.open, c)
-	m.mu.Unlock()
-	_ = c.Close() // done with it, whatever state it is in
-}
-
-// tracked is a stream that raft closes.
-type tracked struct {
-	net.Conn
-	m *mux
-}
-
-func (t *tracked) Close() error {
-	t.m.drop(t.Conn)
-	return nil
+	return because(err, becauseSilent)
 }
 
 func (m *mux) isClosed() bool {
@@ -179,30 +194,57 @@ func (m *mux) close() {
 		close(m.closed)
 		_ = m.ln.Close() // nothing to do about it
 	})
-	m.mu.Lock()
-	for c := range m.open {
-		_ = c.Close() // its handler ends
-	}
-	m.mu.Unlock()
+	m.hall.clear()
 	m.wg.Wait()
 }
 
 // connect dials a node and greets it. An empty id takes whoever is there.
 func (m *mux) connect(ctx context.Context, kind byte, to target) (net.Conn, welcome, error) {
-	c, err := m.dialer(ctx, to.address)
+	raw, err := m.dialer(ctx, to.address)
 	if err != nil {
 		return nil, welcome{}, err
 	}
-	me := m.self.card()
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // ends the greeting
-	w, err := greet(c, kind, greeting{Version: protocol, Cluster: me.Cluster, From: me.Node, To: to.id})
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() }) // ends the greeting
+	c, w, err := m.introduce(ctx, raw, kind, to)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, w, errors.Join(err, c.Close())
+		if telling(err) {
+			m.refused.add(becauseDialled, raw.RemoteAddr(), to.id, err)
+		}
+		return nil, w, errors.Join(err, raw.Close())
 	}
 	return c, w, nil
+}
+
+func (m *mux) introduce(ctx context.Context, c net.Conn, kind byte, to target) (net.Conn, welcome, error) {
+	var (
+		shown string
+		err   error
+	)
+	if m.trust != nil {
+		if c, shown, err = m.trust.dial(ctx, c); err != nil {
+			return nil, welcome{}, err
+		}
+		if to.id != "" && shown != to.id {
+			return nil, welcome{}, &peerError{fmt.Errorf("%s shows the certificate of node %s, not %s", to.address, shown, to.id)}
+		}
+	}
+	me := m.self.card()
+	w, err := greet(c, kind, greeting{Version: protocol, Cluster: me.Cluster, From: me.Node, To: to.id}, shown)
+	return c, w, err
+}
+
+// telling reports whether an error is about who the other side is, or what it
+// thinks of this one's certificate: such do not pass by themselves.
+func telling(err error) bool {
+	var (
+		peer *peerError
+		op   *net.OpError
+		head tls.RecordHeaderError
+	)
+	return errors.As(err, &peer) || errors.As(err, &head) || errors.As(err, &op) && op.Op == "remote error"
 }
 
 // target is a node and where it is dialled.
@@ -214,13 +256,10 @@ type raftLayer struct{ m *mux }
 
 const idMark = "|" // no host holds one
 
+// Accept waits for the end: what is accepted has transports of its own.
 func (l raftLayer) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.m.rafts:
-		return c, nil
-	case <-l.m.closed:
-		return nil, net.ErrClosed
-	}
+	<-l.m.closed
+	return nil, net.ErrClosed
 }
 
 // Close is called by raft's transport at its end; the mux outlives it.

@@ -2,69 +2,11 @@ package cluster
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"io"
-	"net"
-	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"github.com/hashicorp/raft"
 
 	"github.com/pfs-project/pfs/vfs"
 )
-
-// TestStrangersDoNoHarm sends what is not of a node to the port: the node goes
-// on leading its term.
-func TestStrangersDoNoHarm(t *testing.T) {
-	g := newGang(t, 1, nil)
-	n := g.nodes[0]
-	term := n.raft.CurrentTerm()
-	junk := make([]byte, 4096)
-	if _, err := rand.Read(junk); err != nil {
-		t.Fatal(err)
-	}
-	inputs := []string{
-		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", string(junk), "R", "C\xff\xff", "C\x00\x02{}", "R\x00\x04null",
-		"C\x00\x20" + `{"v":1,"from":"x","to":"other"}  `,
-		"\x00" + strings.Repeat("A", 100),
-	}
-	var wg sync.WaitGroup
-	for range 20 {
-		for _, in := range inputs {
-			wg.Go(func() {
-				c, err := net.Dial("tcp", n.Address())
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer c.Close()
-				_, _ = io.WriteString(c, in) // it may be closed before
-				_ = c.SetReadDeadline(time.Now().Add(greetTime + 2*time.Second))
-				if _, err := io.Copy(io.Discard, c); errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("not closed after %q", in[:1])
-				}
-			})
-		}
-	}
-	for range 3 * maxPending { // silent ones
-		c, err := net.Dial("tcp", n.Address())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-	}
-	g.write(0, "/m/a", "x")
-	m := &mux{self: &identity{c: card{Node: "x"}}, dialer: dialTCP}
-	if _, _, err := m.connect(testContext(t), streamCall, target{address: n.Address()}); err != nil {
-		t.Errorf("a node that greets is not heard among silent ones: %v", err)
-	}
-	if n.raft.CurrentTerm() != term || n.raft.State() != raft.Leader {
-		t.Error("the node lost its term")
-	}
-}
 
 func TestStrangersMayOnlyAskWho(t *testing.T) {
 	g := newGang(t, 1, nil)
@@ -97,41 +39,6 @@ func TestStrangersMayOnlyAskWho(t *testing.T) {
 	if _, _, err := m.connect(testContext(t), streamRaft, to); !errors.As(err, &r) {
 		t.Errorf("raft of another cluster: %v", err)
 	}
-}
-
-func TestTermOutOfBounds(t *testing.T) {
-	g := newGang(t, 1, nil)
-	n := g.nodes[0]
-	term := n.raft.CurrentTerm()
-	m := &mux{self: &identity{c: card{Node: "x", Cluster: n.self.cluster()}}, dialer: dialTCP, advertise: "127.0.0.1:1",
-		rafts: make(chan net.Conn), closed: make(chan struct{})}
-	b := &book{}
-	b.learn("n1", n.Address())
-	nt := newNetwork(m, b, newLogBridge(n.c.Log))
-	defer nt.Close()
-	defer close(m.closed)
-	for _, bad := range []uint64{term + maxTermLead + 1, 1 << 50, 1<<64 - 1} {
-		h := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("x"), Addr: []byte("127.0.0.1:1")}
-		var ae raft.AppendEntriesResponse
-		if err := nt.AppendEntries("n1", "", &raft.AppendEntriesRequest{RPCHeader: h, Term: bad, PrevLogEntry: 1}, &ae); err == nil {
-			t.Errorf("append at term %d is taken", bad)
-		}
-		if err := nt.AppendEntries("n1", "", &raft.AppendEntriesRequest{RPCHeader: h, Term: bad}, &ae); err == nil {
-			t.Errorf("heartbeat at term %d is taken", bad)
-		}
-		var rv raft.RequestVoteResponse
-		if err := nt.RequestVote("n1", "", &raft.RequestVoteRequest{RPCHeader: h, Term: bad}, &rv); err == nil && rv.Granted {
-			t.Errorf("vote at term %d is granted", bad)
-		}
-		var is raft.InstallSnapshotResponse
-		if err := nt.InstallSnapshot("n1", "", &raft.InstallSnapshotRequest{RPCHeader: h, Term: bad}, &is, strings.NewReader("")); err == nil {
-			t.Errorf("snapshot at term %d is taken", bad)
-		}
-	}
-	if n.raft.CurrentTerm() != term || n.raft.State() != raft.Leader {
-		t.Errorf("term %d became %d", term, n.raft.CurrentTerm())
-	}
-	g.write(0, "/m/a", "x")
 }
 
 func TestBudget(t *testing.T) {

@@ -33,6 +33,9 @@ type Node struct {
 	metrics *metrics
 	secrets *secret.Box
 	mux     *mux
+	trust   *trust // nil without certificates
+	refused *refusals
+	roster  *roster
 	peers   *peers
 	desk    *desk
 	book    book
@@ -82,8 +85,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{c: c, metrics: newMetrics(), secrets: &secret.Box{}, buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
-		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log),
+		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log), refused: newRefusals(c.Log),
 		membership: membership{managing: make(turn, 1), hashing: make(turn, 1), verifying: make(turn, 1), started: time.Now()}}
+	n.roster = newRoster(n, c.alone)
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
 	if err := n.open(life, given); err != nil {
@@ -114,7 +118,7 @@ func (n *Node) open(life context.Context, given bool) error {
 	if err := n.useKey(); err != nil {
 		return err
 	}
-	if n.mux, err = listen(n.c, n.self); err != nil {
+	if err := n.openPort(); err != nil {
 		return err
 	}
 	n.peers = newPeers(n.mux)
@@ -131,8 +135,9 @@ func (n *Node) open(life context.Context, given bool) error {
 	n.nudges.n = n
 	n.reads = newRounds(n.verifyRead)
 	n.asks = newRounds(n.askLeader)
-	n.desk = &desk{handlers: n.handlers(), up: &n.up, memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow, lines: map[*line]struct{}{}}
-	n.mux.calls = n.desk.serve
+	n.desk = &desk{handlers: n.handlers(), up: &n.up, memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow,
+		roster: n.roster, refused: n.refused, lines: map[*line]struct{}{}}
+	n.mux.calls, n.mux.rafts = n.desk.serve, n.serveRaft
 	n.crew.spawn(func() { n.mux.serve(life) }) // others may ask, too, before they take part
 	if err := n.checkCopy(life); err != nil {
 		return err
@@ -147,6 +152,22 @@ func (n *Node) open(life context.Context, given bool) error {
 	n.up.Store(true)
 	n.pulse.Store(time.Now().UnixNano())
 	n.loops(life, notify)
+	return nil
+}
+
+// openPort listens to the other nodes; none is heard yet.
+func (n *Node) openPort() error {
+	var err error
+	if n.trust, err = openTrust(n.c.TLS, n.id, n.c.Log, n.metrics.reloads); err != nil {
+		return err
+	}
+	if n.mux, err = listen(n.c, n.self); err != nil {
+		return err
+	}
+	n.mux.trust, n.mux.refused, n.mux.roster = n.trust, n.refused, n.roster
+	if n.c.port() == portPlain {
+		n.c.Log.Warn("the node-to-node port is plain TCP: whoever reaches it can read and change everything", "address", n.mux.advertise)
+	}
 	return nil
 }
 
@@ -208,12 +229,29 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.scrub,
 		n.mountFiles,
 		n.disown,
+		n.watchCertificates,
 	} {
 		n.crew.spawn(func() {
 			defer n.catch()
 			loop(life)
 		})
 	}
+}
+
+// watchCertificates reads the certificate files in when they change.
+func (n *Node) watchCertificates(ctx context.Context) {
+	if n.trust != nil {
+		n.trust.watch(ctx, certsPoll)
+	}
+}
+
+// ReloadCertificates reads the certificate files in now. On an error the node
+// goes on with what it has. It does nothing without certificates.
+func (n *Node) ReloadCertificates() error {
+	if n.trust == nil {
+		return nil
+	}
+	return n.trust.take(n.trust.look())
 }
 
 // catch ends the node if a loop met a fault of the store.

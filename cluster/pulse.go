@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 const (
@@ -70,23 +68,4 @@ func (n *Node) Serves() error {
 		return errors.New("not introduced to the cluster yet")
 	}
 	return nil
-}
-
-// watchInstall notes for how long raft is busy with a snapshot from its leader.
-func (t *network) watchInstall(rpc raft.RPC) raft.RPC {
-	if _, ok := rpc.Command.(*raft.InstallSnapshotRequest); !ok {
-		return rpc
-	}
-	answer, to := make(chan raft.RPCResponse, 1), rpc.RespChan
-	rpc.RespChan = answer
-	t.installing.Store(true)
-	t.wg.Go(func() {
-		defer t.installing.Store(false)
-		select {
-		case a := <-answer:
-			to <- a
-		case <-t.stop:
-		}
-	})
-	return rpc
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -121,6 +122,12 @@ func (n *Node) openRaft(notify chan<- bool) error {
 		return err
 	}
 	n.net = newNetwork(n.mux, &n.book, n.bridge)
+	n.net.slow = n.c.slow
+	n.net.guard = &guard{refused: n.refused, standing: n.roster.of, listed: n.roster.listed, room: n.snapshotRoom,
+		term: func() uint64 { return n.raft.CurrentTerm() }, leader: func() string {
+			_, id := n.raft.LeaderWithID()
+			return string(id)
+		}}
 	n.shots = newShots(n)
 	r, err := n.newRaft(notify)
 	if err != nil {
@@ -131,7 +138,6 @@ func (n *Node) openRaft(notify chan<- bool) error {
 	n.book.mu.Lock()
 	n.book.config = n.configuration
 	n.book.mu.Unlock()
-	n.net.run(r.CurrentTerm)
 	return nil
 }
 
@@ -146,6 +152,22 @@ func (n *Node) newRaft(notify chan<- bool) (r *raft.Raft, err error) {
 		}
 	}()
 	return raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.shots, n.net)
+}
+
+// serveRaft hears a stream of raft. Before raft runs, the other side may try
+// again.
+func (n *Node) serveRaft(ctx context.Context, s stream) {
+	if n.up.Load() {
+		n.net.serve(ctx, s)
+	}
+}
+
+// snapshotRoom returns how long a snapshot from a leader may be, in bytes.
+func (n *Node) snapshotRoom() int64 {
+	if u := n.vol.Usage(); u.Total > 0 {
+		return min(u.Free, n.c.MaxSnapshot)
+	}
+	return n.c.MaxSnapshot // the disk does not tell
 }
 
 // configuration returns raft's latest configuration, and before raft runs the

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -9,10 +8,6 @@ import (
 
 	"github.com/hashicorp/raft"
 )
-
-// maxTermLead is how far above ours the term of a peer may be. No cluster gets
-// there by itself; raft would follow any number that it is told.
-const maxTermLead = 1_000_000
 
 const (
 	raftTimeout = 5 * time.Second // of one request between rafts
@@ -22,17 +17,19 @@ const (
 	raftPool     = 4 // idle streams to each node
 )
 
-// network is raft's transport over the mux. It turns down requests with an
-// impossible term, and keeps pre-vote: raft finds that by the method set.
+// network is raft's transport over the mux. It passes on what guard lets
+// through, and keeps pre-vote: raft finds that by the method set.
 type network struct {
-	*raft.NetworkTransport
-	rpcs chan raft.RPC
-	term atomic.Pointer[func() uint64] // ours
-	// installing is set while raft takes a snapshot from its leader.
-	installing atomic.Bool
-	stop       chan struct{}
-	once       sync.Once
-	wg         sync.WaitGroup
+	*raft.NetworkTransport // the dialling side
+	guard                  *guard
+	log                    *logBridge
+	rpcs                   chan raft.RPC
+	memory                 *budget                        // of long requests on their way in
+	slow                   time.Duration                  // that they may pause
+	beat                   atomic.Pointer[func(raft.RPC)] // raft's way around its queue
+	installing             atomic.Bool                    // raft takes a snapshot from its leader
+	stop                   chan struct{}
+	once                   sync.Once
 }
 
 var (
@@ -41,80 +38,25 @@ var (
 	_ raft.WithClose   = (*network)(nil)
 )
 
-// newNetwork returns a transport that starts to take requests with run.
 func newNetwork(m *mux, addresses raft.ServerAddressProvider, log *logBridge) *network {
 	return &network{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: raftLayer{m}, MaxPool: raftPool, Timeout: raftTimeout, Logger: log.named("raft.net"),
 			ServerAddressProvider: addresses,
 		}),
-		rpcs: make(chan raft.RPC),
-		stop: make(chan struct{}),
+		log:    log,
+		rpcs:   make(chan raft.RPC),
+		memory: newBudget(requestMemory),
+		slow:   requestTime,
+		stop:   make(chan struct{}),
 	}
-}
-
-// run passes requests on to raft until Close.
-func (t *network) run(term func() uint64) {
-	t.term.Store(&term)
-	t.wg.Go(func() {
-		for {
-			select {
-			case rpc := <-t.NetworkTransport.Consumer():
-				if err := t.check(rpc); err != nil {
-					rpc.Respond(nil, err)
-					continue
-				}
-				select {
-				case t.rpcs <- t.watchInstall(rpc):
-				case <-t.stop:
-					rpc.Respond(nil, raft.ErrTransportShutdown)
-				}
-			case <-t.stop:
-				return
-			}
-		}
-	})
-}
-
-func (t *network) check(rpc raft.RPC) error {
-	var term uint64
-	switch c := rpc.Command.(type) {
-	case *raft.AppendEntriesRequest:
-		term = c.Term
-	case *raft.RequestVoteRequest:
-		term = c.Term
-	case *raft.RequestPreVoteRequest:
-		term = c.Term
-	case *raft.InstallSnapshotRequest:
-		term = c.Term
-	case *raft.TimeoutNowRequest:
-		return nil
-	default:
-		return fmt.Errorf("unknown request %T", c)
-	}
-	mine := t.term.Load()
-	if mine == nil {
-		return raft.ErrTransportShutdown
-	}
-	if ours := (*mine)(); term > ours && term-ours > maxTermLead {
-		return errors.New("term is out of bounds")
-	}
-	return nil
 }
 
 // Consumer returns the requests that raft is to answer.
 func (t *network) Consumer() <-chan raft.RPC { return t.rpcs }
 
-// SetHeartbeatHandler takes raft's way around its queue, with the same guard.
-func (t *network) SetHeartbeatHandler(cb func(raft.RPC)) {
-	t.NetworkTransport.SetHeartbeatHandler(func(rpc raft.RPC) {
-		if err := t.check(rpc); err != nil {
-			rpc.Respond(nil, err)
-			return
-		}
-		cb(rpc)
-	})
-}
+// SetHeartbeatHandler takes raft's way around its queue.
+func (t *network) SetHeartbeatHandler(cb func(raft.RPC)) { t.beat.Store(&cb) }
 
 // EncodePeer leaves out the id that addresses carry on their way to Dial.
 func (t *network) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte { return []byte(addr) }
@@ -146,7 +88,6 @@ func (t *network) Close() error {
 	t.once.Do(func() { close(t.stop) })
 	err := t.NetworkTransport.Close()
 	t.CloseStreams()
-	t.wg.Wait()
 	return err
 }
 

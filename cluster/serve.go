@@ -21,15 +21,16 @@ const (
 	maxCalls       = 1024      // under way on one stream
 	callMemory     = 128 << 20 // bytes of requests and answers in memory
 	strangerFrame  = 64 << 10  // bytes of a frame of a stranger
-	strangerCalls  = 4
 	callMemoryWait = 5 * time.Second
 	goodbyeTime    = 300 * time.Millisecond
 )
 
-// handler answers one call. The request is only valid until it returns; what
-// it returns is held by the buffer, if it gives one.
+// handler answers one call of a member, and of others as far as it says so.
+// The request is only valid until it returns; what it returns is held by the
+// buffer, if it gives one.
 type handler struct {
-	strangers bool // also for streams of nodes that are not of our cluster
+	strangers bool // also for nodes that are not of our cluster
+	newcomers bool // also for nodes that are, but not in the configuration
 	early     bool // also before raft runs
 	serve     func(ctx context.Context, from string, request []byte) (reply, error)
 }
@@ -47,7 +48,9 @@ type desk struct {
 	buffers  *buffers
 	log      *slog.Logger
 	slow     time.Duration // a call of a client's request that takes longer is told
-	gate     gate          // of calls being answered
+	roster   *roster
+	refused  *refusals
+	gate     gate // of calls being answered
 
 	mu    sync.Mutex
 	lines map[*line]struct{}
@@ -130,19 +133,46 @@ func (l *line) end() {
 	})
 }
 
-func (l *line) read(ctx context.Context) error {
-	slots := maxCalls
-	if !l.s.member() {
-		slots = strangerCalls
+// member reports whether the stream is of a member. For a call that does not
+// need that, nobody is asked.
+func (l *line) member(ctx context.Context, h handler, n int) bool {
+	if !l.s.kin() {
+		return false
 	}
-	free := make(chan struct{}, slots)
+	s, _ := l.d.roster.known(l.s.from)
+	if s != member && (n > strangerFrame || !h.strangers && !h.newcomers) {
+		s = l.d.roster.of(ctx, l.s.from)
+	}
+	return s == member
+}
+
+// mayNot is why a call is not for whoever asks; nil if it is.
+func (l *line) mayNot(h handler, trusted bool) error {
+	switch {
+	case trusted, h.strangers, h.newcomers && l.s.kin():
+		return nil
+	case l.s.kin(): // this node may lag behind
+		return &elsewhereError{vfs.Unavailable.With("node " + l.s.from + " is not in the configuration of this node")}
+	}
+	return vfs.Permission.With("not a member of this cluster")
+}
+
+// read takes calls until the stream ends. Whoever is not a member has one at a
+// time answered, and short ones only.
+func (l *line) read(ctx context.Context) error {
+	free := make(chan struct{}, maxCalls)
 	r := bufio.NewReaderSize(l.s, frameBuf)
 	for {
 		f, n, err := readHead(l.s, r)
+		if errors.Is(err, errFrame) {
+			l.d.refused.add(becauseFrame, l.s.RemoteAddr(), l.s.from, err)
+		}
 		if err != nil {
 			return err
 		}
-		if n > strangerFrame && !l.s.member() {
+		trusted := l.member(ctx, l.d.handlers[f.code], n)
+		if n > strangerFrame && !trusted {
+			l.d.refused.add(becauseFrame, l.s.RemoteAddr(), l.s.from, errFrame)
 			return errFrame
 		}
 		select {
@@ -154,10 +184,15 @@ func (l *line) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.wg.Go(func() {
+		answer := func() {
 			defer func() { <-free }()
-			l.handle(ctx, f, b, n)
-		})
+			l.handle(ctx, f, b, n, trusted)
+		}
+		if trusted {
+			l.wg.Go(answer)
+		} else {
+			answer()
+		}
 	}
 }
 
@@ -180,7 +215,7 @@ func (l *line) receive(ctx context.Context, r io.Reader, n int) (*buffer, error)
 	return b, nil
 }
 
-func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
+func (l *line) handle(ctx context.Context, f frame, b *buffer, n int, trusted bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.millis)*time.Millisecond)
 	defer cancel()
 	var (
@@ -206,10 +241,12 @@ func (l *line) handle(ctx context.Context, f frame, b *buffer, n int) {
 		err = vfs.Unsupported.Withf("call %d", f.code)
 	case !h.early && !l.d.up.Load():
 		err = &elsewhereError{vfs.Unavailable.With("this node is starting")}
-	case !h.strangers && !l.s.member():
-		err = vfs.Permission.With("not a member of this cluster")
 	default:
-		re, err = h.serve(ctx, l.s.from, payload)
+		if err = l.mayNot(h, trusted); err != nil {
+			l.d.refused.add(becauseMember, l.s.RemoteAddr(), l.s.from, err)
+		} else {
+			re, err = h.serve(ctx, l.s.from, payload)
+		}
 	}
 	b.free()
 	l.d.tell(ctx, f.code, l.s.from, time.Since(start), err)

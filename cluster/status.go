@@ -24,6 +24,7 @@ type Status struct {
 	CommitIndex  uint64       `json:"commit_index"`
 	AppliedIndex uint64       `json:"applied_index"`
 	Level        uint64       `json:"feature_level"` // that all members know
+	NodePort     string       `json:"node_port"`     // of this node: tls, loopback, or plaintext
 	Nodes        []NodeStatus `json:"nodes"`         // by id
 
 	DigestIndex uint64 `json:"digest_index,omitempty"` // what the digests of the nodes are of
@@ -100,7 +101,7 @@ func (n *Node) Status(ctx context.Context, digest bool) Status {
 		members[m.ID] = m
 	}
 	s := Status{ClusterID: n.self.cluster(), NodeID: n.id, Term: n.raft.CurrentTerm(),
-		CommitIndex: n.raft.CommitIndex(), AppliedIndex: im.Index, Level: fsm.LevelOf(im.View)}
+		CommitIndex: n.raft.CommitIndex(), AppliedIndex: im.Index, Level: fsm.LevelOf(im.View), NodePort: n.c.port()}
 	im.Release()
 	_, id := n.raft.LeaderWithID()
 	s.LeaderID = string(id)

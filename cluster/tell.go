@@ -13,7 +13,7 @@ import (
 var callNames = [...]string{
 	callHello: "hello", callForm: "form", callJoin: "join", callPropose: "propose", callIndex: "index",
 	callKeep: "keep", callHave: "have", callFetch: "fetch", callState: "state",
-	callManage: "manage", callDigest: "digest",
+	callManage: "manage", callDigest: "digest", callVouch: "vouch",
 }
 
 func callName(method byte) string {

@@ -54,6 +54,11 @@ type ClusterConfig struct {
 	LogStore        string     `yaml:"log_store"`
 	ChunkGrace      string     `yaml:"chunk_grace"`
 	DiskReserve     string     `yaml:"disk_reserve"`
+	TLSCA           string     `yaml:"tls_ca"`
+	TLSCert         string     `yaml:"tls_cert"`
+	TLSKey          string     `yaml:"tls_key"`
+	Plaintext       bool       `yaml:"plaintext"`
+	MaxSnapshot     string     `yaml:"max_snapshot"`
 }
 
 // ExternalConfig keeps the compatible keys for third-party plugins. They are
@@ -128,7 +133,8 @@ func defaults() Config {
 	return Config{
 		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s",
 			Backup: BackupConfig{Every: "0s", Keep: 24}},
-		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0"},
+		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0",
+			MaxSnapshot: "512GB"},
 	}
 }
 
@@ -202,6 +208,9 @@ func (c *Config) check() error {
 	if _, err := c.diskReserve(); err != nil {
 		return err
 	}
+	if _, err := c.maxSnapshot(); err != nil {
+		return err
+	}
 	if err := c.Server.Backup.check(); err != nil {
 		return err
 	}
@@ -239,6 +248,18 @@ func (c *Config) slow() (time.Duration, error) {
 // diskReserve returns the bytes that are to stay free; 0 lets the node choose.
 func (c *Config) diskReserve() (int64, error) {
 	n, err := vfs.Config{"disk_reserve": c.Cluster.DiskReserve}.Size("disk_reserve", 0)
+	if err != nil {
+		return 0, fmt.Errorf("cluster.%w", err)
+	}
+	return n, nil
+}
+
+// maxSnapshot returns how many bytes a snapshot from a leader may have.
+func (c *Config) maxSnapshot() (int64, error) {
+	n, err := vfs.Config{"max_snapshot": c.Cluster.MaxSnapshot}.Size("max_snapshot", 0)
+	if err == nil && n < 1 {
+		err = errors.New("max_snapshot must be at least 1")
+	}
 	if err != nil {
 		return 0, fmt.Errorf("cluster.%w", err)
 	}

@@ -36,6 +36,10 @@ func settings() []setting {
 		{"bootstrap-expect", "form a new cluster once `N` nodes of -join see each other", func(c *Config) flag.Value { return (*intValue)(&c.Cluster.BootstrapExpect) }},
 		{"join", "node-to-node addresses of peers, `A,B,C`; the same list on every node", func(c *Config) flag.Value { return (*listValue)(&c.Cluster.Join) }},
 		{"non-voter", "join as a read replica", func(c *Config) flag.Value { return (*boolValue)(&c.Cluster.NonVoter) }},
+		{"tls-ca", "PEM `FILE` of the authorities whose nodes this one trusts; makes the node-to-node port TLS", text(func(c *Config) *string { return &c.Cluster.TLSCA })},
+		{"tls-cert", "PEM `FILE` of this node's certificate, made by pfs cluster init-certs", text(func(c *Config) *string { return &c.Cluster.TLSCert })},
+		{"tls-key", "PEM `FILE` of its key", text(func(c *Config) *string { return &c.Cluster.TLSKey })},
+		{"raft-plaintext", "let the node-to-node port be plain TCP off loopback: whoever reaches it rules the cluster", func(c *Config) flag.Value { return (*boolValue)(&c.Cluster.Plaintext) }},
 	}
 }
 

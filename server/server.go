@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pfs-project/pfs/api"
@@ -61,8 +63,9 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func startCode(err error) int {
 	var c configError
+	var cc *cluster.ConfigError
 	switch {
-	case errors.As(err, &c):
+	case errors.As(err, &c), errors.As(err, &cc):
 		return exitUsage
 	case errors.Is(err, cluster.ErrLocked):
 		return exitLocked
@@ -145,12 +148,15 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 	grace, _ := n.config.chunkGrace() // checked when they were read
 	slow, _ := n.config.slow()
 	reserve, _ := n.config.diskReserve()
+	snapshot, _ := n.config.maxSnapshot()
 	cc := cluster.Config{
 		NodeID: c.NodeID, Dir: n.config.Server.DataDir,
 		Address: c.RaftAddress, Advertise: c.RaftAdvertise, HTTP: c.HTTPAdvertise,
 		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
 		LogStore: c.LogStore, ChunkGrace: grace, DiskReserve: reserve, Plugins: builtin, Version: version, Slow: slow,
-		Mounts: mounts, Log: n.log, Fatal: n.fatal,
+		TLS: cluster.TLSFiles{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, Plaintext: c.Plaintext,
+		MaxSnapshot: snapshot,
+		Mounts:      mounts, Log: n.log, Fatal: n.fatal,
 	}
 	if cc.HTTP == "" {
 		cc.HTTP = baseURL(n.listener.Addr())
@@ -190,10 +196,31 @@ func (n *node) fatal(err error) {
 	}
 }
 
+// reloads reads the certificates in at each SIGHUP, until end.
+func (n *node) reloads() (end func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hup {
+			if err := n.cluster.ReloadCertificates(); err != nil {
+				n.log.Error("node certificates are not replaced", "error", err)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		close(hup)
+		<-done
+	}
+}
+
 // run waits for the end and stops the parts in order: no new requests, then
 // the requests in flight, then the cluster node.
 func (n *node) run(ctx context.Context) int {
 	code := exitOK
+	defer n.reloads()()
 	select {
 	case <-ctx.Done():
 		n.log.Info("stopping")

@@ -21,6 +21,7 @@ func (a *app) cluster() *cobra.Command {
 		a.clusterStatus(), a.clusterVerify(), a.clusterDoctor(),
 		a.clusterAdd(), a.clusterRemove(), a.clusterPromote(), a.clusterDemote(), a.clusterTransfer(), a.clusterSnapshot(),
 		a.clusterBackup(), a.clusterRestore(), a.clusterRecover(),
+		a.initCerts(),
 	)
 	return c
 }
