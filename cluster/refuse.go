@@ -32,6 +32,11 @@ const (
 	becauseDialled     = "dialled"     // the node that this one dialled is not who it should be
 )
 
+// reasons are all of them: their counters are there from the start.
+var reasons = []string{becauseFull, becauseCrowded, becauseSilent, becauseAlien, becausePlain, becauseTLS, becauseHandshake,
+	becauseCertificate, becauseNoNode, becauseGreeting, becauseCluster, becauseMember, becauseTerm, becauseSnapshot,
+	becauseRequest, becauseFrame, becauseDialled}
+
 // refusedError is a request or a stream that the port turned away.
 type refusedError struct{ reason, text string }
 
@@ -55,8 +60,12 @@ type refusals struct {
 const refusalPause = time.Second
 
 func newRefusals(log *slog.Logger) *refusals {
-	return &refusals{log: log, told: map[string]told{}, total: prometheus.NewCounterVec(prometheus.CounterOpts{
+	r := &refusals{log: log, told: map[string]told{}, total: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pfs_node_port_refused_total", Help: "Streams and requests that the node-to-node port turned away."}, []string{"reason"})}
+	for _, reason := range reasons {
+		r.total.WithLabelValues(reason)
+	}
+	return r
 }
 
 // add notes one refusal. who is the node that it says it is; "" if it has not.

@@ -75,6 +75,9 @@ func openTrust(f TLSFiles, node string, log *slog.Logger, reloads *prometheus.Co
 		log.Error("the node's certificate has expired: peers refuse it until the file is replaced", "file", f.Cert, "expired", s.Expires)
 	}
 	t.now.Store(s)
+	for _, outcome := range []string{"ok", "failed"} {
+		reloads.WithLabelValues(outcome)
+	}
 	return t, nil
 }
 

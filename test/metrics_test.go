@@ -26,8 +26,9 @@ var updateDocs = flag.Bool("update-docs", false, "write docs/metrics.md from wha
 // families is every metric that three nodes at work show, by name.
 func families(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
-	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string {
-		return "server: {backup: {every: 1h, dir: " + t.TempDir() + "}}\nplugins: {memfs: {path: /memfs}}\n"
+	p := newPapers(t, "n1", "n2", "n3")
+	c := harness.Start(t, harness.Options{Nodes: 3, Bin: p.bin, Config: func(i int) string {
+		return "server: {backup: {every: 1h, dir: " + t.TempDir() + "}}\n" + p.config(fmt.Sprintf("n%d", i+1))
 	}})
 	_, follower := leaderAndFollower(t, c)
 	send(t, "PUT", follower.URL+"/api/v1/files?path=/memfs/a", "", "x")

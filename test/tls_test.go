@@ -32,6 +32,17 @@ type papers struct {
 	bin, dir string
 }
 
+// newPapers makes an authority, in "old", and gives the nodes certificates of it.
+func newPapers(t *testing.T, ids ...string) *papers {
+	t.Helper()
+	p := &papers{t, harness.Build(t), t.TempDir()}
+	p.initCerts("old", ids...)
+	for _, id := range ids {
+		p.install(id, "old", "old/ca.pem")
+	}
+	return p
+}
+
 func (p *papers) initCerts(dir string, args ...string) {
 	p.t.Helper()
 	args = append([]string{"cluster", "init-certs", "--dir", filepath.Join(p.dir, dir)}, args...)
@@ -130,12 +141,8 @@ func logged(t *testing.T, n *harness.Node, words ...string) bool {
 // and then the authority while clients write without retrying, and shows them
 // who is not to be let in.
 func TestNodeCertificates(t *testing.T) {
-	p := &papers{t, harness.Build(t), t.TempDir()}
 	ids := []string{"n1", "n2", "n3"}
-	p.initCerts("old", ids...)
-	for _, id := range ids {
-		p.install(id, "old", "old/ca.pem")
-	}
+	p := newPapers(t, ids...)
 	c := harness.Start(t, harness.Options{Nodes: 3, Bin: p.bin, Config: func(i int) string { return p.config(ids[i]) }})
 	if s := (web{t, c.Nodes[0].URL + "/api/v1"}).want(200, "GET", "/cluster", "").body; !strings.Contains(s, `"node_port":"tls"`) {
 		t.Errorf("cluster: %s", s)
@@ -223,7 +230,7 @@ func outsiders(t *testing.T, p *papers, c *harness.Cluster) {
 	p.install("n4", "wrong", "wrong/ca.pem")
 	stranger := func(args ...string) (out string, code int) {
 		args = append([]string{"-addr", "127.0.0.1:0", "-node-id", "n4", "-data-dir", t.TempDir()}, args...)
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, filepath.Join(p.bin, "pfs-server"), args...)
 		b, err := cmd.CombinedOutput()
