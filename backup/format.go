@@ -47,9 +47,9 @@ type Header struct {
 	Index   uint64    `json:"index"`   // of the last log entry in it
 	Term    uint64    `json:"term"`
 	Level   uint64    `json:"feature_level,omitempty"` // of the cluster
-	Seq     uint64    `json:"seq"`      // of the last Event in it
-	LogTime int64     `json:"log_time"` // of that Event, nanoseconds since 1970
-	Digest  string    `json:"digest"`   // of the rows, hexadecimal
+	Seq     uint64    `json:"seq"`                     // of the last Event in it
+	LogTime int64     `json:"log_time"`                // of that Event, nanoseconds since 1970
+	Digest  string    `json:"digest"`                  // of the rows, hexadecimal
 	Rows    uint64    `json:"rows"`
 	Bytes   int64     `json:"row_bytes"` // keys and values
 	Chunks  uint64    `json:"chunks"`

@@ -15,13 +15,13 @@ import (
 // The bounds of the log. Raft counts entries, which are a few bytes or half a
 // megabyte; a node counts their bytes, too.
 const (
-	logKept   = 192 << 20 // bytes that stay behind a snapshot, at most
-	logNew    = 64 << 20  // bytes after which there is another
-	logHeld   = 1 << 30   // bytes in all that a node which lags may have kept
-	logLeast  = 64        // entries that stay
-	logEvery  = time.Second
-	heldTime  = time.Minute // that a node which lags may make no progress
-	heldPart  = 4           // of logKept: a node that lags by less is not held for any more
+	logKept  = 192 << 20 // bytes that stay behind a snapshot, at most
+	logNew   = 64 << 20  // bytes after which there is another
+	logHeld  = 1 << 30   // bytes in all that a node which lags may have kept
+	logLeast = 64        // entries that stay
+	logEvery = time.Second
+	heldTime = time.Minute // that a node which lags may make no progress
+	heldPart = 4           // of logKept: a node that lags by less is not held for any more
 )
 
 // shots is raft's snapshot store, and the book of the snapshots of this node.

@@ -196,7 +196,9 @@ func TestMembers(t *testing.T) {
 		`{"id":"c","http":"http://c","raft":"","number":2}]` || i.ClusterID() != "" {
 		t.Errorf("%s", got)
 	}
-	begin := func(id string) vfs.Op { return vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: id, Node: "a"})} }
+	begin := func(id string) vfs.Op {
+		return vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: id, Node: "a"})}
+	}
 	r.must(begin("first"))
 	r.must(begin("second"))
 	r.fails(vfs.Invalid, "begin", begin(""))
