@@ -340,6 +340,29 @@ func TestRestorerIsLost(t *testing.T) {
 	g.sameDigest()
 }
 
+// A backup of a cluster that knows more than this one is refused, untouched.
+func TestRestoreOfALaterLevel(t *testing.T) {
+	var b bytes.Buffer
+	sum := store.NewHasher().Sum()
+	w, err := backup.NewWriter(&b, backup.Header{Level: 1 << 20, Digest: hex.EncodeToString(sum[:])})
+	if err == nil {
+		err = w.End()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGang(t, 1, nil)
+	if _, err := g.nodes[0].Restore(testContext(t), &b); vfs.KindOf(err) != vfs.Conflict {
+		t.Error(err)
+	}
+	g.empty(0)
+	im := g.nodes[0].machine.Image()
+	defer im.Release()
+	if _, known := fsm.RestoreOf(im.View); known {
+		t.Error("the restore was begun")
+	}
+}
+
 // Without a quorum a restore fails, and what it has begun is taken back once
 // there is one.
 func TestRestoreWithoutQuorum(t *testing.T) {

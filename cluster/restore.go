@@ -67,6 +67,23 @@ func (n *Node) Restore(ctx context.Context, from io.Reader) (backup.Restored, er
 	return done, nil
 }
 
+// levelWait is how long a new cluster may take to agree on its feature level.
+const levelWait = 4 * levelEvery
+
+// reachLevel waits until the cluster is at the feature level of a backup: one
+// that has just formed will be soon.
+func (n *Node) reachLevel(ctx context.Context, want uint64) error {
+	for until := time.Now().Add(levelWait); ; {
+		level := n.level()
+		if level >= want {
+			return nil
+		}
+		if time.Now().After(until) || !pause(ctx, levelEvery/20) {
+			return vfs.Conflict.Withf("the backup is of a cluster at feature level %d and this one is at %d: upgrade all its nodes first", want, level)
+		}
+	}
+}
+
 // badBackup is the answer to a stream that cannot be read to its end.
 func badBackup(err error) error {
 	if errors.Is(err, backup.ErrDamaged) || errors.Is(err, backup.ErrNewer) {
@@ -76,15 +93,14 @@ func badBackup(err error) error {
 }
 
 func (s *restore) run(ctx context.Context, r *backup.Reader) (done backup.Restored, err error) {
+	if err := s.n.reachLevel(ctx, r.Header().Level); err != nil {
+		return done, err
+	}
 	begin := fsm.RestoreSpec{Step: fsm.StepBegin, Node: s.n.id, Run: s.n.nonce}
 	out, err := s.step(ctx, s.op(begin))
 	s.begun = out.Err == nil
 	if err != nil {
 		return done, err
-	}
-	if level := s.n.level(); r.Header().Level > level {
-		return done, vfs.Conflict.Withf("the backup is of a cluster at feature level %d and this one is at %d: upgrade all its nodes first",
-			r.Header().Level, level)
 	}
 	s.n.c.Log.Info("restoring a backup", "cluster", r.Header().Cluster, "index", r.Header().Index)
 	if s.spool, err = newSpool(s.n.c); err != nil {
