@@ -23,6 +23,7 @@ func (a *app) initCerts() *cobra.Command {
 	var (
 		dir, ca string
 		days    int
+		keep    bool
 	)
 	c := &cobra.Command{Use: "init-certs id[=host,…]…", Short: "Make certificates for the node-to-node port", Args: cobra.MinimumNArgs(1),
 		Long: `Makes an authority and a certificate for each node, with which nodes talk TLS
@@ -34,6 +35,9 @@ Nothing is overwritten. No server is needed.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if days < 1 || days > 100*365 {
 				return usage("--days %d: it must be 1 to 36500", days)
+			}
+			if there, err := certsThere(dir, ca == "", args); keep && (there || err != nil) {
+				return err
 			}
 			pairs, nodes, err := makeCerts(ca, args, time.Duration(days)*day)
 			if err != nil {
@@ -51,7 +55,29 @@ Nothing is overwritten. No server is needed.`,
 	f.StringVar(&dir, "dir", "certs", "directory to write to")
 	f.StringVar(&ca, "ca", "", "directory with the ca.pem and ca-key.pem to sign with; default: a new authority")
 	f.IntVar(&days, "days", 365, "days that the certificates of nodes are valid")
+	f.BoolVar(&keep, "keep", false, "do nothing, and succeed, if all files are there")
 	return c
+}
+
+// certsThere reports whether the files of all nodes, and of a new authority,
+// are in dir.
+func certsThere(dir string, authority bool, args []string) (bool, error) {
+	names := []string{}
+	if authority {
+		names = append(names, certs.AuthorityName)
+	}
+	for _, arg := range args {
+		node, _, _ := strings.Cut(arg, "=")
+		names = append(names, node)
+	}
+	for _, name := range names {
+		if _, err := certs.Read(dir, name); errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // makeCerts makes the pairs that args ask for, the authority's among them if it
