@@ -193,7 +193,7 @@ func (n *Node) openState() error {
 		Fatal:        n.fail,
 	})
 	if err != nil {
-		return err
+		return spoils(n.c.Dir, err)
 	}
 	im := n.machine.Image()
 	defer im.Release()
@@ -227,6 +227,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.beat,
 		n.sweepFiles,
 		n.scrub,
+		n.scrubState,
 		n.mountFiles,
 		n.disown,
 		n.watchCertificates,
@@ -280,6 +281,9 @@ func (n *Node) fail(err error) {
 		n.failed.Store(&err)
 		n.gate.shut()
 		n.c.Log.Error("node cannot go on", "error", err)
+		if spoilt(err) {
+			n.c.Log.Error(adviceDamaged, "dir", n.c.Dir)
+		}
 		go n.c.Fatal(err) // it may wait for who called this
 	})
 }

@@ -43,7 +43,7 @@ func (n *Node) openLog() error {
 	}
 	s, err := kind.open(n.vol.FS(n.c.disk.files), filepath.Join(n.c.Dir, raftDir))
 	if err != nil {
-		return err
+		return spoils(n.c.Dir, err)
 	}
 	n.logs = raftlog.Watch(s, raftlog.WatchOptions{
 		Deadline: logDeadline, MaxCacheBytes: logCache,
@@ -55,23 +55,6 @@ func (n *Node) openLog() error {
 		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving, Begin: n.vol.Begin,
 		Applied: n.machine.Applied, Hold: func() uint64 { return n.shots.hold() },
 	})
-	return nil
-}
-
-// checkLog refuses a log and a state that cannot be of one node: raft would
-// skip or repeat entries.
-func checkLog(logs raftlog.Store, applied uint64) error {
-	first, err := logs.FirstIndex()
-	if err != nil {
-		return err
-	}
-	if first > applied+1 {
-		return fmt.Errorf("the log begins at entry %d, but the state ends at %d: restore both of one time, or start with an empty directory", first, applied)
-	}
-	term, err := logs.GetUint64([]byte("CurrentTerm"))
-	if applied > 0 && (err != nil || term == 0) {
-		return errors.New("there is a state but no log: restore both of one time, or start with an empty directory")
-	}
 	return nil
 }
 
@@ -115,8 +98,8 @@ func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 
 // openRaft starts raft over the log and the state.
 func (n *Node) openRaft(notify chan<- bool) error {
-	if err := checkLog(n.logs, n.machine.Applied()); err != nil {
-		return err
+	if err := n.checkLog(); err != nil {
+		return spoils(n.c.Dir, err)
 	}
 	if err := n.checkLost(); err != nil {
 		return err
@@ -131,7 +114,7 @@ func (n *Node) openRaft(notify chan<- bool) error {
 	n.shots = newShots(n)
 	r, err := n.newRaft(notify)
 	if err != nil {
-		return errors.Join(fmt.Errorf("start raft: %w", err), n.net.Close())
+		return errors.Join(spoils(n.c.Dir, fmt.Errorf("start raft: %w", err)), n.net.Close())
 	}
 	n.raft = r
 	n.logs.Park()

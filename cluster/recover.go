@@ -141,7 +141,11 @@ func (s *survivor) open() error {
 		return err
 	}
 	s.logs = raftlog.Watch(logs, raftlog.WatchOptions{Deadline: recoverTime})
-	return checkLog(s.logs, s.machine.Applied())
+	first, err := s.logs.FirstIndex()
+	if applied := s.machine.Applied(); err == nil && first > applied+1 {
+		err = fmt.Errorf("the log begins at entry %d, but the state ends at %d: use the directory of another node", first, applied)
+	}
+	return err
 }
 
 func (s *survivor) close() error {
@@ -242,7 +246,7 @@ func (s *survivor) recover() error {
 		return errors.Join(errors.New("there is no state"), err, s.failed)
 	}
 	s.done.Index, s.done.Term = list[0].Index, list[0].Term
-	if err := s.machine.Rename(s.done.Cluster); err != nil {
+	if err := errors.Join(s.machine.Rename(s.done.Cluster), s.machine.Unlogged()); err != nil {
 		return err
 	}
 	return s.self.change(func(c *card) error {

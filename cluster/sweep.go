@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/blob"
+	"github.com/pfs-project/pfs/store"
 )
 
 const (
@@ -38,6 +39,25 @@ func (n *Node) sweepFiles(ctx context.Context) {
 
 // wanted reports whether this node must keep a chunk.
 func (n *Node) wanted(hash [32]byte) bool { return n.machine.Counted(hash) || n.saves.want(hash) }
+
+// scrubState reads all of the state's files again and again, slowly. Damage
+// ends the node before it can answer from it or hand it on.
+func (n *Node) scrubState(ctx context.Context) {
+	for pause(ctx, scrubWait) {
+		err := n.machine.Verify(ctx, func(tables int) bool {
+			return pause(ctx, min(scrubWait, max(scrubMin, scrubPass/time.Duration(tables+1))))
+		})
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, store.ErrCorrupt):
+			n.fail(fmt.Errorf("scrub of the state: %w", err))
+			return
+		case err != nil:
+			n.c.Log.Warn("the state cannot be scrubbed", "error", err)
+		}
+	}
+}
 
 // scrub reads all chunks again and again, slowly; a damaged one is fetched.
 func (n *Node) scrub(ctx context.Context) {

@@ -51,6 +51,7 @@ const ownRows = string(rowSeq) + string(rowTime) + string(rowMember) + string(ro
 const (
 	metaApplied = "\x00a" // index, term
 	metaConfig  = "\x00c" // index, raft configuration as raft encodes it
+	metaWhole   = "\x00w" // index at which the state was installed as a whole
 )
 
 func sysKey(kind byte, tail ...byte) []byte {

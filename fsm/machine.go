@@ -259,6 +259,10 @@ func (m *Machine) commit(f *fold, at applied) error {
 	return nil
 }
 
+// maxEntry is how long an entry may be, in bytes, with room for what no version
+// has written yet.
+const maxEntry = 2 * vfs.MaxEntry
+
 // decodeAll reads every entry above applied before any of them is folded.
 func decodeAll(logs []*raft.Log, applied uint64) ([][]vfs.Event, error) {
 	out := make([][]vfs.Event, len(logs))
@@ -269,6 +273,10 @@ func decodeAll(logs []*raft.Log, applied uint64) ([][]vfs.Event, error) {
 		var err error
 		switch l.Type {
 		case raft.LogCommand:
+			if len(l.Data) > maxEntry {
+				err = fmt.Errorf("%d bytes are too long", len(l.Data))
+				break
+			}
 			out[i], err = wire.Batch(l.Data)
 		case raft.LogConfiguration:
 			_, err = decodeConfig(l.Data)

@@ -70,6 +70,39 @@ func (m *Machine) LastConfig() (raft.Configuration, uint64) {
 	return conf, a.configIndex
 }
 
+// Installed returns the index at which the state was last installed as a
+// whole: no log of this node leads to it. 0 if it never was.
+func (m *Machine) Installed() uint64 {
+	im := m.Image()
+	defer im.Release()
+	n, _ := getNums(im.View, []byte(metaWhole), 1)
+	return n[0]
+}
+
+// wholeRow is the row that says so.
+func wholeRow(index uint64) store.KV { return store.KV{Key: []byte(metaWhole), Value: be64(index)} }
+
+// Unlogged notes, durably, that the log has nothing of what led to the present
+// state. It is for recovery of a node that does not run.
+func (m *Machine) Unlogged() error {
+	m.apply.Lock()
+	defer m.apply.Unlock()
+	if err := m.Failed(); err != nil {
+		return err
+	}
+	if err := m.store.Commit(nil, wholeRow(m.appliedNow().index)); err != nil {
+		return err
+	}
+	return m.store.Sync()
+}
+
+// AppliedEntry returns the index and the term of the last entry that is part
+// of the state.
+func (m *Machine) AppliedEntry() (index, term uint64) {
+	at := m.appliedNow()
+	return at.index, at.term
+}
+
 // Applied returns the index of the last entry that is part of the state.
 func (m *Machine) Applied() uint64 { return m.appliedNow().index }
 

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,9 @@ type Received struct {
 
 // Receive unpacks one archive from a stream, no byte more, beside the state,
 // and verifies it. So raft, which stands still while it installs a snapshot,
-// does not wait for the network or for the disk. A damaged one gives
-// store.ErrArchive; after an error nothing is left.
+// does not wait for the network or for the disk. One that was damaged on its
+// way gives store.ErrArchive, one of a damaged state store.ErrCorrupt; after an
+// error nothing is left.
 func (m *Machine) Receive(from io.Reader) (*Received, error) {
 	if m.o.Dir == "" {
 		return nil, errNoDir
@@ -31,6 +33,11 @@ func (m *Machine) Receive(from io.Reader) (*Received, error) {
 	r := &Received{m, m.snaps.name(installPrefix)}
 	if err := store.Extract(from, m.home.disk, r.dir()); err != nil {
 		return nil, err
+	}
+	// The archive is as it was sent. Was it well there?
+	err := store.VerifyTables(context.Background(), m.home.disk, r.dir(), func(int) bool { return true })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the state of the sender: %w", err), m.home.disk.RemoveAll(r.dir()))
 	}
 	m.snaps.mu.Lock()
 	defer m.snaps.mu.Unlock()

@@ -185,7 +185,7 @@ func (m *Machine) replace(unpack func(dir string) error, at *applied) (_ opened,
 	next, err := m.inspect(st, gen)
 	if err == nil && at != nil {
 		next.at = *at
-		err = st.Commit(nil, at.rows()...)
+		err = st.Commit(nil, append(at.rows(), wholeRow(at.index))...)
 	}
 	if err == nil {
 		err = st.Sync()

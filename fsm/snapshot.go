@@ -2,9 +2,11 @@ package fsm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -84,6 +86,21 @@ func (s snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error
 		return nil, nil, err
 	}
 	return in.at.meta(id, in.size), &arrived{File: f, m: s.m, id: id, install: *in}, nil
+}
+
+// Verify reads all files of the present state; see store.VerifyTables.
+func (m *Machine) Verify(ctx context.Context, pace func(tables int) bool) error {
+	m.apply.Lock()
+	dir := m.home.gen(m.gen)
+	m.apply.Unlock()
+	if m.o.Dir == "" {
+		return errNoDir
+	}
+	err := store.VerifyTables(ctx, m.home.disk, dir, pace)
+	if errors.Is(err, fs.ErrNotExist) { // it was replaced
+		return nil
+	}
+	return err
 }
 
 // Snapshot returns at once: the state is its own snapshot.

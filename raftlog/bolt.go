@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -46,14 +48,24 @@ func openBolt(dir string) (Store, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, boltFile)
-	s, err := boltdb.New(boltdb.Options{
-		Path: path,
-		BoltOptions: &bbolt.Options{
-			Timeout:        boltLock,
-			NoFreelistSync: true,
-			FreelistType:   bbolt.FreelistMapType,
-		},
+	if err := checkBolt(path); err != nil {
+		return nil, err
+	}
+	var s *boltdb.BoltStore
+	err := safely(func() (err error) {
+		s, err = boltdb.New(boltdb.Options{
+			Path: path,
+			BoltOptions: &bbolt.Options{
+				Timeout:        boltLock,
+				NoFreelistSync: true,
+				FreelistType:   bbolt.FreelistMapType,
+			},
+		})
+		return err
 	})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		err = ErrInUse
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,24 +79,62 @@ func openBolt(dir string) (Store, error) {
 }
 
 // StoreLogs appends entries, all or none of them.
-func (s boltStore) StoreLogs(logs []*raft.Log) error { return boltError(s.BoltStore.StoreLogs(logs)) }
+func (s boltStore) StoreLogs(logs []*raft.Log) error {
+	return boltError(safely(func() error { return s.BoltStore.StoreLogs(logs) }))
+}
 
 // Set keeps a value under a key.
-func (s boltStore) Set(key, val []byte) error { return boltError(s.BoltStore.Set(key, val)) }
+func (s boltStore) Set(key, val []byte) error {
+	return boltError(safely(func() error { return s.BoltStore.Set(key, val) }))
+}
 
 // SetUint64 is Set of a number.
 func (s boltStore) SetUint64(key []byte, val uint64) error {
-	return boltError(s.BoltStore.SetUint64(key, val))
+	return boltError(safely(func() error { return s.BoltStore.SetUint64(key, val) }))
+}
+
+// FirstIndex returns the index of the oldest entry, 0 if there is none.
+func (s boltStore) FirstIndex() (n uint64, err error) {
+	err = safely(func() (err error) { n, err = s.BoltStore.FirstIndex(); return err })
+	return n, err
+}
+
+// LastIndex returns the index of the newest entry, 0 if there is none.
+func (s boltStore) LastIndex() (n uint64, err error) {
+	err = safely(func() (err error) { n, err = s.BoltStore.LastIndex(); return err })
+	return n, err
+}
+
+// GetLog reads one entry.
+func (s boltStore) GetLog(index uint64, log *raft.Log) error {
+	err := safely(func() error { return s.BoltStore.GetLog(index, log) })
+	if err != nil && !errors.Is(err, raft.ErrLogNotFound) && !errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("%w: index %d: %w", ErrCorrupt, index, err)
+	}
+	return err
+}
+
+// safely makes an error of a panic, and of a page that is not in the file:
+// bolt reads its file as memory and believes it.
+func safely(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: bolt: %v", ErrCorrupt, p)
+		}
+	}()
+	return f()
 }
 
 // boltError hides want of space where trying again would not do: a transaction
 // is taken back if its pages found no space, but a failed sync is final.
 func boltError(err error) error {
 	var at *fs.PathError
-	if err == nil || errors.As(err, &at) && at.Op == "write" {
-		return err
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if full && !(errors.As(err, &at) && at.Op == "write") {
+		return fmt.Errorf("bolt: %s", err.Error())
 	}
-	return fmt.Errorf("bolt: %s", err.Error())
+	return err
 }
 
 // Size returns about how many bytes the entries take.
@@ -132,14 +182,18 @@ func (s boltStore) DeleteRange(min, max uint64) error {
 		} else {
 			min += boltDelete
 		}
-		if err := s.BoltStore.DeleteRange(from, to); err != nil {
-			return boltError(err)
+		if err := s.remove(from, to); err != nil {
+			return err
 		}
 	}
 	if min > max {
 		return nil
 	}
-	return boltError(s.BoltStore.DeleteRange(min, max))
+	return s.remove(min, max)
+}
+
+func (s boltStore) remove(min, max uint64) error {
+	return boltError(safely(func() error { return s.BoltStore.DeleteRange(min, max) }))
 }
 
 // makeDir makes dir and its missing parents, durably: a power cut must not take

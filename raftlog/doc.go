@@ -29,5 +29,8 @@ type Store interface {
 // ErrCorrupt says that an entry is there but damaged.
 var ErrCorrupt = errors.New("raft log entry is damaged")
 
+// ErrInUse says that another process has the log open.
+var ErrInUse = errors.New("raft log is in use")
+
 // ErrClosed is the answer of a Store after Close.
 var ErrClosed = errors.New("raft log is closed")

@@ -62,7 +62,7 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { _ = s.fail("background", err) },
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
-				_ = s.fail("corruption in "+i.Path, i.Details)
+				_ = s.fail(i.Path, fmt.Errorf("%w: %w", ErrCorrupt, i.Details))
 			},
 		},
 	})

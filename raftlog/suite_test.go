@@ -35,8 +35,9 @@ func stores(t *testing.T) map[string]func() Store {
 }
 
 func entry(index uint64, data string) *raft.Log {
+	types := [...]raft.LogType{raft.LogCommand, raft.LogNoop, raft.LogBarrier, raft.LogConfiguration}
 	return &raft.Log{
-		Index: index, Term: index/10 + 1, Type: raft.LogType(index % 6), Data: []byte(data),
+		Index: index, Term: index/10 + 1, Type: types[index%4], Data: []byte(data),
 		AppendedAt: time.Unix(int64(index), 42).UTC(),
 	}
 }

@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -190,7 +191,18 @@ func (w *Watched) GetLog(index uint64, log *raft.Log) error {
 	if err := w.s.GetLog(index, log); err != nil {
 		return w.read(err)
 	}
-	return w.read(unseal(index, log))
+	err := unseal(index, log)
+	if err == nil && (log.Type > raft.LogConfiguration || log.Type == raft.LogAddPeerDeprecated || log.Type == raft.LogRemovePeerDeprecated) {
+		err = fmt.Errorf("%w: index %d has the unknown type %d", ErrCorrupt, index, log.Type) // raft would panic
+	}
+	return w.read(err)
+}
+
+// Term returns the term of an entry, which it verifies.
+func (w *Watched) Term(index uint64) (uint64, error) {
+	var l raft.Log
+	err := w.GetLog(index, &l)
+	return l.Term, err
 }
 
 // StoreLog appends one entry.

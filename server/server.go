@@ -67,6 +67,8 @@ func startCode(err error) int {
 	switch {
 	case errors.As(err, &c), errors.As(err, &cc):
 		return exitUsage
+	case errors.Is(err, cluster.ErrDamaged):
+		return exitFault
 	case errors.Is(err, cluster.ErrLocked):
 		return exitLocked
 	case errors.Is(err, cluster.ErrDirectory):

@@ -55,7 +55,7 @@ func (f *fault) listener() *pebble.EventListener {
 		// the write-ahead log grows.
 		BackgroundError: func(err error) { f.raise(fmt.Errorf("background: %w", err)) },
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			f.raise(fmt.Errorf("corruption in %s: %w", i.Path, i.Details))
+			f.raise(fmt.Errorf("%w: %s: %w", ErrCorrupt, i.Path, i.Details))
 		},
 	}
 }

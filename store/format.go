@@ -20,7 +20,7 @@ func prepare(disk FS, dir string) error {
 	version, err := readFormat(disk, dir)
 	switch {
 	case err == nil && version > formatVersion:
-		return fmt.Errorf("format %d is newer than this program, which reads up to %d", version, formatVersion)
+		return fmt.Errorf("%w: format %d, and this program reads up to %d", ErrNewer, version, formatVersion)
 	case err == nil || !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

@@ -99,6 +99,6 @@ func (r reader) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
 
 func (reader) check(err error) {
 	if err != nil {
-		panic(vfs.StoreFault{Err: err})
+		panic(vfs.StoreFault{Err: corrupt(err)})
 	}
 }
