@@ -58,7 +58,8 @@ type Status struct {
 	Term         uint64       `json:"term"`
 	CommitIndex  uint64       `json:"commit_index"`
 	AppliedIndex uint64       `json:"applied_index"`
-	FeatureLevel uint64       `json:"feature_level"` // what all members know
+	FeatureLevel uint64       `json:"feature_level"`       // what all members know
+	NodePort     string       `json:"node_port,omitempty"` // of the asked node: tls, loopback, plaintext
 	Nodes        []NodeStatus `json:"nodes"`
 	DigestIndex  uint64       `json:"digest_index,omitempty"` // what the digests of the nodes are of
 }
@@ -82,9 +83,10 @@ type NodeStatus struct {
 	Missing     int        `json:"missing_chunks"`      // that it has still to fetch
 	DiskFree    int64      `json:"disk_free_bytes"`
 	DiskSize    int64      `json:"disk_size_bytes"`
-	AppendP99   float64    `json:"append_p99_ms"`    // of its last durable appends to the log
-	Clock       int64      `json:"clock_ms"`         // ahead of the asked node's
-	Digest      string     `json:"digest,omitempty"` // at the DigestIndex
+	AppendP99   float64    `json:"append_p99_ms"`          // of its last durable appends to the log
+	Clock       int64      `json:"clock_ms"`               // ahead of the asked node's
+	CertExpires *time.Time `json:"cert_expires,omitempty"` // of what it shows to the others
+	Digest      string     `json:"digest,omitempty"`       // at the DigestIndex
 }
 
 // Cluster returns the cluster as the asked node sees it.

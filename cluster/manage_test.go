@@ -302,3 +302,27 @@ func TestWipedVoterIsDemotedFirst(t *testing.T) {
 		t.Errorf("the roles of %s in the log: %v", id, roles)
 	}
 }
+
+// Members change under TLS as they do without: the node port hears members
+// alone, and yet a wiped node gets in, and one that was removed hears of it.
+func TestMembersUnderTLS(t *testing.T) {
+	o := newOffice(t)
+	g := newGang(t, 3, func(_ int, c *Config) { c.TLS = o.files(c.NodeID) })
+	w := (g.leader() + 1) % 3
+	g.wipe(w)
+	g.start(w)
+	g.ready()
+	g.hasRoles(w, "n1 voter, n2 voter, n3 voter")
+	g.add(func(c *Config) { c.TLS = o.files(c.NodeID) })
+	g.ready()
+	g.hasRoles(0, "n1 voter, n2 voter, n3 voter, n4 voter")
+	g.must(3, Action{Do: "remove", ID: "n1"}, "n1 is removed; its data is kept (changed)")
+	poll(t, "n1 to hear of it", func() bool { return g.nodes[0].Ready() == errRemoved })
+	g.stop(0)
+	g.start(0)
+	poll(t, "n1 to hear of it again", func() bool { return g.nodes[0].Ready() == errRemoved })
+	g.must(1, Action{Do: "join", ID: "n1", Address: g.conf[0].Address, Voter: true}, "n1 is a non-voter, and a voter once it has caught up (changed)")
+	g.ready()
+	g.hasRoles(3, "n1 voter, n2 voter, n3 voter, n4 voter")
+	g.sameDigest()
+}

@@ -46,13 +46,14 @@ type NodeStatus struct {
 	Version     string     `json:"version,omitempty"`
 	Started     *time.Time `json:"started,omitempty"`
 	Uptime      int64      `json:"uptime_s,omitempty"`
-	NotReady    string     `json:"not_ready,omitempty"` // why GET /ready is not 200 there
-	Missing     int        `json:"missing_chunks"`      // that it is still to fetch
-	DiskFree    int64      `json:"disk_free_bytes"`     // where its data directory is
-	DiskSize    int64      `json:"disk_size_bytes"`     //
-	AppendP99   float64    `json:"append_p99_ms"`       // of its last durable appends to the log
-	Clock       int64      `json:"clock_ms"`            // how far it is ahead of the asked node's
-	Digest      string     `json:"digest,omitempty"`    // of its state at the digest_index
+	NotReady    string     `json:"not_ready,omitempty"`    // why GET /ready is not 200 there
+	Missing     int        `json:"missing_chunks"`         // that it is still to fetch
+	DiskFree    int64      `json:"disk_free_bytes"`        // where its data directory is
+	DiskSize    int64      `json:"disk_size_bytes"`        //
+	AppendP99   float64    `json:"append_p99_ms"`          // of its last durable appends to the log
+	Clock       int64      `json:"clock_ms"`               // how far it is ahead of the asked node's
+	CertExpires *time.Time `json:"cert_expires,omitempty"` // if it shows one to the others
+	Digest      string     `json:"digest,omitempty"`       // of its state at the digest_index
 }
 
 // state is what a node says of itself to another.
@@ -68,8 +69,9 @@ type state struct {
 	DiskFree int64   `json:"disk_free,omitempty"`
 	DiskSize int64   `json:"disk_size,omitempty"`
 	Append   float64 `json:"append_p99_ms,omitempty"`
-	Full     bool    `json:"full,omitempty"`    // its disk has no space
-	Stalled  bool    `json:"stalled,omitempty"` // its disk does not move
+	Expires  int64   `json:"cert_expires,omitempty"` // Unix seconds
+	Full     bool    `json:"full,omitempty"`         // its disk has no space
+	Stalled  bool    `json:"stalled,omitempty"`      // its disk does not move
 }
 
 var raftStates = map[raft.RaftState]string{
@@ -82,6 +84,9 @@ func (n *Node) state() state {
 		Missing: n.missing.lacking(), Append: n.metrics.appendP99(), Full: n.vol.Full(), Stalled: n.stalled()}
 	u := n.vol.Usage()
 	s.DiskFree, s.DiskSize = u.Free, u.Total
+	if n.trust != nil {
+		s.Expires = n.trust.now.Load().Expires.Unix()
+	}
 	if err := n.Ready(); err != nil {
 		s.NotReady = err.Error()
 	}
@@ -136,6 +141,10 @@ func (n *Node) ask(ctx context.Context, s *NodeStatus) {
 	s.State, s.LastContact, s.AppliedIndex = st.State, st.Contact, st.Applied
 	s.Version, s.NotReady, s.Missing, s.AppendP99 = st.Version, st.NotReady, st.Missing, st.Append
 	s.DiskFree, s.DiskSize = st.DiskFree, st.DiskSize
+	if st.Expires > 0 {
+		expires := time.Unix(st.Expires, 0).UTC()
+		s.CertExpires = &expires
+	}
 	if st.Started > 0 {
 		started := time.UnixMilli(st.Started).UTC()
 		s.Started, s.Uptime = &started, (st.Now-st.Started)/1000

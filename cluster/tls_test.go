@@ -166,8 +166,14 @@ func TestTLS(t *testing.T) {
 	}
 	g.sameDigest()
 	for i, n := range g.nodes {
-		if got := n.Status(testContext(t), false).NodePort; got != portTLS {
-			t.Errorf("node %d: %s", i+1, got)
+		s := n.Status(testContext(t), false)
+		if s.NodePort != portTLS {
+			t.Errorf("node %d: %s", i+1, s.NodePort)
+		}
+		for _, o := range s.Nodes {
+			if o.CertExpires == nil || time.Until(*o.CertExpires) > time.Hour {
+				t.Errorf("node %d says of %s that its certificate ends at %v", i+1, o.ID, o.CertExpires)
+			}
 		}
 		if left := time.Until(time.Unix(int64(n.count(t, "pfs_node_certificate_expiry_seconds", "")), 0)); left < time.Minute || left > time.Hour {
 			t.Errorf("node %d: its certificate expires in %s", i+1, left)

@@ -134,6 +134,7 @@ func TestClusterDoctor(t *testing.T) {
 		"ready":    func(s *client.Status) { s.Nodes[1].NotReady = "mount /s3 is down" },
 		"versions": func(s *client.Status) { s.Nodes[1].Version = "v2" },
 		"clocks":   func(s *client.Status) { s.Nodes[1].Clock = -90_000 },
+		"certs":    func(s *client.Status) { s.Nodes[1].CertExpires = &since },
 		"disk":     func(s *client.Status) { s.Nodes[1].DiskFree = 1 << 30 },
 		"log":      func(s *client.Status) { s.Nodes[1].AppendP99 = 250 },
 		"lag":      func(s *client.Status) { s.CommitIndex += 5000 },

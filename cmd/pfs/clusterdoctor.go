@@ -14,11 +14,12 @@ import (
 
 // Bounds within which the doctor finds a cluster healthy.
 const (
-	mostLag     = 1000     // entries
-	mostSkew    = 500      // milliseconds between two clocks
-	mostAppend  = 100      // milliseconds of an append to the log, at p99
-	leastFree   = 10 << 30 // bytes of a disk, or
-	leastShare  = 10       // percent of it
+	mostLag     = 1000                // entries
+	mostSkew    = 500                 // milliseconds between two clocks
+	mostAppend  = 100                 // milliseconds of an append to the log, at p99
+	soonest     = 14 * 24 * time.Hour // until a certificate ends
+	leastFree   = 10 << 30            // bytes of a disk, or
+	leastShare  = 10                  // percent of it
 	reachWithin = 2 * time.Second
 )
 
@@ -54,6 +55,7 @@ func checks() []check {
 		{"ready", "every node is ready, with its mounts", "see GET /api/v1/mounts and the log of the node", notReady},
 		{"versions", "all the same", "upgrade the others, one after the other", versions},
 		{"clocks", "within half a second", "run a time service, such as chrony, on that host", clocks},
+		{"certs", "no node's certificate ends soon", "pfs cluster init-certs makes new ones, which nodes read in without a restart; see docs/operations.md", expiring},
 		{"disk", "enough is free", "make room, or give the node a larger disk", fullDisks},
 		{"log", "appends are durable within 100 ms", "give the data directory a faster disk, or one that others do not use", slowLogs},
 		{"lag", "every node has applied the log", "wait; if it does not get less, look for a slow disk or network there", behind},
@@ -150,6 +152,19 @@ func clocks(p *patient) []string {
 		}
 		return ""
 	})
+}
+
+func expiring(p *patient) []string {
+	bad := p.each(func(n client.NodeStatus) string {
+		if n.CertExpires == nil || time.Until(*n.CertExpires) > soonest {
+			return ""
+		}
+		return "has one until " + n.CertExpires.Format(time.RFC3339)
+	})
+	if p.NodePort == "plaintext" {
+		bad = append(bad, p.NodeID+" has none, and its node-to-node port is open to all who reach it")
+	}
+	return bad
 }
 
 func fullDisks(p *patient) []string {
