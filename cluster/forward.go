@@ -23,6 +23,7 @@ const (
 	callManage                  // change who is a member, or who leads
 	callDigest                  // the hash of your state at an index
 	callVouch                   // is a node in your configuration
+	callTerm                    // the term that you are in
 )
 
 func (n *Node) handlers() map[byte]handler {
@@ -39,6 +40,7 @@ func (n *Node) handlers() map[byte]handler {
 		callManage:  {serve: n.serveManage},
 		callDigest:  {serve: n.serveDigest},
 		callVouch:   {newcomers: true, serve: n.serveVouch},
+		callTerm:    {serve: n.serveTerm},
 	}
 }
 

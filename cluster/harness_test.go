@@ -100,6 +100,22 @@ func (w *wires) isolate(node int, cut bool) {
 	}
 }
 
+// isolateFrom cuts off what others dial to a node, but not what it dials itself.
+func (w *wires) isolateFrom(node int) {
+	w.mu.Lock()
+	w.cut[node] = true
+	var dead []*link
+	for l := range w.open {
+		if l.b == node && l.a != node {
+			dead = append(dead, l)
+		}
+	}
+	w.mu.Unlock()
+	for _, l := range dead {
+		l.Close()
+	}
+}
+
 func freeAddrs(t testing.TB, n int) []string {
 	t.Helper()
 	out := make([]string, n)

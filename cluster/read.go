@@ -88,7 +88,7 @@ func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 
 // verifyRead is one round of the leader: the commit index, and then a quorum's
 // word that no other node has led meanwhile.
-func (n *Node) verifyRead(context.Context) (uint64, error) {
+func (n *Node) verifyRead(ctx context.Context) (uint64, error) {
 	r := n.reign.Load()
 	if r == nil {
 		return 0, errNotLeader
@@ -97,19 +97,65 @@ func (n *Node) verifyRead(context.Context) (uint64, error) {
 	if plantLease {
 		return index, nil
 	}
-	// Raft leaves a question without an answer if it is shut down meanwhile.
-	if err := n.pack.out.enter(); err != nil {
-		return 0, &elsewhereError{err}
-	}
-	err := n.raft.VerifyLeader().Error()
-	n.pack.out.leave()
-	if err != nil {
+	if err := n.confirm(ctx, r.term); err != nil {
 		return 0, &elsewhereError{err}
 	}
 	if !n.rules(r) {
 		return 0, errNotLeader
 	}
 	return index, nil
+}
+
+// confirm asks the voters for their terms, and returns nil once a majority, this
+// node among them, is in none after term: then no other node led before the
+// question, for it would have the vote of one of them, and a vote raises the
+// term first. Raft's own VerifyLeader takes any answer for one to its question,
+// also those that were on their way before.
+func (n *Node) confirm(ctx context.Context, term uint64) error {
+	voters := n.voters()
+	need := len(voters)/2 + 1
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel() // who has not answered is not waited for
+	answers := make(chan error, len(voters))
+	asked := 0
+	for _, id := range voters {
+		if id == n.id {
+			need--
+		} else if to, ok := n.book.find(id); ok {
+			asked++
+			go func() { answers <- n.askTerm(ctx, to, term) }() // ends with ctx
+		}
+	}
+	var last error
+	for ; need > 0; asked-- {
+		if asked == 0 {
+			return errors.Join(errors.New("no majority answers"), last)
+		}
+		if err := <-answers; err != nil {
+			last = err
+			continue
+		}
+		need--
+	}
+	return nil
+}
+
+// askTerm returns nil if a node is in no term after term.
+func (n *Node) askTerm(ctx context.Context, to target, term uint64) error {
+	b, err := n.peers.call(ctx, to, short, callTerm)
+	switch {
+	case err != nil:
+		return err
+	case len(b) != 8:
+		return errors.New("answer is not a term")
+	case binary.BigEndian.Uint64(b) > term:
+		return errNotLeader
+	}
+	return nil
+}
+
+func (n *Node) serveTerm(context.Context, string, []byte) (reply, error) {
+	return reply{payload: binary.BigEndian.AppendUint64(nil, n.raft.CurrentTerm())}, nil
 }
 
 // askLeader is one round of a follower. The call carries the id of the request

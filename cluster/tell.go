@@ -14,6 +14,7 @@ var callNames = [...]string{
 	callHello: "hello", callForm: "form", callJoin: "join", callPropose: "propose", callIndex: "index",
 	callKeep: "keep", callHave: "have", callFetch: "fetch", callState: "state",
 	callManage: "manage", callDigest: "digest", callVouch: "vouch",
+	callTerm: "term",
 }
 
 func callName(method byte) string {
