@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -53,10 +54,18 @@ func TestUpgrade(t *testing.T) {
 			return true
 		})
 	}
-	mount := func(i int) error {
-		out, err := g.nodes[i].Propose(testContext(t), vfs.Request{Ops: []vfs.Op{{Verb: vfs.Mount, Path: "/later",
-			Data: fsm.EncodeMount(fsm.MountSpec{Type: "laterfs"})}}})
-		return errors.Join(err, out.Err)
+	tries := 0
+	mount := func(i int) (err error) {
+		tries++
+		poll(t, "an outcome", func() bool { // a leader may go meanwhile: the key lets it be asked again
+			var out vfs.Outcome
+			out, err = g.nodes[i].Propose(testContext(t), vfs.Request{Key: fmt.Sprint("mount", tries), Ops: []vfs.Op{{
+				Verb: vfs.Mount, Path: "/later", Data: fsm.EncodeMount(fsm.MountSpec{Type: "laterfs"})}}})
+			decided := err == nil
+			err = errors.Join(err, out.Err)
+			return decided
+		})
+		return err
 	}
 	atLevel(fsm.Level)
 	old := g.conf[0].Plugins
