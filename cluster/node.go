@@ -88,13 +88,27 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log), refused: newRefusals(c.Log),
 		membership: membership{managing: make(turn, 1), hashing: make(turn, 1), verifying: make(turn, 1), started: time.Now()}}
 	n.roster = newRoster(n, c.alone)
+	n.crew.catch = n.catch
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
-	if err := n.open(life, given); err != nil {
+	if err := n.tryOpen(life, given); err != nil {
 		cancel()
 		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.close())
 	}
 	return n, nil
+}
+
+// tryOpen is open with an error for a store that cannot be read.
+func (n *Node) tryOpen(life context.Context, given bool) (err error) {
+	defer func() {
+		r := recover()
+		if f, ok := r.(vfs.StoreFault); ok {
+			err = spoils(n.c.Dir, f)
+		} else if r != nil {
+			panic(r)
+		}
+	}()
+	return n.open(life, given)
 }
 
 func (n *Node) open(life context.Context, given bool) error {
@@ -135,7 +149,7 @@ func (n *Node) open(life context.Context, given bool) error {
 	n.nudges.n = n
 	n.reads = newRounds(n.verifyRead)
 	n.asks = newRounds(n.askLeader)
-	n.desk = &desk{handlers: n.handlers(), up: &n.up, memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow,
+	n.desk = &desk{handlers: n.handlers(), catch: n.catch, up: &n.up, memory: n.callMem, buffers: n.buffers, log: n.c.Log, slow: n.c.Slow,
 		roster: n.roster, refused: n.refused, lines: map[*line]struct{}{}}
 	n.mux.calls, n.mux.rafts = n.desk.serve, n.serveRaft
 	n.crew.spawn(func() { n.mux.serve(life) }) // others may ask, too, before they take part
@@ -232,10 +246,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.disown,
 		n.watchCertificates,
 	} {
-		n.crew.spawn(func() {
-			defer n.catch()
-			loop(life)
-		})
+		n.crew.spawn(func() { loop(life) })
 	}
 }
 
@@ -255,7 +266,7 @@ func (n *Node) ReloadCertificates() error {
 	return n.trust.take(n.trust.look())
 }
 
-// catch ends the node if a loop met a fault of the store.
+// catch ends the node if a goroutine met a fault of the store.
 func (n *Node) catch() {
 	r := recover()
 	if f, ok := r.(vfs.StoreFault); ok {

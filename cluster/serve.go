@@ -43,6 +43,7 @@ type reply struct {
 // desk answers calls.
 type desk struct {
 	handlers map[byte]handler
+	catch    func()       // deferred in every call
 	up       *atomic.Bool // raft runs
 	memory   *budget
 	buffers  *buffers
@@ -216,6 +217,7 @@ func (l *line) receive(ctx context.Context, r io.Reader, n int) (*buffer, error)
 }
 
 func (l *line) handle(ctx context.Context, f frame, b *buffer, n int, trusted bool) {
+	defer l.d.catch()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.millis)*time.Millisecond)
 	defer cancel()
 	var (

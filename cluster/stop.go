@@ -59,6 +59,8 @@ func (g *gate) shut() <-chan struct{} {
 
 // crew is goroutines that are waited for. None is spawned once that begins.
 type crew struct {
+	catch func() // deferred in each; nil for nothing
+
 	mu     sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
@@ -69,7 +71,12 @@ func (c *crew) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
-		c.wg.Go(f)
+		c.wg.Go(func() {
+			if c.catch != nil {
+				defer c.catch()
+			}
+			f()
+		})
 	}
 	return !c.closed
 }
