@@ -294,7 +294,7 @@ func (g *gang) damaged(h harm, want map[vfs.Path][]byte) (fared int) {
 func (g *gang) holds(i int, want map[vfs.Path][]byte) bool {
 	g.t.Helper()
 	for path, data := range want {
-		got, err := g.read(i, path, vfs.Level{Linearizable: true})
+		got, err := g.readOrFault(i, path)
 		if err == nil && !bytes.Equal(got, data) {
 			g.t.Errorf("%s: %d bytes, other than were written", path, len(got))
 		}
@@ -303,6 +303,16 @@ func (g *gang) holds(i int, want map[vfs.Path][]byte) bool {
 		}
 	}
 	return true
+}
+
+// readOrFault reads as the API does, for which a fault of the store is an error.
+func (g *gang) readOrFault(i int, path vfs.Path) (b []byte, err error) {
+	defer func() {
+		if f, ok := recover().(vfs.StoreFault); ok {
+			err = f
+		}
+	}()
+	return g.read(i, path, vfs.Level{Linearizable: true})
 }
 
 // TestBadEntries has entries in the log that no node can fold: each node stops
