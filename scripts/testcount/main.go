@@ -23,7 +23,10 @@ type event struct {
 }
 
 // count is how tests ended.
-type count struct{ passed, failed, skipped int }
+type count struct {
+	passed, failed, skipped int
+	broken                  []string // the names of those that failed
+}
 
 func main() {
 	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
@@ -39,7 +42,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 1 {
 		return fmt.Errorf("usage: go test -json … | testcount FILE, or testcount -sum FILE")
 	}
-	c, broken, err := read(in, out)
+	c, err := read(in, out)
 	if err != nil {
 		return err
 	}
@@ -55,8 +58,8 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", c.passed, c.failed, c.skipped)
 	switch {
-	case broken || c.failed > 0:
-		return fmt.Errorf("%d tests failed", c.failed)
+	case len(c.broken) > 0:
+		return fmt.Errorf("failed: %s", strings.Join(c.broken, ", "))
 	case c.skipped > 0:
 		return fmt.Errorf("%d tests were skipped; here nothing may be", c.skipped)
 	case c.passed == 0:
@@ -67,7 +70,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 
 // read counts the tests of in. Output of a test is kept until it is known
 // whether anybody needs it; lines that begin with a report's mark always are.
-func read(in io.Reader, out io.Writer) (c count, broken bool, err error) {
+func read(in io.Reader, out io.Writer) (c count, err error) {
 	said := map[string][]string{}
 	lines := bufio.NewReader(in)
 	for {
@@ -80,30 +83,31 @@ func read(in io.Reader, out io.Writer) (c count, broken bool, err error) {
 		case e.Action == "output" || e.Action == "build-output":
 			said[e.Package+" "+e.Test] = append(said[e.Package+" "+e.Test], e.Output)
 		case e.Test != "":
-			c.add(e.Action)
+			c.add(e.Action, e.Test)
 			show(out, e, said[e.Package+" "+e.Test])
 		case e.Action == "pass" || e.Action == "fail": // "skip" is a package without tests
-			broken = broken || e.Action == "fail"
 			fmt.Fprintf(out, "%-4s %7.1fs %s\n", e.Action, e.Elapsed, e.Package)
 			if e.Action == "fail" {
+				c.broken = append(c.broken, e.Package)
 				fmt.Fprint(out, strings.Join(said[e.Package+" "], ""))
 			}
 		}
 		if rerr == io.EOF {
-			return c, broken, nil
+			return c, nil
 		}
 		if rerr != nil {
-			return c, broken, rerr
+			return c, rerr
 		}
 	}
 }
 
-func (c *count) add(action string) {
+func (c *count) add(action, test string) {
 	switch action {
 	case "pass":
 		c.passed++
 	case "fail":
 		c.failed++
+		c.broken = append(c.broken, test)
 	case "skip":
 		c.skipped++
 	}
