@@ -39,12 +39,13 @@ func (n *Node) known() uint64 {
 // advance takes the cluster to the feature level that all members know. From
 // then on none of them may go back to an older version.
 func (c *clockwork) advance(ctx context.Context, now time.Time) {
-	if now.Before(c.advanced.Add(levelEvery)) {
+	n := c.n
+	from := n.level()
+	if from > 0 && now.Before(c.advanced.Add(levelEvery)) { // in a new cluster, mounts wait for it
 		return
 	}
 	c.advanced = now
-	n := c.n
-	from, to := n.level(), n.known()
+	to := n.known()
 	if to <= from || to == math.MaxUint64 {
 		return
 	}

@@ -142,6 +142,10 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 	if !n.mounts.due(i) {
 		return
 	}
+	if since := n.plugin(m.Type).Since; since > n.level() { // it would be refused
+		n.mounts.set(i, MountPending, fmt.Errorf("waits until every member knows feature level %d", since), mountEvery)
+		return
+	}
 	if m.Node == "" {
 		m.Node = n.homeOf(m)
 	}

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"github.com/pfs-project/pfs/plugins/devfs"
+	"github.com/pfs-project/pfs/plugins/heartbeatfs"
 	"github.com/pfs-project/pfs/plugins/hellofs"
 	"github.com/pfs-project/pfs/plugins/kvfs"
 	"github.com/pfs-project/pfs/plugins/memfs"
@@ -17,6 +18,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		memfs.Plugin(),
 		kvfs.Plugin(),
 		queuefs.Plugin(),
+		heartbeatfs.Plugin(),
 		hellofs.Plugin(),
 		serverinfofs.Plugin(t),
 		devfs.Plugin(),

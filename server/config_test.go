@@ -145,7 +145,7 @@ plugins:
 
 func TestDefaultMounts(t *testing.T) {
 	mounts, err := fileMounts(defaults(), false, plugins.Builtin(nil))
-	if err != nil || len(mounts) != 6 {
+	if err != nil || len(mounts) != 7 {
 		t.Errorf("%d default mounts, %v", len(mounts), err)
 	}
 }

@@ -51,6 +51,7 @@ func weaknesses() []weakness {
 		{"23", "grep breaks on long lines and ignores its limit", peerGrep},
 		{"24", "listings have no order and no pages; no ranges, no conditions", peerListing},
 		{"25", "content is held in memory and limited by it", peerLong},
+		{"27", "a file of a heartbeat takes the item with it", peerHeartbeat}, // streamfs does not exist yet
 		{"E8", "concurrent use of queues ends the process", peerQueueHammer},
 		{"E11", "different names become one", peerNames},
 	}
@@ -69,7 +70,6 @@ func leftOut() map[string]string {
 		"2":   "streamfs does not exist yet",
 		"10":  "there are no identities yet; the default address is loopback, and plugins are not loaded",
 		"26":  "modes are advice; a rename across mounts is row 30 of the contract's appendix",
-		"27":  "heartbeatfs and streamfs do not exist yet",
 		"E1":  "native plugins do not exist yet",
 		"E2":  "native plugins do not exist yet",
 		"E3":  "WASM plugins do not exist yet",

@@ -21,6 +21,7 @@ import (
 func scriptMounts() map[string]vfs.Config {
 	return map[string]vfs.Config{
 		"devfs":        nil,
+		"heartbeatfs":  nil,
 		"hellofs":      nil,
 		"kvfs":         {"initial_data": map[string]any{"welcome": "hello", "port": 8080, "team/lead": "ann"}},
 		"memfs":        {"init_dirs": []any{"/home/user", "tmp", "/home"}},
