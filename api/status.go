@@ -33,6 +33,7 @@ var statuses = [...]int{
 	vfs.LeaseLost:       409,
 	vfs.Moved:           503,
 	vfs.Conflict:        409,
+	vfs.Empty:           503,
 }
 
 func statusOf(err error, k vfs.Kind) int {

@@ -168,7 +168,7 @@ func parse(b []byte) (Config, error) {
 	var unknown *yaml.UnknownFieldError
 	if errors.As(err, &unknown) {
 		key := unknown.GetToken().Value
-		if s := nearest(key, knownKeys()); s != "" {
+		if s := vfs.Nearest(key, knownKeys()); s != "" {
 			return c, fmt.Errorf("%w\nunknown key %q: did you mean %q?", err, key, s)
 		}
 		return c, fmt.Errorf("%w\nunknown key %q", err, key)

@@ -84,7 +84,7 @@ func pluginType(key string, types []string) (string, error) {
 		return t, nil
 	}
 	msg := fmt.Sprintf("plugins.%s: unknown filesystem type: %s", key, key)
-	if n := nearest(key, types); n != "" {
+	if n := vfs.Nearest(key, types); n != "" {
 		return "", fmt.Errorf("%s; did you mean %q?", msg, n)
 	}
 	return "", fmt.Errorf("%s; known types: %s", msg, strings.Join(types, ", "))

@@ -105,7 +105,7 @@ func newRemote(t *testing.T, c *harness.Cluster, fstype string, config vfs.Confi
 }
 
 // call sends one request to the next node and returns the answer's body.
-func (r *remote) call(ctx context.Context, method, route string, q url.Values, body string) ([]byte, error) {
+func (r *remote) call(ctx context.Context, method, route string, q url.Values, body string, header ...string) ([]byte, error) {
 	n := r.c.Nodes[r.next%len(r.c.Nodes)]
 	r.next++
 	if q == nil {
@@ -117,6 +117,9 @@ func (r *remote) call(ctx context.Context, method, route string, q url.Values, b
 	req, err := http.NewRequestWithContext(ctx, method, n.URL+"/api/v1"+route+"?"+q.Encode(), strings.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -245,7 +248,7 @@ func (r *remote) write(ctx context.Context, op vfs.Op, q url.Values) (vfs.Result
 	if op.Off > 0 {
 		q.Set("offset", strconv.FormatInt(op.Off, 10))
 	}
-	b, err := r.call(ctx, "PUT", "/files", q, string(op.Data))
+	b, err := r.call(ctx, "PUT", "/files", q, string(op.Data), askHeaders(op)...)
 	if err != nil {
 		return vfs.Result{}, err
 	}
@@ -258,6 +261,21 @@ func (r *remote) write(ctx context.Context, op vfs.Op, q url.Values) (vfs.Result
 		return vfs.Result{}, fmt.Errorf("a write answers %q", out.Message)
 	}
 	return vfs.Result{N: n}, nil
+}
+
+// askHeaders says what the Options of a write are as headers.
+func askHeaders(op vfs.Op) (out []string) {
+	names := map[string]string{"priority": "X-Pfs-Priority", "delay": "X-Pfs-Delay", "dedup": "X-Pfs-Dedup-Id"}
+	o := vfs.ParseOptions(op.Target)
+	for option, name := range names {
+		if v, ok := o[option]; ok {
+			out = append(out, name, v)
+		}
+	}
+	if _, ok := o["batch"]; ok {
+		out = append(out, "Content-Type", "application/x-ndjson")
+	}
+	return out
 }
 
 // Read reads a part of a file.
@@ -273,8 +291,12 @@ func (r *remote) Read(ctx context.Context, p vfs.Path, off, size int64) ([]byte,
 }
 
 // Consume reads a file that is then gone.
-func (r *remote) Consume(ctx context.Context, p vfs.Path) ([]byte, error) {
-	return r.Read(ctx, p, 0, -1)
+func (r *remote) Consume(ctx context.Context, op vfs.Op) ([]byte, error) {
+	q := r.path(op.Path)
+	for name, v := range vfs.ParseOptions(op.Target) {
+		q.Set(name, v)
+	}
+	return r.call(ctx, "GET", "/files", q, "")
 }
 
 // Stat describes a file.

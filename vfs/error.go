@@ -35,6 +35,7 @@ const (
 	LeaseLost                       // lease_lost
 	Moved                           // moved: route the Op again; never seen by clients
 	Conflict                        // conflict: not as things stand; the text says what to do first
+	Empty                           // empty: nothing to consume for one who waits; never seen by clients
 )
 
 // kinds holds the code and the words of each kind, by number.
@@ -61,6 +62,7 @@ var kinds = [...]struct{ code, text string }{
 	LeaseLost:       {"lease_lost", "lease has run out"},
 	Moved:           {"moved", "mount has moved"},
 	Conflict:        {"conflict", "not possible as things stand"},
+	Empty:           {"empty", "there is nothing yet"},
 }
 
 // Valid reports whether k is a kind of this version.

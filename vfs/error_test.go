@@ -40,7 +40,7 @@ func TestErrorTexts(t *testing.T) {
 }
 
 func TestKinds(t *testing.T) {
-	for k := vfs.Internal; k <= vfs.Conflict; k++ {
+	for k := vfs.Internal; k <= vfs.Empty; k++ {
 		if !k.Valid() || k.Code() == "" || k.Error() == "" {
 			t.Errorf("kind %d has no words", k)
 		}
@@ -48,7 +48,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("KindOf(%v) = %v", k, got)
 		}
 	}
-	if vfs.Kind(0).Valid() || (vfs.Conflict + 1).Valid() || vfs.Kind(99).Code() != "internal" {
+	if vfs.Kind(0).Valid() || (vfs.Empty + 1).Valid() || vfs.Kind(99).Code() != "internal" {
 		t.Error("an unknown kind is taken for a known one")
 	}
 	for _, c := range []struct {

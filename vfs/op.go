@@ -124,7 +124,7 @@ type Op struct {
 	Path   Path   // global in a Request; relative to the mount in Folder.Apply
 	File   uint64 // 0, or the file's id: handles address files, not names
 	To     Path   // Rename: the new name
-	Target string // Symlink: as given, relative or dangling
+	Target string // Symlink: as given, relative or dangling; Write, Consume: Options
 	Off    int64  // Write, Truncate: bytes; AtEnd appends
 	Mode   Mode   // Create, Mkdir, Chmod, Write with FlagCreate; 0 means the plugin's default
 	Flag   Flag   // Write

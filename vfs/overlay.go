@@ -150,6 +150,12 @@ func (o *Overlay) Flush(sink Sink) {
 	}
 }
 
+// Changes reports whether key is among the changes.
+func (o *Overlay) Changes(key []byte) bool {
+	_, ok := o.entries[string(key)]
+	return ok || o.covered(key)
+}
+
 // Len returns how many keys and ranges were changed.
 func (o *Overlay) Len() int { return len(o.entries) + len(o.ranges) }
 

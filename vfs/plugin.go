@@ -81,6 +81,23 @@ type Replier interface {
 	Reply(ctx context.Context, r Result, w io.Writer) error
 }
 
+// Waiter is a Folder with files that give something away now and then: Await
+// says how many Consumes of p would get something at once, and names the row
+// of the View that changes whenever that does. With the option "wait" a Consume
+// that would get nothing is Empty. Idle is what one gets that has waited in
+// vain; it fails if op asks for what cannot be, or is Unsupported if p gives
+// nothing away.
+type Waiter interface {
+	Await(v View, p Path) (ready uint64, row []byte, err error)
+	Idle(op Op) (Result, error)
+}
+
+// Freer is a Folder with Writes that give space back, so that a full cluster
+// takes them: Frees reports whether one to p does.
+type Freer interface {
+	Frees(p Path) bool
+}
+
 // Finder is a FileSystem whose files have ids: PathOf returns the present path
 // of one, false once it is gone.
 type Finder interface {

@@ -198,11 +198,11 @@ func TestFoldConsumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"<a>", "<>"} {
-		if b, err := f.Consume(t.Context(), "/pop"); err != nil || string(b) != want {
+		if b, err := f.Consume(t.Context(), vfs.Op{Verb: vfs.Consume, Path: "/pop"}); err != nil || string(b) != want {
 			t.Errorf("%q, %v; expected %q", b, err, want)
 		}
 	}
-	if _, err := f.Consume(t.Context(), "/x"); vfs.KindOf(err) != vfs.Invalid {
+	if _, err := f.Consume(t.Context(), vfs.Op{Verb: vfs.Consume, Path: "/x"}); vfs.KindOf(err) != vfs.Invalid {
 		t.Errorf("%v", err)
 	}
 }

@@ -32,7 +32,7 @@
 //	create PATH [MODE]             ok
 //	write PATH CONTENT [FLAG...]   the number of bytes
 //	read PATH [off=N] [size=N]     the content
-//	consume PATH                   the content that was taken away
+//	consume PATH [NAME=VALUE...]   the content that was taken away
 //	truncate PATH SIZE             ok
 //	touch PATH                     ok
 //	chmod PATH MODE                ok
@@ -45,9 +45,10 @@
 //
 // Modes are octal. write replaces the file, or makes it; its flags are append,
 // at=N (writes at that offset), notrunc (writes over the start, keeping the
-// rest) and excl (fails with exists when the file is there). read of a file
-// whose reading takes something away is the same as consume, and has neither
-// off nor size. An empty directory is answered with nothing behind the arrow.
+// rest) and excl (fails with exists when the file is there); any other
+// NAME=VALUE is an Option of the file. read of a file whose reading takes
+// something away is the same as consume, and has neither off nor size. An empty
+// directory is answered with nothing behind the arrow.
 //
 // An operation that fails answers its code, such as not_found, exists or
 // not_empty. Expected answers may hold <id> for an id, <time> for an RFC 3339
@@ -56,6 +57,12 @@
 // the bytes themselves, otherwise against the line:
 //
 //	read /q/dequeue -> ~ \{"id":"[^"]+","data":"job".*\}
+//
+// What a named group of such an expression has matched is put in the place of
+// its name in the lines that follow:
+//
+//	consume /q/take          -> ~ .*"lease":"(?P<lease>[^"]+)".*
+//	write /q/ack "${lease}"  -> <n>
 //
 // The same files run against a Folder alone, over HTTP on one node and on
 // three: all that [Script] needs is a [Driver].

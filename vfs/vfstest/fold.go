@@ -197,8 +197,8 @@ func readFile(ctx context.Context, fs vfs.FileSystem, v vfs.View, p vfs.Path, of
 const maxRead = 4 << 20
 
 // Consume takes what a file has to give, rendered as clients see it.
-func (f *Fold) Consume(ctx context.Context, p vfs.Path) ([]byte, error) {
-	r, err := f.Do(ctx, vfs.Op{Verb: vfs.Consume, Path: p})
+func (f *Fold) Consume(ctx context.Context, op vfs.Op) ([]byte, error) {
+	r, err := f.Do(ctx, op)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ type Driver interface {
 	// Read returns size bytes at off, fewer at the end of the file; size < 0
 	// means all that follow.
 	Read(ctx context.Context, p vfs.Path, off, size int64) ([]byte, error)
-	// Consume returns what the file p had to give, which is then gone.
-	Consume(ctx context.Context, p vfs.Path) ([]byte, error)
+	// Consume returns what a file had to give, which is then gone. op is the
+	// Op, with its Options.
+	Consume(ctx context.Context, op vfs.Op) ([]byte, error)
 	Stat(ctx context.Context, p vfs.Path) (vfs.Info, error)
 	List(ctx context.Context, p vfs.Path) ([]vfs.Info, error)
 	// Readlink returns the target of the link p as it was given.
@@ -70,14 +71,14 @@ func badLine(format string, args ...any) error {
 // play runs all lines and returns what was wrong, each with its line number.
 func play(ctx context.Context, text string, d Driver) []error {
 	var wrong []error
-	played := 0
+	played, known := 0, map[string]string{}
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		played++
-		if err := playLine(ctx, line, d); err != nil {
+		if err := playLine(ctx, line, d, known); err != nil {
 			wrong = append(wrong, fmt.Errorf("%d: %w\n\t%s", i+1, err, line))
 		}
 	}
@@ -87,10 +88,17 @@ func play(ctx context.Context, text string, d Driver) []error {
 	return wrong
 }
 
-func playLine(ctx context.Context, line string, d Driver) error {
+// playLine runs one line. known are the values that earlier answers had at the
+// named groups of their patterns.
+func playLine(ctx context.Context, line string, d Driver, known map[string]string) error {
 	words, want, err := split(line)
 	if err != nil {
 		return err
+	}
+	for i := range words {
+		for name, value := range known {
+			words[i] = strings.ReplaceAll(words[i], "${"+name+"}", value)
+		}
 	}
 	got, err := perform(ctx, words, d)
 	if errors.Is(err, errScript) {
@@ -99,7 +107,7 @@ func playLine(ctx context.Context, line string, d Driver) error {
 	if err != nil {
 		got = reply{text: vfs.KindOf(err).Code()}
 	}
-	ok, matchErr := got.matches(want)
+	ok, matchErr := got.matches(want, known)
 	switch {
 	case matchErr != nil:
 		return matchErr
@@ -165,7 +173,8 @@ func holders() *strings.Replacer {
 	)
 }
 
-func (r reply) matches(want string) (bool, error) {
+// matches also enters the named groups of a pattern in known.
+func (r reply) matches(want string, known map[string]string) (bool, error) {
 	pattern, isPattern := strings.CutPrefix(want, "~")
 	switch {
 	case isPattern:
@@ -189,5 +198,11 @@ func (r reply) matches(want string) (bool, error) {
 	if err != nil {
 		return false, badLine("%v", err)
 	}
-	return re.MatchString(r.text), nil
+	groups := re.FindStringSubmatch(r.text)
+	for i, name := range re.SubexpNames() {
+		if groups != nil && name != "" {
+			known[name] = groups[i]
+		}
+	}
+	return groups != nil, nil
 }

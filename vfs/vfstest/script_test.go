@@ -29,7 +29,7 @@ func (f *fixed) Read(_ context.Context, _ vfs.Path, off, size int64) ([]byte, er
 	return []byte(b), f.err
 }
 
-func (f *fixed) Consume(context.Context, vfs.Path) ([]byte, error) {
+func (f *fixed) Consume(context.Context, vfs.Op) ([]byte, error) {
 	return []byte("taken"), f.err
 }
 func (f *fixed) Stat(context.Context, vfs.Path) (vfs.Info, error) { return f.info, f.err }
@@ -114,6 +114,7 @@ func TestScriptOps(t *testing.T) {
 		`write /f "x" at=7 excl -> 1`:   {Verb: vfs.Write, Path: "/f", Data: []byte("x"), Flag: create | vfs.FlagExclusive, Off: 7},
 		`write /f/../g "x" notrunc ->1`: {},
 		`write f "x" notrunc -> 1`:      {Verb: vfs.Write, Path: "/f", Data: []byte("x"), Flag: create},
+		`write /f "x" b=2 a=1 -> 1`:     {Verb: vfs.Write, Path: "/f", Data: []byte("x"), Flag: create | vfs.FlagTruncate, Target: "a=1\nb=2"},
 		`chmod /f 4755 -> ok`:           {Verb: vfs.Chmod, Path: "/f", Mode: 0o4755},
 		`rm -r /d -> ok`:                {Verb: vfs.RemoveAll, Path: "/d"},
 		`rm /d -> ok`:                   {Verb: vfs.Remove, Path: "/d"},
@@ -148,5 +149,17 @@ func TestScriptConsumes(t *testing.T) {
 	}
 	if wrong := play(t.Context(), "read /q off=1 -> \"taken\"", d); len(wrong) != 1 {
 		t.Errorf("%v", wrong)
+	}
+}
+
+// What a pattern's groups have matched is there for the lines that follow.
+func TestScriptRemembers(t *testing.T) {
+	d := &fixed{}
+	lines := "consume /q max=2 -> ~ (?P<word>t.*)n\nwrite /f \"${word}:${other}\" -> <n>\nrm /${word} -> ok\n"
+	if wrong := play(t.Context(), lines, d); wrong != nil {
+		t.Fatal(wrong)
+	}
+	if len(d.ops) != 2 || string(d.ops[0].Data) != "take:${other}" || d.ops[1].Path != "/take" {
+		t.Errorf("%+v", d.ops)
 	}
 }

@@ -27,7 +27,7 @@ var verbs = map[string]struct {
 	"touch":    {1, 1, func(c call) (reply, error) { return c.change(vfs.Op{Verb: vfs.Touch}) }},
 	"write":    {2, 5, call.write},
 	"read":     {1, 3, call.read},
-	"consume":  {1, 1, call.consume},
+	"consume":  {1, 4, call.consume},
 	"truncate": {2, 2, call.truncate},
 	"rm":       {1, 2, call.remove},
 	"mv":       {2, 2, call.rename},
@@ -72,7 +72,9 @@ func (c call) withMode(verb vfs.Verb) (reply, error) {
 
 func (c call) write() (_ reply, err error) {
 	op := vfs.Op{Verb: vfs.Write, Data: []byte(c.args[1]), Flag: vfs.FlagCreate | vfs.FlagTruncate}
+	o := vfs.Options{}
 	for _, flag := range c.args[2:] {
+		name, value, isOption := strings.Cut(flag, "=")
 		at, isAt := strings.CutPrefix(flag, "at=")
 		switch {
 		case isAt:
@@ -87,6 +89,8 @@ func (c call) write() (_ reply, err error) {
 			op.Flag &^= vfs.FlagTruncate
 		case flag == "excl":
 			op.Flag |= vfs.FlagExclusive
+		case isOption:
+			o[name] = value
 		default:
 			return reply{}, badLine("unknown flag %s", flag)
 		}
@@ -94,6 +98,7 @@ func (c call) write() (_ reply, err error) {
 	if op.Path, err = c.path(0); err != nil {
 		return reply{}, err
 	}
+	op.Target = o.Encode()
 	r, err := c.d.Do(c.ctx, op)
 	return reply{text: strconv.FormatInt(r.N, 10)}, err
 }
@@ -133,7 +138,15 @@ func (c call) consume() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	b, err := c.d.Consume(c.ctx, p)
+	o := vfs.Options{}
+	for _, arg := range c.args[1:] {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok {
+			return reply{}, badLine("%s", arg)
+		}
+		o[name] = value
+	}
+	b, err := c.d.Consume(c.ctx, vfs.Op{Verb: vfs.Consume, Path: p, Target: o.Encode()})
 	return reply{string(b), true}, err
 }
 
