@@ -166,8 +166,8 @@ func (s *session) end(sig syscall.Signal) {
 func (s *session) tree() string {
 	script := `walk() { ./build/pfs ls "$1" | while read -r n; do case $n in
 	  */) echo "$1$n"; walk "$1$n";;
-	  dequeue|uptime|stats|server_info|traffic) ;;
-	  enqueue|clear) echo "$1$n";;
+	  dequeue|take|uptime|stats|server_info|traffic) ;;
+	  ack|clear|enqueue|extend|nack|redrive) echo "$1$n";;
 	  *) echo "$1$n $(./build/pfs cat "$1$n" | sha256sum)";; esac; done; }; walk /`
 	cmd := exec.Command("bash", "-c", script)
 	cmd.Dir = s.dir

@@ -1,12 +1,21 @@
-// Package queuefs is a filesystem of message queues. A queue is a directory;
-// writing its file enqueue adds a message, reading dequeue takes the oldest.
+// Package queuefs is a filesystem of message queues. A queue is a directory
+// with files that act: a write to enqueue adds a message, a read of take lends
+// one to a worker until a deadline, ack settles it; dequeue is both in one.
 //
 // Invariants:
 //
-//   - The messages of a queue stand in a box at consecutive positions, from
-//     the oldest (Head) up to the one before the next (Next). Positions rise
-//     by one and are never used twice in one queue.
-//   - Enqueue and dequeue touch a fixed number of rows, however long the queue.
+//   - Every message of a queue has a number, its seq, which rises by one and is
+//     never used twice in one queue. What is ready is given by priority, then
+//     by seq, however often a message has come back.
+//   - A message of a box is in one of three states: ready (in the front of the
+//     tally or in the bits), delayed, or lent under a lease. Dead ones are in
+//     a box of their own.
+//   - Enqueue, take, ack and dequeue touch a number of rows that does not grow
+//     with the queue, and look for none: no Scan meets what was deleted.
+//   - Deadlines of a mount are in one agenda. What is due is done by Reap, an
+//     Event, in bounded pieces; nothing happens because a node's clock says so.
+//   - Fences rise in a queue, and go on rising when a queue is removed and made
+//     again. A lease names its box, so it is no lease in any other queue.
 //   - A box belongs to one live queue or is an orphan that Reap will free.
 //   - A queue is found by the names above it and keyed by its id, so names
 //     that look alike are different queues.

@@ -1,14 +1,7 @@
 package queuefs
 
 import (
-	"context"
 	_ "embed"
-	"io"
-	"iter"
-	"slices"
-	"sort"
-	"strconv"
-	"strings"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -16,43 +9,21 @@ import (
 //go:embed README.md
 var readme string
 
-const (
-	pluginType = "queuefs"
-	readmeName = "README"
-	dirMode    = vfs.ModeDir | 0o755
-)
-
-// control is one of the files that every queue has.
-type control struct {
-	name string
-	mode vfs.Mode
-	kind string // Meta.Type
-}
-
-// controls is sorted by name. A file's id is its queue's id times eight plus
-// its place here plus one.
-var controls = [...]control{
-	{"clear", 0o222, "control"},
-	{"dequeue", 0o444, "control"},
-	{"enqueue", 0o222, "control"},
-	{"peek", 0o444, "control"},
-	{"size", 0o444, "status"},
-}
-
-const (
-	idShift  = 3
-	idMask   = 1<<idShift - 1
-	idReadme = idMask
-)
-
-func reserved(name string) bool { return controlIndex(name) >= 0 }
-
-func controlIndex(name string) int {
-	return slices.IndexFunc(controls[:], func(c control) bool { return c.name == name })
-}
+const pluginType = "queuefs"
 
 // FS is the filesystem. It keeps no state: all of it is in the View.
 type FS struct{ chunks vfs.Chunks }
+
+var (
+	_ vfs.Folder   = FS{}
+	_ vfs.Timer    = FS{}
+	_ vfs.Replier  = FS{}
+	_ vfs.Waiter   = FS{}
+	_ vfs.Optioned = FS{}
+	_ vfs.Freer    = FS{}
+	_ vfs.Finder   = FS{}
+	_ vfs.Checker  = FS{}
+)
 
 // Plugin returns the plugin.
 func Plugin() vfs.Plugin {
@@ -108,256 +79,34 @@ func checkBackend(c vfs.Config) error {
 	return vfs.Invalid.Withf("unsupported backend: %s (valid options: memory, tidb, mysql, sqlite)", name)
 }
 
-// spot is a path taken apart: a queue, and a file in it or "" for itself.
-type spot struct {
-	queue vfs.Path
-	file  string
-}
-
-func locate(p vfs.Path) spot {
-	switch dir, base := p.Dir(), p.Base(); {
-	case p.IsRoot():
-		return spot{queue: vfs.Root}
-	case dir.IsRoot() && base == readmeName, !dir.IsRoot() && reserved(base):
-		return spot{dir, base}
+// Options returns what a client may ask of an enqueue or a take beside it.
+func (FS) Options(verb vfs.Verb, p vfs.Path) []string {
+	switch s := locate(p); {
+	case verb == vfs.Write && s.file == "enqueue":
+		return []string{"batch", "dedup", "delay", "line", "priority"}
+	case verb == vfs.Consume && s.file == "take":
+		return []string{"lease", "max", "wait"}
+	case verb == vfs.Consume && s.file == "dequeue":
+		return []string{"wait"}
 	}
-	return spot{queue: p}
+	return nil
 }
 
-// Stat describes a queue or one of its files. The size of peek is the length
-// of what a read renders, so that of a long message costs a pass over it.
-func (f FS) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error) {
-	s := locate(p)
-	id, ok := find(v, s.queue)
+// Await returns how many messages a queue has ready, and its tally.
+func (FS) Await(v vfs.View, p vfs.Path) (ready uint64, row []byte, err error) {
+	id, ok := find(v, locate(p).queue)
 	if !ok {
-		return vfs.Info{}, vfs.NotFound
+		return 0, nil, vfs.NotFound
 	}
-	if s.file == "" {
-		return dirInfo(v, id, p.Base()), nil
-	}
-	return f.fileInfo(ctx, v, id, s.file)
+	return getTally(v, id).ready, key(rowTally, id), nil
 }
 
-func dirInfo(v vfs.View, id uint64, name string) vfs.Info {
-	q := getQueue(v, id)
-	info := vfs.Info{
-		Name: name, Mode: dirMode, ID: id << idShift,
-		ModTime: q.changed.time(), Version: q.changed.version,
-		Meta: vfs.Meta{Name: pluginType, Type: "queue"},
+// Frees reports whether a write to p makes a queue shorter, or gives back what
+// is in its way.
+func (FS) Frees(p vfs.Path) bool {
+	switch locate(p).file {
+	case "ack", "clear", "nack":
+		return true
 	}
-	if id == rootID {
-		info.Meta.Type, info.Meta.Content = "", map[string]string{"backend": "memory"}
-	}
-	return info
-}
-
-func (f FS) fileInfo(ctx context.Context, v vfs.View, id uint64, name string) (vfs.Info, error) {
-	if name == readmeName {
-		made := getQueue(v, id).made
-		return vfs.Info{
-			Name: name, Mode: 0o444, Size: int64(len(readme)), ID: id<<idShift | idReadme,
-			ModTime: made.time(), Version: made.version,
-			Meta: vfs.Meta{Name: pluginType, Type: "doc"},
-		}, nil
-	}
-	i := controlIndex(name)
-	t := getTally(v, id)
-	info := vfs.Info{
-		Name: name, Mode: controls[i].mode, ID: id<<idShift | uint64(i+1),
-		Meta: vfs.Meta{Name: pluginType, Type: controls[i].kind},
-	}
-	at := fileStamp(t, name)
-	switch name {
-	case "dequeue":
-		info.Meta.Content = map[string]string{vfs.ConsumeKey: "true"}
-	case "size":
-		info.Size = int64(len(strconv.FormatUint(t.count(), 10)))
-	}
-	info.ModTime, info.Version = at.time(), at.version
-	if name != "peek" {
-		return info, nil
-	}
-	info.ModTime = t.enqueued.time()
-	if vfs.Folding(ctx) {
-		return info, nil
-	}
-	var w window
-	err := f.writePeek(ctx, v, t, &w)
-	info.Size = w.size
-	return info, err
-}
-
-// fileStamp tells when the content behind a file changed last.
-func fileStamp(t tally, name string) stamp {
-	switch name {
-	case "enqueue":
-		return t.enqueued
-	case "clear":
-		return t.cleared
-	}
-	return t.changed
-}
-
-func (f FS) writePeek(ctx context.Context, v vfs.View, t tally, w io.Writer) error {
-	if t.count() == 0 {
-		_, err := io.WriteString(w, nothing)
-		return err
-	}
-	return f.render(ctx, oldest(v, t), w)
-}
-
-func oldest(v vfs.View, t tally) message {
-	b, ok := v.Get(messageKey(t.box, t.head))
-	if !ok {
-		panic(corrupt())
-	}
-	return decodeMessage(b)
-}
-
-// List names the files of a queue and the queues in it, always all of them.
-func (f FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
-	s := locate(p)
-	id, ok := find(v, s.queue)
-	switch {
-	case !ok:
-		return nil, vfs.NotFound
-	case s.file != "":
-		return nil, vfs.NotDirectory
-	}
-	infos := []vfs.Info{}
-	for name, queueID := range entries(v, id, after) {
-		info, err := f.entryInfo(ctx, v, id, name, queueID)
-		if err != nil {
-			return nil, err
-		}
-		if infos = append(infos, info); len(infos) == limit {
-			break
-		}
-	}
-	return infos, nil
-}
-
-func (f FS) entryInfo(ctx context.Context, v vfs.View, dir uint64, name string, queueID uint64) (vfs.Info, error) {
-	if queueID != 0 {
-		return dirInfo(v, queueID, name), nil
-	}
-	return f.fileInfo(ctx, v, dir, name)
-}
-
-// entries yields the names in a directory after `after`, in order: of queues
-// with their ids, of files with 0.
-func entries(v vfs.View, id uint64, after string) iter.Seq2[string, uint64] {
-	files := fileNames(id)
-	files = files[sort.SearchStrings(files, after):]
-	if after != "" && len(files) > 0 && files[0] == after {
-		files = files[1:]
-	}
-	return func(yield func(string, uint64) bool) {
-		prefix := key(rowEntry, id)
-		var from []byte
-		if after != "" {
-			from = append(entryKey(id, after), 0)
-		}
-		for k, b := range v.Scan(prefix, from) {
-			name := string(k[len(prefix):])
-			for ; len(files) > 0 && files[0] < name; files = files[1:] {
-				if !yield(files[0], 0) {
-					return
-				}
-			}
-			if !yield(name, decodeID(b)) {
-				return
-			}
-		}
-		for _, name := range files {
-			if !yield(name, 0) {
-				return
-			}
-		}
-	}
-}
-
-func fileNames(id uint64) []string {
-	if id == rootID {
-		return []string{readmeName}
-	}
-	names := make([]string, len(controls))
-	for i, c := range controls {
-		names[i] = c.name
-	}
-	return names
-}
-
-// ReadAt renders README, peek and size. To read enqueue or clear is
-// Permission; dequeue is Unsupported, since taking a message is a change.
-func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off int64) (int, error) {
-	s := locate(p)
-	id, ok := find(v, s.queue)
-	switch {
-	case !ok:
-		return 0, vfs.NotFound
-	case off < 0:
-		return 0, vfs.Invalid.With("negative offset")
-	}
-	switch s.file {
-	case "":
-		return 0, vfs.IsDirectory
-	case readmeName:
-		return strings.NewReader(readme).ReadAt(b, off)
-	case "size":
-		return strings.NewReader(strconv.FormatUint(getTally(v, id).count(), 10)).ReadAt(b, off)
-	case "peek":
-		return f.readPeek(ctx, v, getTally(v, id), b, off)
-	case "dequeue":
-		return 0, vfs.Unsupported.With("reading it takes a message")
-	}
-	return 0, vfs.Permission.Withf("%s is write-only", s.file)
-}
-
-func (f FS) readPeek(ctx context.Context, v vfs.View, t tally, b []byte, off int64) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
-	w := window{b: b, skip: off}
-	switch err := f.writePeek(ctx, v, t, &w); {
-	case err == errFull:
-		return w.n, nil
-	case err != nil:
-		return 0, err
-	}
-	return w.n, io.EOF
-}
-
-// PathOf returns the path of a queue or of a file in one.
-func (f FS) PathOf(v vfs.View, file uint64) (vfs.Path, bool) {
-	id, in := file>>idShift, int(file&idMask)
-	var name string
-	switch {
-	case id == rootID && in == idReadme:
-		name = readmeName
-	case id != rootID && in >= 1 && in <= len(controls):
-		name = controls[in-1].name
-	case in != 0:
-		return "", false
-	}
-	var names []string
-	for id != rootID {
-		b, ok := v.Get(key(rowQueue, id))
-		if !ok {
-			return "", false
-		}
-		q := decodeQueue(b)
-		if now, ok := child(v, q.parent, q.name); !ok || now != id {
-			return "", false
-		}
-		names, id = append(names, q.name), q.parent
-	}
-	p := vfs.Root
-	for _, n := range slices.Backward(names) {
-		p = p.Child(n)
-	}
-	if name != "" {
-		p = p.Child(name)
-	}
-	return p, true
+	return false
 }

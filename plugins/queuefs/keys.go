@@ -8,21 +8,34 @@ import (
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// The rows of a mount. Ids and positions are eight bytes, big endian.
+// The rows of a mount. Ids and numbers are eight bytes, big endian.
 const (
-	rowLast    = 'n' // -> the id given last
-	rowEntry   = 'e' // parent id, name -> queue id
-	rowQueue   = 'q' // queue id -> queue
-	rowTally   = 't' // queue id -> tally
-	rowMessage = 'm' // box id, position -> message
-	rowBox     = 'x' // box id -> span: messages that nobody can reach any more
-	rowGone    = 'y' // queue id -> nothing: a removed queue with all below it
+	rowLast     = 'n' // -> the id given last
+	rowEntry    = 'e' // parent id, name -> queue id
+	rowQueue    = 'q' // queue id -> queue
+	rowTally    = 't' // queue id -> tally
+	rowSettings = 'c' // queue id -> settings, where they were set
+	rowMessage  = 'm' // box id, seq -> message
+	rowTried    = 's' // box id, seq -> how often a message was lent that is not now
+	rowReady    = 'r' // box id, node -> bits: ranks of ready messages
+	rowLease    = 'l' // box id, fence -> lease
+	rowDelayed  = 'd' // box id, message id -> delayed
+	rowDead     = 'D' // box id, message id -> dead
+	rowSeen     = 'u' // queue id, dedup id -> seen
+	rowSeenAt   = 'o' // queue id, n -> the n-th dedup id
+	rowTask     = 'a' // bucket, box id, kind, number -> queue id
+	rowBucket   = 'b' // bucket -> number of tasks
+	rowBuckets  = 'w' // 0, node -> bits: buckets with tasks
+	rowRedrive  = 'v' // queue id -> mark: dead messages that are on their way back
+	rowBox      = 'x' // box id -> orphan: messages that nobody can reach any more
+	rowGone     = 'y' // queue id -> nothing: a removed queue with all below it
 )
 
 // rootID is the id of the mount's root, which holds queues but is none.
 const rootID = 1
 
-// format is the first byte of every value; another one is corruption.
+// format is the first byte of every value with more than one part, or second;
+// another one is corruption.
 const format = 1
 
 // queue is the place of a queue in the tree.
@@ -39,35 +52,24 @@ type stamp struct {
 	version uint64
 }
 
-func (s stamp) time() time.Time { return time.Unix(0, s.ns).UTC() }
+func (s stamp) time() time.Time { return timeOf(s.ns) }
 
-// tally is what changes with every message of a queue.
-type tally struct {
-	box        uint64
-	head, next uint64 // positions: of the oldest message, of the next one
-	enqueued   stamp  // kept when the message is taken
-	changed    stamp  // enqueued, taken or cleared
-	cleared    stamp
-}
-
-func (t tally) count() uint64 { return t.next - t.head }
-
-// span is the positions [from, to) of a box.
-type span struct{ from, to uint64 }
+func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }
 
 func key(row byte, id uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{row}, id)
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 32), row), id)
 }
 
 func entryKey(parent uint64, name string) []byte {
 	return append(key(rowEntry, parent), name...)
 }
 
-func messageKey(box, position uint64) []byte {
-	return binary.BigEndian.AppendUint64(key(rowMessage, box), position)
+// numberKey is the key of a row below a box or a queue that has a number.
+func numberKey(row byte, id, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(key(row, id), n)
 }
 
-// idOf returns the id at the end of an orphan's key.
+// idOf returns the id at the end of the key of a row that has one alone.
 func idOf(k []byte) uint64 { return binary.BigEndian.Uint64(k[1:]) }
 
 func corrupt() vfs.StoreFault {
@@ -77,8 +79,10 @@ func corrupt() vfs.StoreFault {
 // reader takes a value apart. A value that ends early is corruption.
 type reader struct{ b []byte }
 
-func open(b []byte) *reader {
-	if len(b) == 0 || b[0] != format {
+func open(b []byte) *reader { return openAs(format, b) }
+
+func openAs(form byte, b []byte) *reader {
+	if len(b) == 0 || b[0] != form {
 		panic(corrupt())
 	}
 	return &reader{b[1:]}
@@ -113,6 +117,20 @@ func (r *reader) take(n int) []byte {
 
 func (r *reader) stamp() stamp { return stamp{r.int(), r.uint()} }
 
+// uints reads numbers into the places given.
+func (r *reader) uints(to ...*uint64) {
+	for _, p := range to {
+		*p = r.uint()
+	}
+}
+
+func appendUints(b []byte, ns ...uint64) []byte {
+	for _, n := range ns {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
 func appendStamps(b []byte, stamps ...stamp) []byte {
 	for _, s := range stamps {
 		b = binary.AppendUvarint(binary.AppendVarint(b, s.ns), s.version)
@@ -130,31 +148,6 @@ func decodeQueue(b []byte) queue {
 	q := queue{parent: r.uint(), made: r.stamp(), changed: r.stamp()}
 	q.name = string(r.b)
 	return q
-}
-
-func (t tally) encode() []byte {
-	b := []byte{format}
-	for _, n := range []uint64{t.box, t.head, t.next} {
-		b = binary.AppendUvarint(b, n)
-	}
-	return appendStamps(b, t.enqueued, t.changed, t.cleared)
-}
-
-func decodeTally(b []byte) tally {
-	r := open(b)
-	return tally{
-		box: r.uint(), head: r.uint(), next: r.uint(),
-		enqueued: r.stamp(), changed: r.stamp(), cleared: r.stamp(),
-	}
-}
-
-func (s span) encode() []byte {
-	return binary.AppendUvarint(binary.AppendUvarint([]byte{format}, s.from), s.to)
-}
-
-func decodeSpan(b []byte) span {
-	r := open(b)
-	return span{r.uint(), r.uint()}
 }
 
 // child returns the id of the queue called name in parent.
@@ -198,21 +191,13 @@ func getQueue(v vfs.View, id uint64) queue {
 	return decodeQueue(b)
 }
 
-func getTally(v vfs.View, id uint64) tally {
-	b, ok := v.Get(key(rowTally, id))
-	if !ok {
-		panic(corrupt())
-	}
-	return decodeTally(b)
-}
-
 // newID gives an id that no other row of the mount has or had.
 func newID(tx vfs.Tx) uint64 {
 	last := uint64(rootID)
 	if b, ok := tx.Get([]byte{rowLast}); ok {
 		last = decodeID(b)
 	}
-	id := max(last+1, tx.Seq()<<16)
+	id := max(last+1, tx.Seq()<<8) // the number of an Event is below 1<<47
 	tx.Put([]byte{rowLast}, encodeID(id))
 	return id
 }

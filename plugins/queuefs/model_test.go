@@ -1,24 +1,57 @@
 package queuefs
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"testing"
+	"strings"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// model is what queues are, said without rows: messages by path.
-type model map[vfs.Path][]string
+// model is what queues are, said without rows: queues by path.
+type model map[vfs.Path]*modelQueue
 
-func (m model) make(p vfs.Path) {
-	for ; !p.IsRoot(); p = p.Dir() {
-		if _, ok := m[p]; !ok {
-			m[p] = nil
+type modelQueue struct {
+	settings
+	messages map[uint64]*modelMessage
+	next     uint64
+	seen     map[string]modelSeen
+}
+
+type modelMessage struct {
+	seq      uint64
+	priority byte
+	data     string
+	state    string // ready, delayed, lent, dead
+	attempts uint64
+	until    time.Time // of a delay, of a lease
+	lease    string
+	id       string // told by the first answer that shows it
+}
+
+type modelSeen struct {
+	seq uint64
+	at  time.Time
+}
+
+func newModelQueue() *modelQueue {
+	return &modelQueue{settings: standard(), messages: map[uint64]*modelMessage{}, next: 1, seen: map[string]modelSeen{}}
+}
+
+func (m model) make(p vfs.Path) *modelQueue {
+	for q := p; !q.IsRoot(); q = q.Dir() {
+		if m[q] == nil {
+			m[q] = newModelQueue()
 		}
 	}
+	return m[p]
+}
+
+func (m model) remove(p vfs.Path) {
+	maps.DeleteFunc(m, func(q vfs.Path, _ *modelQueue) bool { return q.Under(p) })
 }
 
 func (m model) hasBelow(p vfs.Path) bool {
@@ -30,89 +63,168 @@ func (m model) hasBelow(p vfs.Path) bool {
 	return false
 }
 
-// apply does what op should do, and says which error it should give.
-func (m model) apply(op vfs.Op) (taken string, want vfs.Kind) {
-	q := op.Path
-	if op.Verb == vfs.Write || op.Verb == vfs.Consume {
-		q = q.Dir()
+// in returns the messages in a state, in the order in which they are given.
+func (q *modelQueue) in(state string) []*modelMessage {
+	var out []*modelMessage
+	for _, m := range q.messages {
+		if m.state == state {
+			out = append(out, m)
+		}
 	}
-	_, there := m[q]
+	slices.SortFunc(out, func(a, b *modelMessage) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.seq, b.seq))
+	})
+	return out
+}
+
+func (q *modelQueue) live() (count, size int) {
+	for _, m := range q.messages {
+		if m.state != "dead" {
+			count, size = count+1, size+len(m.data)
+		}
+	}
+	return count, size
+}
+
+// enqueue returns the seq, whether it is a duplicate, and which error there is.
+func (q *modelQueue) enqueue(now time.Time, data string, o vfs.Options) (seq uint64, duplicate bool, want vfs.Kind) {
+	dedup := o["dedup"]
+	if was, ok := q.seen[dedup]; ok && dedup != "" && now.Sub(was.at) < q.dedup {
+		return was.seq, true, 0
+	}
+	count, size := q.live()
+	if q.maxMessages > 0 && count >= int(q.maxMessages) || q.maxBytes > 0 && size+len(data) > int(q.maxBytes) {
+		return 0, false, vfs.NoSpace
+	}
+	m := &modelMessage{seq: q.next, priority: q.priority, data: data, state: "ready"}
+	q.next++
+	if text, ok := o["priority"]; ok {
+		m.priority = text[0] - '0'
+	}
+	d := q.delay
+	if text, ok := o["delay"]; ok {
+		d, _ = time.ParseDuration(text)
+	}
+	if d > 0 {
+		m.state, m.until = "delayed", now.Add(d)
+	}
+	if dedup != "" && q.dedup > 0 {
+		q.seen[dedup] = modelSeen{m.seq, now}
+	}
+	q.messages[m.seq] = m
+	return m.seq, false, 0
+}
+
+// take returns what a take or a dequeue is to give.
+func (q *modelQueue) take(now time.Time, most int, lease time.Duration) (out []*modelMessage) {
+	for _, m := range q.in("ready")[:min(most, len(q.in("ready")))] {
+		m.attempts++
+		m.state, m.until = "lent", now.Add(lease)
+		out = append(out, m)
+	}
+	return out
+}
+
+// back is the end of a lease without an ack; it reports whether that was the
+// last one.
+func (q *modelQueue) back(m *modelMessage, now time.Time, delay time.Duration) (died bool) {
+	m.lease = ""
 	switch {
-	case op.Verb == vfs.Mkdir:
-		m.make(q)
-	case op.Path.Base() == "enqueue":
-		m.make(q)
-		m[q] = append(m[q], string(op.Data))
-	case !there:
-		return "", vfs.NotFound
-	case op.Verb == vfs.Write:
-		m[q] = nil
-	case op.Verb == vfs.Consume && len(m[q]) > 0:
-		taken, m[q] = m[q][0], m[q][1:]
-	case op.Verb == vfs.Remove && (len(m[q]) > 0 || m.hasBelow(q)):
-		return "", vfs.NotEmpty
-	case op.Verb == vfs.Remove, op.Verb == vfs.RemoveAll:
-		maps.DeleteFunc(m, func(p vfs.Path, _ []string) bool { return p.Under(q) })
+	case m.attempts >= q.attempts:
+		m.state = "dead"
+	case delay > 0:
+		m.state, m.until = "delayed", now.Add(delay)
+	default:
+		m.state = "ready"
 	}
-	return taken, 0
+	return m.state == "dead"
 }
 
-func randomOp(r *rand.Rand, n int) vfs.Op {
-	q := vfs.Root
-	for range 1 + r.IntN(3) {
-		q = q.Child([]string{"a", "b", "a-b"}[r.IntN(3)])
-	}
-	ops := []vfs.Op{
-		{Verb: vfs.Write, Path: q.Child("enqueue"), Data: fmt.Append(nil, n)},
-		{Verb: vfs.Write, Path: q.Child("enqueue"), Data: fmt.Append(nil, n)},
-		{Verb: vfs.Consume, Path: q.Child("dequeue")},
-		{Verb: vfs.Consume, Path: q.Child("dequeue")},
-		{Verb: vfs.Write, Path: q.Child("clear")},
-		{Verb: vfs.Mkdir, Path: q},
-		{Verb: vfs.Remove, Path: q},
-		{Verb: vfs.RemoveAll, Path: q},
-		{Verb: vfs.Reap, Path: vfs.Root},
-	}
-	return ops[r.IntN(len(ops))]
-}
-
-func TestQueuesAgreeWithModel(t *testing.T) {
-	for seed := range uint64(20) {
-		r := rand.New(rand.NewPCG(seed, 7))
-		s, again, m := newState(t), newState(t), model{}
-		for n := range 200 {
-			op := randomOp(r, n)
-			before := s.Digest()
-			got, err := s.apply(op)
-			if r2, err2 := again.apply(op); fmt.Sprint(got, err) != fmt.Sprint(r2, err2) {
-				t.Fatalf("%v %s: the same log, other answers", op.Verb, op.Path)
-			}
-			if op.Verb == vfs.Reap {
+// pass does what time has brought by now.
+func (m model) pass(now time.Time) {
+	for _, q := range m {
+		for _, msg := range q.messages {
+			if msg.until.IsZero() || bucketTime(bucketOf(msg.until.UnixNano())).After(now) {
 				continue
 			}
-			taken, want := m.apply(op)
-			if vfs.KindOf(err) != want {
-				t.Fatalf("%v %s: %v, want %v", op.Verb, op.Path, err, want)
-			}
-			if err != nil && before != s.Digest() {
-				t.Fatalf("%v %s: failed and left something", op.Verb, op.Path)
-			}
-			if len(got.Data) > 0 && op.Verb == vfs.Consume && *parse(t, s.reply(got)).Data != taken {
-				t.Fatalf("%s: took %s, want %s", op.Path, s.reply(got), taken)
-			}
-		}
-		if s.Digest() != again.Digest() {
-			t.Fatal("the same log, another state")
-		}
-		for _, q := range slices.Sorted(maps.Keys(m)) {
-			for _, want := range m[q] {
-				if got := parse(t, s.dequeue(q)); *got.Data != want {
-					t.Fatalf("%s: %s, want %s", q, *got.Data, want)
-				}
-			}
-			if got := s.dequeue(q); got != "{}" {
-				t.Fatalf("%s: %s is left over", q, got)
+			switch msg.state {
+			case "lent":
+				q.back(msg, now, 0)
+			case "delayed":
+				msg.state = "ready"
 			}
 		}
 	}
+}
+
+// settle does what is written to ack, nack or extend; leases tells which.
+func (q *modelQueue) settle(name string, leases []string, now time.Time, d time.Duration) (died int, want vfs.Kind) {
+	var found []*modelMessage
+	for _, l := range leases {
+		i := slices.IndexFunc(q.in("lent"), func(m *modelMessage) bool { return m.lease == l && m.until.After(now) })
+		if i < 0 || slices.Contains(found, q.in("lent")[i]) && name != "extend" {
+			return 0, vfs.LeaseLost
+		}
+		found = append(found, q.in("lent")[i])
+	}
+	for _, m := range found {
+		switch name {
+		case "ack":
+			delete(q.messages, m.seq)
+		case "nack":
+			if q.back(m, now, d) {
+				died++
+			}
+		case "extend":
+			m.until = now.Add(d)
+		}
+	}
+	return died, 0
+}
+
+// clear drops what is not dead.
+func (q *modelQueue) clear() {
+	maps.DeleteFunc(q.messages, func(_ uint64, m *modelMessage) bool { return m.state != "dead" })
+}
+
+// redrive brings dead messages back; all without ids.
+func (q *modelQueue) redrive(ids ...string) (want vfs.Kind) {
+	all := q.in("dead")
+	var found []*modelMessage
+	for _, id := range ids {
+		i := slices.IndexFunc(all, func(m *modelMessage) bool { return m.id == id })
+		if i < 0 || slices.Contains(found, all[i]) {
+			return vfs.NotFound
+		}
+		found = append(found, all[i])
+	}
+	if len(ids) == 0 {
+		found = all
+	}
+	for _, m := range found {
+		m.state, m.attempts = "ready", 0
+	}
+	return 0
+}
+
+// show is the model as what its files say.
+func (q *modelQueue) show() string {
+	count := func(s string) int { return len(q.in(s)) }
+	_, size := q.live()
+	names := func(state string, name func(*modelMessage) string) string {
+		var out []string
+		for _, m := range q.in(state) {
+			out = append(out, name(m))
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	id := func(m *modelMessage) string { return m.id }
+	first := nothing
+	if ready := q.in("ready"); len(ready) > 0 {
+		first = ready[0].data
+	}
+	return fmt.Sprintf("%d ready, %d delayed, %d lent, %d dead, %d bytes; first %s; dead %s; delayed %s; lent %s",
+		count("ready"), count("delayed"), count("lent"), count("dead"), size, first,
+		names("dead", id), names("delayed", id), names("lent", func(m *modelMessage) string { return m.lease }))
 }

@@ -17,33 +17,71 @@ const pieceBytes = 64 << 10
 // nothing is what reading an empty queue gives.
 const nothing = "{}"
 
-// Reply renders the message that Consume took: {"id","data","timestamp"}, or
-// {} when there was none. What is not UTF-8 comes as "data_base64" instead of
-// "data". A long message is read twice, piece by piece, and never held whole.
+// Reply renders what Consume gave: of dequeue {"id","data","timestamp"}, of take
+// the same with its lease, and {} when there was none; of take with max an
+// array. What is not UTF-8 comes as "data_base64" instead of "data". A long
+// message is read twice, piece by piece, and never held whole.
 func (f FS) Reply(ctx context.Context, r vfs.Result, w io.Writer) error {
-	if len(r.Data) == 0 {
+	p := decodeParcel(r.Data)
+	if len(p.items) == 0 && p.kind != parcelMany {
 		_, err := io.WriteString(w, nothing)
 		return err
 	}
-	return f.render(ctx, decodeMessage(r.Data), w)
+	before, after := "", ""
+	if p.kind == parcelMany {
+		before, after = "[", "]"
+	}
+	for _, i := range p.items {
+		if _, err := io.WriteString(w, before); err != nil {
+			return err
+		}
+		extras := ""
+		if p.kind != parcelPlain {
+			extras = i.extras()
+		}
+		if err := f.render(ctx, i.message, extras, w); err != nil {
+			return err
+		}
+		before = ","
+	}
+	if len(p.items) == 0 {
+		after = "[]"
+	}
+	_, err := io.WriteString(w, after)
+	return err
 }
 
-func (f FS) render(ctx context.Context, m message, w io.Writer) error {
+// frame is what an answer has before and behind the content.
+func frame(m message, binary bool, extras string) (head, tail string) {
+	name := "data"
+	if binary {
+		name = "data_base64"
+	}
+	return `{"id":"` + uuidText(m.id) + `","` + name + `":"`, `","timestamp":"` + m.timestamp() + `"` + extras + "}"
+}
+
+// render writes a message, as text if it is.
+func (f FS) render(ctx context.Context, m message, extras string, w io.Writer) error {
 	text, err := f.isText(ctx, m)
 	if err != nil {
 		return err
 	}
-	name, body := "data", f.writeText
-	if !text {
-		name, body = "data_base64", f.writeBase64
+	return f.renderAs(ctx, m, !text, extras, w)
+}
+
+func (f FS) renderAs(ctx context.Context, m message, binary bool, extras string, w io.Writer) error {
+	head, tail := frame(m, binary, extras)
+	body := f.writeText
+	if binary {
+		body = f.writeBase64
 	}
-	if _, err := io.WriteString(w, `{"id":"`+m.uuid()+`","`+name+`":"`); err != nil {
+	if _, err := io.WriteString(w, head); err != nil {
 		return err
 	}
 	if err := body(ctx, m, w); err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, `","timestamp":"`+m.timestamp()+`"}`)
+	_, err := io.WriteString(w, tail)
 	return err
 }
 
@@ -140,29 +178,4 @@ func (f FS) readRef(ctx context.Context, ref vfs.ChunkRef, b []byte, off int64) 
 		return nil
 	}
 	return f.chunks.ReadChunk(ctx, ref, b, off)
-}
-
-// window is a Writer that keeps the bytes from skip on that fit in b, and
-// counts all of them.
-type window struct {
-	b    []byte
-	skip int64
-	n    int   // kept
-	size int64 // seen
-}
-
-var errFull = errors.New("window is full")
-
-// Write never keeps p. It fails with errFull once the window needs no more;
-// with no room from the start it only counts.
-func (w *window) Write(p []byte) (int, error) {
-	at := w.size
-	w.size += int64(len(p))
-	if w.size > w.skip {
-		w.n += copy(w.b[w.n:], p[max(0, w.skip-at):])
-	}
-	if len(w.b) > 0 && w.n == len(w.b) {
-		return len(p), errFull
-	}
-	return len(p), nil
 }
