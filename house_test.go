@@ -64,7 +64,7 @@ var rooms = []room{
 	{"fsm", 2, []string{"vfs", "vfs/wire", "store", "secret", raft}},
 	{"plugins", 3, []string{"vfs", "plugins/*"}},
 	{"cluster", 3, []string{"vfs", "vfs/wire", "backup", "store", "blob", "volume", "raftlog", "secret", "trace", "certs", "fsm", raft, hclog, prom, blake3, "golang.org/x/sys"}},
-	{"api", 4, []string{"vfs", "backup", "secret", "trace", "fsm", fasthttp, "github.com/fasthttp/router", prom, "github.com/zeebo/xxh3"}},
+	{"api", 4, []string{"vfs", "backup", "secret", "trace", "fsm", fasthttp, "github.com/fasthttp/router", prom, blake3, "github.com/zeebo/xxh3"}},
 	{"api/apitest", 4, []string{"vfs", "vfs/wire", "store", "blob", "secret", "fsm", "plugins", "api", raft, pebble}},
 	{"shell", 4, []string{"client", "vfs"}},
 	{"bench", 5, []string{"client", "vfs", fasthttp}},

@@ -17,17 +17,18 @@ import (
 // call is one request on its way through a handler, and its answer. It is the
 // only place that touches fasthttp; what its methods return are copies.
 type call struct {
-	s     *Server
-	fc    *fasthttp.RequestCtx
-	conn  *conn // nil in tests without a connection
-	route *route
-	id    string // of the request
-	trace *trace.Trace
-	query query
-	in    *body
-	plain bool    // the Ops of this request take neither its key nor its conditions
-	holds int64   // bytes of the budget for memory
-	idem  *string // the idempotency key, once it was looked at
+	s      *Server
+	fc     *fasthttp.RequestCtx
+	conn   *conn // nil in tests without a connection
+	route  *route
+	id     string // of the request
+	trace  *trace.Trace
+	query  query
+	in     *body
+	plain  bool          // the Ops of this request take neither its key nor its conditions
+	holds  int64         // bytes of the budget for memory
+	waited time.Duration // for a file to have something
+	idem   *string       // the idempotency key, once it was looked at
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.
 	refused error
@@ -107,7 +108,7 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 		}
 		c.release()
 		s.metrics.inFlight.Add(-1)
-		took := time.Since(start)
+		took := time.Since(start) - c.waited
 		s.metrics.observe(c, took)
 		c.tell(took)
 	}()

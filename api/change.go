@@ -15,6 +15,7 @@ import (
 type change struct {
 	out      vfs.Outcome
 	external bool // it ran outside the log
+	idle     bool // nothing was changed after all
 }
 
 // result returns what the Op that matters answered: the last one.
@@ -57,7 +58,7 @@ func (c *call) sum(body [32]byte) [32]byte {
 	slices.SortFunc(q, func(a, b param) int { return strings.Compare(a.key, b.key) })
 	h := sha256.New()
 	for _, s := range append([]string{c.method(), string(c.fc.Path()),
-		c.header("If-Match"), c.header("If-None-Match")}, q.flat()...) {
+		c.header("If-Match"), c.header("If-None-Match")}, append(q.flat(), c.asks()...)...) {
 		h.Write(strconv.AppendInt(nil, int64(len(s)), 10))
 		h.Write([]byte{':'})
 		h.Write([]byte(s))
@@ -153,10 +154,12 @@ func (c *call) propose(ctx context.Context, m vfs.Mounted, rel vfs.Op, body [32]
 	out, err := c.s.cfg.Node.Propose(ctx, r)
 	if err == nil && vfs.KindOf(out.Err) == vfs.Moved && c.refused == nil {
 		// A Device stood in the way of a path that ends in the log.
-		last := &r.Ops[len(r.Ops)-1]
-		data, refs := last.Data, last.Refs
-		*last = m.Global(rel)
-		last.Data, last.Refs = data, refs
+		for i, op := range r.Ops {
+			if op.Verb == rel.Verb {
+				r.Ops[i] = m.Global(rel)
+				r.Ops[i].Data, r.Ops[i].Refs, r.Ops[i].Target = op.Data, op.Refs, op.Target
+			}
+		}
 		out, err = c.s.cfg.Node.Propose(ctx, r)
 	}
 	if err != nil {
@@ -207,6 +210,9 @@ func (c *call) device(ctx context.Context, m vfs.Mounted, op, rel vfs.Op) (chang
 
 // changed sets the headers of a change that was made.
 func (c *call) changed(a change) {
+	if a.idle {
+		return
+	}
 	if a.external {
 		c.set("X-Pfs-Placement", "external")
 		return

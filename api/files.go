@@ -50,7 +50,10 @@ func (c *call) readFile() error {
 	case i.IsDir():
 		return named(vfs.IsDirectory, "read", p)
 	case i.Consumes():
-		return c.consume(p, at, img)
+		m, rel, _ := img.Table.Route(at)
+		img.Release() // not to be held while it waits
+		img = nil
+		return c.consume(p, m, rel)
 	}
 	c.validators(i)
 	c.set("Accept-Ranges", "bytes")
@@ -201,8 +204,9 @@ func (l life) faults(err *error) {
 }
 
 // consume answers a read that takes something away. Nothing is taken for a
-// client that asks for a part, only looks, or has left.
-func (c *call) consume(p, at vfs.Path, img *fsm.Image) error {
+// client that asks for a part, only looks, or has left. rel is the file in its
+// mount m.
+func (c *call) consume(p vfs.Path, m vfs.Mounted, rel vfs.Path) error {
 	_, o := c.query.get("offset")
 	_, s := c.query.get("size")
 	switch {
@@ -214,16 +218,32 @@ func (c *call) consume(p, at vfs.Path, img *fsm.Image) error {
 	case c.gone():
 		return named(vfs.Timeout.With("the client has left"), "read", p)
 	}
-	a, err := c.commit(vfs.Op{Verb: vfs.Consume, Path: p}, [32]byte{})
+	a, err := c.take(p, m, rel)
 	if err != nil {
 		return err
 	}
-	m, _, _ := img.Table.Route(at)
 	c.changed(a)
 	c.fc.Response.Header.Del("ETag") // it would be that of the file, not of what was taken
 	c.fc.SetStatusCode(200)
 	c.fc.Response.Header.SetContentType("application/octet-stream")
 	return c.reply(m, a.result())
+}
+
+// take commits a Consume, with what the query asks for.
+func (c *call) take(p vfs.Path, m vfs.Mounted, rel vfs.Path) (change, error) {
+	wait, err := c.duration("wait", 0, maxWait)
+	if err != nil {
+		return change{}, err
+	}
+	o, err := c.askedOfTake(m, rel)
+	if err != nil {
+		return change{}, err
+	}
+	op := vfs.Op{Verb: vfs.Consume, Path: p, Target: o.Encode()}
+	if _, ok := m.FS.(vfs.Waiter); ok && wait > 0 {
+		return c.await(m, rel, op, wait)
+	}
+	return c.commit(op, [32]byte{})
 }
 
 // reply answers what was taken, as the plugin renders it.

@@ -34,6 +34,9 @@ type Reader interface {
 	Sums(ctx context.Context, index uint64) (fsm.Sums, error)
 	// MountSums is Sums with hashes of each mount, too.
 	MountSums(ctx context.Context, index uint64) (fsm.Sums, []fsm.MountSum, error)
+	// Watch has hear called, which must not wait, whenever the row with that
+	// key of the whole state may have changed, until stop.
+	Watch(row []byte, hear func()) (stop func())
 }
 
 // Member is this node among the others.

@@ -36,6 +36,7 @@ type Limits struct {
 	Held    int           // bytes of bodies and answers that are held whole, together; 256 MiB
 	Op      time.Duration // one change or lookup in the cluster; 9 s
 	Grep    time.Duration // one search; 5 s
+	Waits   int           // reads that wait for a file to have something; 8,000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -51,6 +52,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	num(&l.Conns, 12_000)
 	num(&l.Handles, 10_000)
+	num(&l.Waits, 8_000)
 	num(&l.MinRate, 1024)
 	num(&l.Held, 256<<20)
 	def(&l.Head, 10*time.Second)
@@ -93,6 +95,7 @@ type Server struct {
 	bodies  []route // those whose bodies have other limits than objects
 	peers   *fasthttp.Client
 	windows windows
+	waits   *waits
 	held    atomic.Int64    // bytes that calls hold in memory
 	base    context.Context // of all requests; ends when a shutdown loses patience
 	cancel  context.CancelFunc
@@ -123,6 +126,7 @@ func New(cfg Config) *Server {
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newMetrics(s)
 	s.handles = newHandles(s.limits.Handles)
+	s.waits = newWaits(s)
 	s.router = s.routes()
 	s.peers = newPeerClient()
 	s.fast = &fasthttp.Server{
@@ -234,6 +238,7 @@ func (s *Server) serve(c *conn) {
 // returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.down.Store(true)
+	s.waits.stop()
 	s.mu.Lock()
 	for ln := range s.lns {
 		_ = ln.Close() // Serve returns; nothing to say to clients

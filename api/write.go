@@ -118,6 +118,14 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	case m.Place != vfs.Replicated:
 		return c.feed(m, op, rel, in)
 	}
+	o, err := c.askedOfWrite(m, rel.Path)
+	if err != nil {
+		return a, 0, err
+	}
+	op.Target = o.Encode()
+	if o["batch"] != "" {
+		return c.storeBatch(m, op, rel, o, in)
+	}
 	return c.store(m, op, rel, in)
 }
 

@@ -41,7 +41,7 @@ func (n *Node) admit(r vfs.Request) error {
 		return nil
 	}
 	for i := range r.Ops {
-		if !frees.Has(r.Ops[i].Verb) {
+		if !frees.Has(r.Ops[i].Verb) && !n.frees(&r.Ops[i]) {
 			if r.Key != "" && n.answered(r.Key) {
 				return nil
 			}
@@ -49,6 +49,18 @@ func (n *Node) admit(r vfs.Request) error {
 		}
 	}
 	return nil
+}
+
+// frees reports whether a Write gives space back, as the filesystem knows.
+func (n *Node) frees(op *vfs.Op) bool {
+	if op.Verb != vfs.Write || op.File != 0 {
+		return false
+	}
+	im := n.machine.Image()
+	defer im.Release()
+	m, rel, ok := im.Table.Route(op.Path)
+	f, can := m.FS.(vfs.Freer)
+	return ok && can && f.Frees(rel)
 }
 
 // answered reports whether the state remembers the outcome of a key.

@@ -2,10 +2,12 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -46,9 +48,23 @@ func TestFullDisk(t *testing.T) {
 	if out, err := n.Propose(testContext(t), known); err != nil || out.Err != nil {
 		t.Fatal(err, out.Err)
 	}
+	queue := func(verb vfs.Verb, file, text string) vfs.Kind {
+		out, err := n.Propose(testContext(t), vfs.Request{Ops: []vfs.Op{{Verb: verb, Path: "/q/jobs/" + vfs.Path(file), Data: []byte(text)}}})
+		return vfs.KindOf(errors.Join(err, out.Err))
+	}
+	mount := vfs.Op{Verb: vfs.Mount, Path: "/q", Data: fsm.EncodeMount(fsm.MountSpec{Type: "queuefs", Doc: "x"})}
+	if out, err := n.Propose(testContext(t), vfs.Request{Ops: []vfs.Op{mount}}); err != nil || out.Err != nil {
+		t.Fatal(err, out.Err)
+	}
 	for round := range 3 {
+		if k := queue(vfs.Write, "enqueue", "job"); k != 0 {
+			t.Errorf("round %d: enqueue: %v", round, k)
+		}
 		free[0].Store(99)
 		poll(t, "writes to be refused", func() bool { return g.kindOf(0, "/m/full") == vfs.NoSpace })
+		if add, clear := queue(vfs.Write, "enqueue", "more"), queue(vfs.Write, "clear", ""); add != vfs.NoSpace || clear != 0 {
+			t.Errorf("round %d: enqueue: %v, clear: %v", round, add, clear)
+		}
 		if k := g.keepKind(0); k != vfs.NoSpace {
 			t.Errorf("round %d: an upload: %v", round, k)
 		}

@@ -56,6 +56,10 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 
 var errLoading = vfs.Unavailable.With("a backup is being restored into this cluster")
 
+// Watch has hear called when a row of this node's applied state may have
+// changed; see fsm.Machine.Watch.
+func (n *Node) Watch(row []byte, hear func()) (stop func()) { return n.machine.Watch(row, hear) }
+
 // catchUp returns once this node has applied all that was acknowledged before
 // the call.
 func (n *Node) catchUp(ctx context.Context) error {

@@ -80,10 +80,11 @@ func (f *fold) take(index uint64, ev *vfs.Event) vfs.Outcome {
 }
 
 // undecided reports whether the same Event may have another outcome when it is
-// repeated: its Op has to be routed again, or its content sent again.
+// repeated: its Op has to be routed again, its content sent again, or its
+// client waits on.
 func undecided(err error) bool {
 	k := vfs.KindOf(err)
-	return k == vfs.Moved || k == vfs.Unavailable
+	return k == vfs.Moved || k == vfs.Unavailable || k == vfs.Empty
 }
 
 // run folds the Ops of one Event: all of them, or nothing.

@@ -78,6 +78,7 @@ type Machine struct {
 	waiters waiters
 	marks   []*mark
 	failed  error
+	watches watches
 
 	snaps snapshots
 	wg    sync.WaitGroup // replaced stores that are closing
@@ -247,6 +248,7 @@ func (m *Machine) commit(f *fold, at applied) error {
 		defer m.mu.Unlock() // a fault of the store must find it free
 		m.publish(at, f.table, devices)
 	}()
+	m.watches.tell(f.over)
 	if f.remounted && m.o.OnMounts != nil {
 		m.o.OnMounts()
 	}
@@ -312,6 +314,7 @@ func (m *Machine) fatal(err error) {
 	m.waiters.end()
 	m.settle(math.MaxUint64)
 	m.mu.Unlock()
+	m.watches.tell(nil)
 	if !first {
 		return
 	}
@@ -349,6 +352,7 @@ func (m *Machine) Close() error {
 	}
 	m.settle(math.MaxUint64)
 	m.mu.Unlock()
+	m.watches.tell(nil)
 	if errors.Is(closed, errClosed) {
 		return nil
 	}

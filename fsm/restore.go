@@ -148,6 +148,7 @@ func (m *Machine) Restore(from io.ReadCloser) error {
 	}
 	old, gen := m.store, m.gen
 	m.adopt(next)
+	m.watches.tell(nil)
 	m.wg.Go(func() {
 		err := errors.Join(old.Close(), m.home.disk.RemoveAll(m.home.gen(gen)))
 		if m.o.Log != nil && err != nil {

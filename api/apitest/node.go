@@ -210,3 +210,28 @@ func (n *Node) MountSums(ctx context.Context, index uint64) (fsm.Sums, []fsm.Mou
 	defer im.Release()
 	return im.Sums(ctx, true)
 }
+
+// Watch has hear called when a row of the state changes.
+func (n *Node) Watch(row []byte, hear func()) (stop func()) { return n.Machine.Watch(row, hear) }
+
+// Tick does what time has brought by now, as a leader would: it proposes what
+// the mounts ask for, once.
+func (n *Node) Tick(ctx context.Context) error {
+	img := n.Machine.Image()
+	defer img.Release()
+	for _, m := range img.Table.Mounts() {
+		clock, ok := m.FS.(vfs.Timer)
+		if !ok {
+			continue
+		}
+		ops, _ := clock.Due(vfs.Sub(img.View, vfs.MountPrefix(m.ID)), time.Now())
+		for _, op := range ops {
+			op.Mount, op.Path = m.ID, m.Path.Join(op.Path)
+			out, err := n.Propose(ctx, vfs.Request{Ops: []vfs.Op{op}})
+			if err = errors.Join(err, out.Err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

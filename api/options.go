@@ -1,0 +1,84 @@
+package api
+
+import (
+	"strings"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// askHeaders are the headers of a write that ask for something beside it.
+var askHeaders = []struct{ header, option string }{
+	{"X-Pfs-Dedup-Id", "dedup"},
+	{"X-Pfs-Delay", "delay"},
+	{"X-Pfs-Priority", "priority"},
+}
+
+// askParams are the parameters of a read that takes something away.
+var askParams = []string{"lease", "max"}
+
+// maxAsk bounds one of them, in bytes.
+const maxAsk = 128
+
+// askedOfTake returns those of a read that its file takes.
+func (c *call) askedOfTake(m vfs.Mounted, rel vfs.Path) (vfs.Options, error) {
+	o := vfs.Options{}
+	for _, name := range askParams {
+		if v, ok := c.query.get(name); ok {
+			o[name] = v
+		}
+	}
+	return taken(o, m, vfs.Consume, rel)
+}
+
+// askedOfWrite returns those of a write that its file takes.
+func (c *call) askedOfWrite(m vfs.Mounted, rel vfs.Path) (vfs.Options, error) {
+	o := vfs.Options{}
+	for _, h := range askHeaders {
+		if v := c.header(h.header); v != "" {
+			o[h.option] = v
+		}
+	}
+	if c.lines() {
+		o["batch"] = "true"
+	}
+	return taken(o, m, vfs.Write, rel)
+}
+
+// lines reports whether the body says that it is a thing on each line.
+func (c *call) lines() bool {
+	kind, _, _ := strings.Cut(c.header("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/x-ndjson")
+}
+
+// taken drops what the file does not take, and checks the rest.
+func taken(o vfs.Options, m vfs.Mounted, verb vfs.Verb, rel vfs.Path) (vfs.Options, error) {
+	f, ok := m.FS.(vfs.Optioned)
+	if len(o) == 0 || !ok {
+		return nil, nil
+	}
+	out := vfs.Options{}
+	for _, name := range f.Options(verb, rel) {
+		v, ok := o[name]
+		if !ok {
+			continue
+		}
+		if len(v) > maxAsk || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r >= 0x7f }) {
+			return nil, vfs.Invalid.Withf("%s must be at most %d printable ASCII characters", name, maxAsk)
+		}
+		out[name] = v
+	}
+	return out, nil
+}
+
+// asks returns what a request asks for in its headers, for the sum of its key.
+func (c *call) asks() (out []string) {
+	for _, h := range askHeaders {
+		if v := c.header(h.header); v != "" {
+			out = append(out, h.header, v)
+		}
+	}
+	if c.lines() {
+		out = append(out, "lines")
+	}
+	return out
+}
