@@ -114,7 +114,42 @@ func peerMessages(p *peer) {
 		}
 	}
 	p.reads(dq, "{}")
+	peerLease(p, q+"/leased")
 	peerAborted(p)
+}
+
+// peerLease loses the answer to a take: the message is not lost with it, and
+// once it is acked it does not come again.
+func peerLease(p *peer, q string) {
+	p.put(q+"/enqueue", "\xff job")
+	p.want(200, "HEAD", "/files?path="+q+"/take", "")
+	p.want(400, "GET", "/files?path="+q+"/take&size=3", "")
+	p.want(400, "POST", "/digest", `{"algorithm":"md5","path":"`+q+`/take"}`)
+	p.grep(p.dir, ".", true)
+	p.reads(q+"/size", "1")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.node.URL, "http://"))
+	if err != nil {
+		p.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "GET /api/v1/files?path="+q+"/take&lease=1s HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		p.Fatal(err)
+	}
+	if !harness.Poll(10*time.Second, func() bool { return len(p.names(q+"/inflight")) == 1 }) {
+		p.Error("nothing was taken")
+	}
+	conn.Close() // with the answer unread
+	var m struct {
+		Lease   string
+		Base64  []byte `json:"data_base64"`
+		Attempt int
+	}
+	p.json("GET", "/files?path="+q+"/take&wait=30s", "", &m)
+	if string(m.Base64) != "\xff job" || m.Attempt != 2 {
+		p.Errorf("it came back as %+v", m)
+	}
+	p.put(q+"/ack", m.Lease)
+	p.want(409, "PUT", "/files?path="+q+"/ack", m.Lease)
+	p.reads(q+"/take", "{}")
 }
 
 // peerAborted asks a node that stands still for messages, leaves, and lets it

@@ -301,7 +301,7 @@ func (w *twin) names(dir vfs.Path) string {
 }
 
 func TestQueuesAgreeWithModel(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		w := &twin{t: t, r: rand.New(rand.NewPCG(seed, 7)), a: newState(t), b: newState(t), m: model{}, fence: map[vfs.Path]uint64{}}
 		for range 250 {
 			p := w.path()
