@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,7 +117,7 @@ func (f *fort) raider(id string, tr *trust) *raider {
 	for _, n := range f.nodes {
 		b.learn(n.ID(), n.Address())
 	}
-	r := &raider{f, id, m, newNetwork(m, b, newLogBridge(f.conf[0].Log))}
+	r := &raider{f, id, m, newNetwork(m, new(atomic.Bool), b, newLogBridge(f.conf[0].Log))}
 	f.t.Cleanup(func() {
 		close(m.closed)
 		_ = r.nt.Close()

@@ -86,6 +86,9 @@ type Config struct {
 	// slow is how long a request of raft may pause on its way in; 0 for
 	// requestTime.
 	slow time.Duration
+	// snapshots is how many entries bring about a snapshot; 0 for
+	// snapThreshold.
+	snapshots uint64
 	// dial replaces the network in tests.
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	listen func(address string) (net.Listener, error)
@@ -163,6 +166,7 @@ func (c *Config) fill() error {
 	c.trailing = orDefault(c.trailing, trailingLogs)
 	c.logNew = orDefault(c.logNew, logNew)
 	c.logKept = orDefault(c.logKept, logKept)
+	c.snapshots = orDefault(c.snapshots, snapThreshold)
 	c.ChunkGrace = orDefault(c.ChunkGrace, defaultGrace)
 	c.Election = orDefault(c.Election, defaultElection)
 	c.ChunkMemory = orDefault(c.ChunkMemory, defaultChunkMem)

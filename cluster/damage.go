@@ -59,7 +59,7 @@ func (n *Node) checkLog() error {
 	if err != nil {
 		return err
 	}
-	term, err := n.logs.GetUint64([]byte("CurrentTerm"))
+	term, err := n.logs.GetUint64([]byte(currentTerm))
 	if err != nil && err.Error() != "not found" {
 		return err
 	}

@@ -59,7 +59,7 @@ var (
 
 // serve passes the requests of a stream on to raft until it ends.
 func (t *network) serve(ctx context.Context, s stream) {
-	in := &inbound{Conn: s.Conn, s: s, t: t, give: make(chan net.Conn, 1), closed: make(chan struct{})}
+	in := &inbound{Conn: mutable{s.Conn, t.muted}, s: s, t: t, give: make(chan net.Conn, 1), closed: make(chan struct{})}
 	tr := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: in, Timeout: raftTimeout, Logger: hclog.NewNullLogger(),
 	})

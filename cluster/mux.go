@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -252,7 +253,10 @@ type target struct{ id, address string }
 
 // raftLayer is the mux as raft's transport sees it. Its addresses carry the id
 // of the node that is meant, so that another one there is never taken for it.
-type raftLayer struct{ m *mux }
+type raftLayer struct {
+	m     *mux
+	muted *atomic.Bool
+}
 
 const idMark = "|" // no host holds one
 
@@ -277,7 +281,10 @@ func (l raftLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.
 		return nil, fmt.Errorf("address %q names no node", address)
 	}
 	c, _, err := l.m.connect(ctx, streamRaft, target{id, addr})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return mutable{c, l.muted}, nil
 }
 
 type advertised string

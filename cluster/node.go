@@ -74,6 +74,7 @@ type Node struct {
 	stopErr error
 	fatal   sync.Once
 	failed  atomic.Pointer[error]
+	muted   atomic.Bool // raft is; see ballot
 }
 
 // Start opens a node and lets it run; it returns before the node knows a
@@ -289,6 +290,7 @@ func (n *Node) Address() string { return n.mux.advertise }
 // fail is told, from any goroutine, that the node cannot go on.
 func (n *Node) fail(err error) {
 	n.fatal.Do(func() {
+		n.muted.Store(true) // before anybody can know that it has failed
 		n.failed.Store(&err)
 		n.gate.shut()
 		n.c.Log.Error("node cannot go on", "error", err)

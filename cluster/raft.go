@@ -21,7 +21,8 @@ const (
 	snapInterval  = 30 * time.Second
 	logCache      = 32 << 20 // bytes of recent entries in memory
 	logDeadline   = 10 * time.Second
-	roleChanges   = 32 // that may wait to be noticed
+	roleChanges   = 32            // that may wait to be noticed
+	currentTerm   = "CurrentTerm" // where raft keeps its term
 )
 
 // logStore is a kind of log store, and how often it syncs for one append.
@@ -71,6 +72,20 @@ func (n *Node) checkLost() error {
 	return fmt.Errorf("%w: %s says that it had a log, but the log is empty: restore it, or start with an empty directory", ErrDirectory, identityFile)
 }
 
+// startAgain lets a node begin its cluster that lost its power in the middle of
+// that: raft notes the first term before the voters, and would never begin a
+// cluster that has a term. Nobody else can have voted or led by then.
+func (n *Node) startAgain() error {
+	last, err := n.logs.LastIndex()
+	if err != nil || last > 0 || n.machine.Applied() > 0 || len(n.self.card().Forming) == 0 {
+		return err
+	}
+	if term, err := n.logs.GetUint64([]byte(currentTerm)); err != nil || term != 1 {
+		return nil // not begun
+	}
+	return n.logs.SetUint64([]byte(currentTerm), 0)
+}
+
 func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.id)
@@ -82,12 +97,12 @@ func (n *Node) raftConfig(notify chan<- bool) *raft.Config {
 	}
 	c.ElectionTimeout = c.HeartbeatTimeout
 	c.LeaderLeaseTimeout = n.c.Election / 2
-	c.CommitTimeout = min(50*time.Millisecond, n.c.Election/5)
+	c.CommitTimeout = n.c.Election / 10
 	c.MaxAppendEntries = maxAppend
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false
 	c.TrailingLogs = n.c.trailing
-	c.SnapshotThreshold = snapThreshold
+	c.SnapshotThreshold = n.c.snapshots
 	c.SnapshotInterval = snapInterval
 	c.NoSnapshotRestoreOnStart = true
 	c.NoLegacyTelemetry = true
@@ -104,7 +119,10 @@ func (n *Node) openRaft(notify chan<- bool) error {
 	if err := n.checkLost(); err != nil {
 		return err
 	}
-	n.net = newNetwork(n.mux, &n.book, n.bridge)
+	if err := n.startAgain(); err != nil {
+		return err
+	}
+	n.net = newNetwork(n.mux, &n.muted, &n.book, n.bridge)
 	n.net.slow = n.c.slow
 	n.net.guard = &guard{refused: n.refused, standing: n.roster.of, listed: n.roster.listed, room: n.snapshotRoom,
 		term: func() uint64 { return n.raft.CurrentTerm() }, leader: func() string {
@@ -134,7 +152,7 @@ func (n *Node) newRaft(notify chan<- bool) (r *raft.Raft, err error) {
 			}
 		}
 	}()
-	return raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, n.logs, n.shots, n.net)
+	return raft.NewRaft(n.raftConfig(notify), folding{n.machine, n}, n.logs, ballot{n.logs, n}, n.shots, n.net)
 }
 
 // serveRaft hears a stream of raft. Before raft runs, the other side may try

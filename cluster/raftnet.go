@@ -28,6 +28,7 @@ type network struct {
 	slow                   time.Duration                  // that they may pause
 	beat                   atomic.Pointer[func(raft.RPC)] // raft's way around its queue
 	installing             atomic.Bool                    // raft takes a snapshot from its leader
+	muted                  *atomic.Bool                   // nothing that raft says is sent any more
 	stop                   chan struct{}
 	once                   sync.Once
 }
@@ -38,13 +39,14 @@ var (
 	_ raft.WithClose   = (*network)(nil)
 )
 
-func newNetwork(m *mux, addresses raft.ServerAddressProvider, log *logBridge) *network {
+func newNetwork(m *mux, muted *atomic.Bool, addresses raft.ServerAddressProvider, log *logBridge) *network {
 	return &network{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: raftLayer{m}, MaxPool: raftPool, Timeout: raftTimeout, Logger: log.named("raft.net"),
+			Stream: raftLayer{m, muted}, MaxPool: raftPool, Timeout: raftTimeout, Logger: log.named("raft.net"),
 			ServerAddressProvider: addresses,
 		}),
 		log:    log,
+		muted:  muted,
 		rpcs:   make(chan raft.RPC),
 		memory: newBudget(requestMemory),
 		slow:   requestTime,

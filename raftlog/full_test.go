@@ -113,27 +113,22 @@ func TestStalledAppend(t *testing.T) {
 func TestPark(t *testing.T) {
 	w, s, f := watchStub(t, WatchOptions{})
 	check(t, w.StoreLogs(entries(1, 3)))
-	s.write = func() error { return errDisk }
-	if err := w.StoreLog(entry(4, "")); err == nil {
-		t.Fatal("a failed append")
-	}
-	f.want(t, 1, "input/output error")
 	w.Park()
+	check(t, s.Store.StoreLog(entry(4, "without a checksum")))
 	var back atomic.Int32
 	var gone sync.WaitGroup
-	for _, call := range []func(){func() { _ = w.SetUint64([]byte("k"), 1) }, func() { _ = w.Set([]byte("k"), nil) }} {
-		gone.Add(1)
-		go func() {
-			defer gone.Done()
-			call()
-			back.Add(1)
-		}()
-	}
+	gone.Add(1)
+	go func() {
+		defer gone.Done()
+		_ = w.GetLog(4, new(raft.Log))
+		back.Add(1)
+	}()
 	w.Release()
 	gone.Wait()
 	if back.Load() != 0 {
 		t.Error("a parked call returned")
 	}
+	f.want(t, 1, "damaged")
 }
 
 // TestAppendAfterCutWaits has an append find no space after the tail was cut

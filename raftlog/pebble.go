@@ -35,17 +35,24 @@ type pebbleStore struct {
 	db    *pebble.DB
 	fault atomic.Pointer[error]
 
-	write sync.Mutex // held by a write from start to end
+	write turn // of a write, from start to end
 
 	mu          sync.RWMutex // held for reading by a read, or to change what follows
 	first, last uint64       // of the durable entries; 0, 0 if there are none
 	closed      bool
 }
 
+// turn is a lock that may be held for long: who waits for a slow disk is seen
+// to wait, also by the clock of a simulation.
+type turn chan struct{}
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
+
 // OpenPebble opens the store in dir and makes it if there is none. fs is where
 // it lives, nil for the disk.
 func OpenPebble(dir string, fs vfs.FS) (Store, error) {
-	s := &pebbleStore{}
+	s := &pebbleStore{write: make(turn, 1)}
 	if fs == nil {
 		fs = vfs.Default
 	}
@@ -192,8 +199,8 @@ func (s *pebbleStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft
 // StoreLogs appends entries, all or none of them. They must follow the last
 // one without a gap; the first one ever may have any index.
 func (s *pebbleStore) StoreLogs(logs []*raft.Log) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.write.take()
+	defer s.write.give()
 	if err := s.writable(); err != nil || len(logs) == 0 {
 		return err
 	}
@@ -233,8 +240,8 @@ func (s *pebbleStore) StoreLogs(logs []*raft.Log) error {
 // DeleteRange deletes the entries from min to max, both included: the head of
 // the log, its tail, or all. A hole in the middle is refused.
 func (s *pebbleStore) DeleteRange(min, max uint64) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.write.take()
+	defer s.write.give()
 	if err := s.writable(); err != nil || s.last == 0 || max < min || max < s.first || min > s.last {
 		return err
 	}
@@ -283,8 +290,8 @@ func (s *pebbleStore) commit(what string, fill func(*pebble.Batch) error) error 
 
 // Set keeps a value under a key of the stable store.
 func (s *pebbleStore) Set(key, val []byte) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.write.take()
+	defer s.write.give()
 	return s.commit("set", func(b *pebble.Batch) error { return b.Set(stableKey(key), val, nil) })
 }
 
@@ -337,8 +344,8 @@ func (s *pebbleStore) Disk() int64 {
 
 // Close waits for a write under way and closes the database.
 func (s *pebbleStore) Close() error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.write.take()
+	defer s.write.give()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -48,7 +48,7 @@ func readBolt(dir string) (Store, error) {
 }
 
 func readPebble(dir string) (Store, error) {
-	s := &pebbleStore{}
+	s := &pebbleStore{write: make(turn, 1)}
 	db, err := openDB(dir, &pebble.Options{ReadOnly: true, MaxOpenFiles: pebbleFiles, Logger: pebbleLog{s}})
 	if err = errors.Join(err, s.failed()); err == nil {
 		s.db = db

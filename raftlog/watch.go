@@ -145,12 +145,14 @@ func (w *Watched) read(err error) error {
 		err.Error() == errKeyNotFound.Error() {
 		return err
 	}
-	return w.parked(w.fail(err))
+	err = w.fail(err)
+	w.park()
+	return err
 }
 
 // Park has raft meet no error that it would panic over: from now on a failed
-// GetLog or Set does not return before Release, and then ends its goroutine.
-// So what OnFault has to say is heard, and not raft's panic.
+// GetLog does not return before Release, and then ends its goroutine. So what
+// OnFault has to say is heard, and not raft's panic.
 func (w *Watched) Park() { w.parking.Store(true) }
 
 // Release ends the goroutines that were parked; the log is about to be closed.
@@ -161,14 +163,6 @@ func (w *Watched) park() {
 		<-w.release
 		runtime.Goexit()
 	}
-}
-
-// parked returns err, if it returns.
-func (w *Watched) parked(err error) error {
-	if err != nil {
-		w.park()
-	}
-	return err
 }
 
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
@@ -237,12 +231,12 @@ func (w *Watched) StoreLogs(logs []*raft.Log) error {
 
 // Set keeps a value under a key.
 func (w *Watched) Set(key, val []byte) error {
-	return w.parked(w.guard("set", w.o.Deadline, true, func() error { return w.s.Set(key, val) }))
+	return w.guard("set", w.o.Deadline, true, func() error { return w.s.Set(key, val) })
 }
 
 // SetUint64 is Set of a number.
 func (w *Watched) SetUint64(key []byte, val uint64) error {
-	return w.parked(w.guard("set", w.o.Deadline, true, func() error { return w.s.SetUint64(key, val) }))
+	return w.guard("set", w.o.Deadline, true, func() error { return w.s.SetUint64(key, val) })
 }
 
 // Get returns the value of key.
