@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
@@ -385,4 +386,30 @@ func TestUnknownEntryType(t *testing.T) {
 	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("index %d has the unknown type 77", last+1)) {
 		t.Errorf("started: %v", err)
 	}
+}
+
+// TestLogOlderThanState has a node lose its power after it installed the state of
+// another, and before it emptied its log.
+func TestLogOlderThanState(t *testing.T) {
+	g := newGang(t, 1, nil)
+	g.write(0, "/m/a", "x")
+	g.stop(0)
+	m, err := fsm.Open(fsm.Options{Dir: filepath.Join(g.conf[0].Dir, stateDir), Plugins: g.conf[0].Plugins})
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := m.Applied()
+	if err := errors.Join(m.Unlogged(), m.Close()); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := raftlog.OpenBolt(filepath.Join(g.conf[0].Dir, raftDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(logs.DeleteRange(applied, applied), logs.Close()); err != nil {
+		t.Fatal(err)
+	}
+	g.start(0)
+	g.ready()
+	g.write(0, "/m/a", "y")
 }

@@ -46,6 +46,7 @@ func (n *Node) openLog() error {
 	if err != nil {
 		return spoils(n.c.Dir, err)
 	}
+	n.shots = newShots(n)
 	n.logs = raftlog.Watch(s, raftlog.WatchOptions{
 		Deadline: logDeadline, MaxCacheBytes: logCache,
 		OnFault: n.fail,
@@ -54,7 +55,7 @@ func (n *Node) openLog() error {
 			n.metrics.appended(kind.syncs, a.Took)
 		},
 		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving, Begin: n.vol.Begin,
-		Applied: n.machine.Applied, Hold: func() uint64 { return n.shots.hold() },
+		Applied: n.machine.Applied, Hold: n.shots.hold,
 	})
 	return nil
 }
@@ -129,7 +130,6 @@ func (n *Node) openRaft(notify chan<- bool) error {
 			_, id := n.raft.LeaderWithID()
 			return string(id)
 		}}
-	n.shots = newShots(n)
 	r, err := n.newRaft(notify)
 	if err != nil {
 		return errors.Join(spoils(n.c.Dir, fmt.Errorf("start raft: %w", err)), n.net.Close())
