@@ -28,6 +28,10 @@ func newLogBridge(log *slog.Logger) *logBridge {
 
 func (b *logBridge) named(name string) hclog.Logger { return b.to.NamedIntercept(name) }
 
+// outrun is what a follower says that hears of a commit before it has the
+// entry: a nudge often is faster.
+const outrun = "failed to get previous log"
+
 // Accept takes one record from raft.
 func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...any) {
 	l := slog.LevelDebug
@@ -40,7 +44,7 @@ func (b *logBridge) Accept(name string, level hclog.Level, msg string, args ...a
 		// What raft finds worth telling is detail here: the node itself says
 		// who leads.
 	}
-	if slices.ContainsFunc(args, ownClose) {
+	if msg == outrun || slices.ContainsFunc(args, ownClose) {
 		l = slog.LevelDebug
 	}
 	ctx := context.Background()
