@@ -136,7 +136,7 @@ func (r *raider) try(request any) error {
 	switch q := request.(type) {
 	case *raft.AppendEntriesRequest:
 		var a raft.AppendEntriesResponse
-		return either(r.nt.AppendEntries(id, "", q, &a), a.Success)
+		return either(r.nt.NetworkTransport.AppendEntries(id, "", q, &a), a.Success)
 	case *raft.RequestVoteRequest:
 		var a raft.RequestVoteResponse
 		return either(r.nt.RequestVote(id, "", q, &a), a.Granted)
@@ -148,7 +148,7 @@ func (r *raider) try(request any) error {
 		return r.nt.TimeoutNow(id, "", q, &a)
 	case *raft.InstallSnapshotRequest:
 		var a raft.InstallSnapshotResponse
-		return either(r.nt.InstallSnapshot(id, "", q, &a, strings.NewReader(strings.Repeat("x", 100))), a.Success)
+		return either(r.nt.NetworkTransport.InstallSnapshot(id, "", q, &a, strings.NewReader(strings.Repeat("x", 100))), a.Success)
 	}
 	panic("no such request")
 }
@@ -201,7 +201,7 @@ func (f *fort) holds(name, reason string, attack func(t *testing.T)) {
 		if f.lord.raft.State() != raft.Leader || f.now() != f.before {
 			t.Errorf("%x became %x, %s", f.before, f.now(), f.lord.raft.State())
 		}
-		if left := installs(f.lord); len(left) > 0 {
+		if left := unpacked(f.lord); len(left) > 0 {
 			t.Errorf("left over: %v", left)
 		}
 	})
@@ -340,6 +340,7 @@ func (f *fort) members() {
 // their length, or do not go on.
 func (f *fort) liar() {
 	r := f.raider(f.lord.ID(), f.trust(f.lord.ID()))
+	archive := f.archive()
 	for _, n := range f.nodes {
 		if n == f.lord || n == f.gone {
 			continue
@@ -347,7 +348,7 @@ func (f *fort) liar() {
 		ctx, cancel := context.WithCancel(f.t.Context())
 		for what, rest := range map[string]io.Reader{"ends": strings.NewReader(""), "stands still": silenceReader{ctx}} {
 			q := r.requests(f.before.term)["snapshot"].(*raft.InstallSnapshotRequest)
-			q.Size = 1 << 20
+			q.Size = 2 * int64(len(archive))
 			c, _, err := r.m.connect(testContext(f.t), streamRaft, target{n.ID(), n.Address()})
 			if err != nil {
 				f.t.Fatal(err)
@@ -357,13 +358,13 @@ func (f *fort) liar() {
 			var a raft.InstallSnapshotResponse
 			ended := make(chan error, 1)
 			go func() {
-				ended <- one.InstallSnapshot(raft.ServerID(n.ID()), "", q, &a, io.MultiReader(io.LimitReader(zeros{}, 600<<10), rest))
+				ended <- one.InstallSnapshot(raft.ServerID(n.ID()), "", q, &a, io.MultiReader(bytes.NewReader(archive[:len(archive)/2]), rest))
 			}()
-			poll(f.t, "the file of the snapshot", func() bool { return len(installs(n)) > 0 })
+			poll(f.t, "the file of the snapshot", func() bool { return len(unpacked(n)) > 0 })
 			if what == "ends" {
 				c.Close()
 			}
-			poll(f.t, "no file of the snapshot that "+what, func() bool { return len(installs(n)) == 0 })
+			poll(f.t, "no file of the snapshot that "+what, func() bool { return len(unpacked(n)) == 0 })
 			poll(f.t, "the follower to go on", func() bool {
 				_, leader := n.raft.LeaderWithID()
 				s, err := n.Sums(testContext(f.t), 0)
@@ -386,7 +387,26 @@ func (f *fort) liar() {
 	}
 }
 
-func installs(n *Node) []string {
+// archive is a snapshot as the leader sends it.
+func (f *fort) archive() []byte {
+	all := f.lord.machine.Snapshots()
+	list, err := all.List()
+	if err != nil || len(list) == 0 {
+		f.t.Fatalf("no snapshot of the leader: %v", err)
+	}
+	_, r, err := all.Open(list[0].ID)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return b
+}
+
+func unpacked(n *Node) []string {
 	list, _ := filepath.Glob(filepath.Join(n.c.Dir, stateDir, "install*"))
 	return list
 }

@@ -59,6 +59,11 @@ type Config struct {
 	// bytes; 0 for 512 GiB.
 	MaxSnapshot int64
 
+	// SnapshotRate is how many bytes a second other nodes are sent of
+	// snapshots, and how many of content are fetched in the background; 0 for
+	// 64 MiB.
+	SnapshotRate int64
+
 	Log *slog.Logger // nil: nowhere
 	// Fatal hears, once, that the node cannot go on: a store or the log has
 	// failed. It must end the process; nil panics.
@@ -69,6 +74,8 @@ type Config struct {
 	// trailing is how many entries raft keeps behind a snapshot; 0 for
 	// trailingLogs.
 	trailing uint64
+	// noForget leaves out installs.forget; tests show what it is for.
+	noForget bool
 	// logNew and logKept are how many bytes the log may grow by before a
 	// snapshot, and how many it keeps behind one; 0 for the constants.
 	logNew, logKept int64
@@ -112,6 +119,7 @@ const (
 	defaultGrace    = 10 * time.Minute
 	defaultElection = 500 * time.Millisecond
 	defaultChunkMem = 128 << 20
+	defaultRate     = 64 << 20
 	defaultSnapshot = 512 << 30
 
 	proposeTime = 9 * time.Second         // a proposal, from first to last
@@ -164,6 +172,7 @@ func (c *Config) fill() error {
 	c.loadLife = orDefault(c.loadLife, loadLife)
 	c.level = orDefault(c.level, fsm.Level)
 	c.trailing = orDefault(c.trailing, trailingLogs)
+	c.SnapshotRate = orDefault(c.SnapshotRate, defaultRate)
 	c.logNew = orDefault(c.logNew, logNew)
 	c.logKept = orDefault(c.logKept, logKept)
 	c.snapshots = orDefault(c.snapshots, snapThreshold)

@@ -63,6 +63,7 @@ func lacking(err error) bool {
 type missing struct {
 	n    *Node
 	wake chan struct{}
+	pace *pacer // of what is fetched in the background
 
 	mu      sync.Mutex
 	due     map[[32]byte]time.Time // when to look at it
@@ -81,7 +82,7 @@ type flight struct {
 }
 
 func newMissing(n *Node) *missing {
-	return &missing{n: n, wake: make(chan struct{}, 1), all: true,
+	return &missing{n: n, wake: make(chan struct{}, 1), pace: &pacer{rate: n.c.SnapshotRate}, all: true,
 		due: map[[32]byte]time.Time{}, taken: map[[32]byte]bool{}, flights: map[[32]byte]*flight{}}
 }
 
@@ -104,13 +105,6 @@ func (m *missing) rescan() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.all = true
-}
-
-// count returns how many chunks are known to be looked at.
-func (m *missing) count() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.due)
 }
 
 // mostLooked bounds how many chunks lacking looks for on disk.
@@ -234,6 +228,10 @@ func (m *missing) get(ctx context.Context, hash [32]byte) {
 	if _, err := m.fetch(ctx, hash); err != nil && ctx.Err() == nil {
 		m.n.c.Log.Debug("chunk is not fetched", "hash", fmt.Sprintf("%x", hash[:8]), "error", err)
 		m.later(hash)
+		return
+	}
+	if size, err := m.n.blobs.Size(hash); err == nil {
+		m.pace.wait(int(size), ctx.Done()) // clients come first
 	}
 }
 
@@ -303,6 +301,13 @@ func (n *Node) fetchAny(ctx context.Context, hash [32]byte) (data []byte, err er
 }
 
 func (n *Node) fetchFrom(ctx context.Context, to target, hash [32]byte) ([]byte, error) {
+	wait, stop := context.WithTimeout(ctx, memWait)
+	defer stop()
+	if err := n.chunkMem.take(wait, vfs.ChunkSize); err != nil {
+		n.metrics.throttled.Inc()
+		return nil, vfs.Throttled.With("too much content is on its way in")
+	}
+	defer n.chunkMem.give(vfs.ChunkSize)
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	data, err := n.peers.call(ctx, to, bulk, callFetch, hash[:])

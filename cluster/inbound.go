@@ -104,19 +104,63 @@ func (in *inbound) answer(ctx context.Context, rpc raft.RPC, beat bool) {
 			return
 		}
 	}
+	if req, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
+		rpc.RespChan <- in.t.install(ctx, req, rpc.Reader, func() { _ = in.Close() })
+		in.turn(refused) // a stream is for one snapshot
+		return
+	}
+	if err := in.t.admit(ctx, rpc.Command); err != nil {
+		in.turn(idle)
+		rpc.Respond(nil, err)
+		return
+	}
+	r := in.t.hand(rpc)
+	in.turn(idle)
+	rpc.RespChan <- r
+}
+
+const (
+	// maxBacklog is how many bytes of entries may wait in memory to be folded
+	// into the state: raft itself bounds their number alone.
+	maxBacklog  = 64 << 20
+	backlogTime = 2 * time.Second // that new entries wait for that
+)
+
+var errBacklog = errors.New("the state of this node is too far behind its log")
+
+// admit holds entries back while too many wait to be folded.
+func (t *network) admit(ctx context.Context, command any) error {
+	if a, ok := command.(*raft.AppendEntriesRequest); !ok || len(a.Entries) == 0 {
+		return nil
+	}
+	for until := time.Now().Add(backlogTime); t.backlog() > maxBacklog; {
+		if time.Now().After(until) || !pause(ctx, retryPause) {
+			return errBacklog
+		}
+	}
+	return nil
+}
+
+// hand has raft answer a request, unless it is about to forget.
+func (t *network) hand(rpc raft.RPC) raft.RPCResponse {
+	t.order.RLock()
+	defer t.order.RUnlock()
+	return t.raftly(rpc)
+}
+
+// raftly has raft answer a request.
+func (t *network) raftly(rpc raft.RPC) raft.RPCResponse {
 	got := make(chan raft.RPCResponse, 1)
 	select {
-	case in.t.rpcs <- raft.RPC{Command: rpc.Command, Reader: rpc.Reader, RespChan: got}:
-	case <-in.t.stop:
-		rpc.Respond(nil, raft.ErrTransportShutdown)
-		return
+	case t.rpcs <- raft.RPC{Command: rpc.Command, Reader: rpc.Reader, RespChan: got}:
+	case <-t.stop:
+		return raft.RPCResponse{Error: raft.ErrTransportShutdown}
 	}
 	select {
 	case r := <-got:
-		in.turn(idle)
-		rpc.RespChan <- r
-	case <-in.t.stop:
-		rpc.Respond(nil, raft.ErrTransportShutdown)
+		return r
+	case <-t.stop:
+		return raft.RPCResponse{Error: raft.ErrTransportShutdown}
 	}
 }
 

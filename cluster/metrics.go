@@ -25,6 +25,12 @@ type metrics struct {
 	crammed   prometheus.Counter
 	slow      prometheus.Counter
 	snapshot  prometheus.Histogram
+	install   prometheus.Histogram
+	sends     *prometheus.CounterVec // of snapshots, by how they ended
+	installs  *prometheus.CounterVec // the same on the other side
+	shipped   prometheus.Counter
+	received  prometheus.Counter
+	repeats   prometheus.Counter
 	recent    recent
 	reloads   *prometheus.CounterVec // of the certificates, by how they ended
 }
@@ -34,7 +40,7 @@ func newMetrics() *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	histogram := newHistogram
-	return &metrics{
+	m := &metrics{
 		timings: newTimings(),
 		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_proposals_total",
 			Help: "Requests that this node, as the leader, handed to the log."}, []string{"outcome"}),
@@ -52,10 +58,25 @@ func newMetrics() *metrics {
 		damaged:   counter("pfs_chunks_damaged_total", "Damaged chunks found by the scrub."),
 		crammed:   counter("pfs_no_space_total", "Writes refused because the disks have too little space."),
 		snapshot:  histogram("pfs_snapshot_seconds", "Time to make the state durable and to cut the log behind it.", 0.001, 2, 16),
-		slow:      counter("pfs_disk_slow_total", "Calls to the disk that took a second or longer."),
+		install:   histogram("pfs_snapshot_install_seconds", "Time to take a snapshot from the leader and to install it.", 0.01, 2, 18),
+		sends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_snapshot_sends_total",
+			Help: "Snapshots that this node, as the leader, sent to another."}, []string{"outcome"}),
+		installs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_snapshot_installs_total",
+			Help: "Snapshots that this node took from a leader."}, []string{"outcome"}),
+		shipped:  counter("pfs_snapshot_sent_bytes_total", "Bytes of snapshots sent to other nodes."),
+		received: counter("pfs_snapshot_received_bytes_total", "Bytes of snapshots received from leaders."),
+		repeats:  counter("pfs_snapshot_repeats_total", "Snapshots sent to a node that had made no progress after the one before."),
+		slow:     counter("pfs_disk_slow_total", "Calls to the disk that took a second or longer."),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pfs_node_certificate_reloads_total",
 			Help: "Times that changed certificate files were read in."}, []string{"outcome"}),
 	}
+	for _, outcome := range []string{"taken", "failed"} { // shown from the start
+		m.sends.WithLabelValues(outcome)
+	}
+	for _, outcome := range []string{"installed", "failed"} {
+		m.installs.WithLabelValues(outcome)
+	}
+	return m
 }
 
 func (m *metrics) appended(syncs float64, d time.Duration) {
@@ -84,7 +105,8 @@ func (m *metrics) proposed(queue, d time.Duration, err error) {
 func (n *Node) Collectors() []prometheus.Collector {
 	m := n.metrics
 	out := []prometheus.Collector{m.proposals, m.latency, m.batch, m.entryLen, m.fsync, m.syncs, m.throttled, m.leaders,
-		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow, m.snapshot, m.reloads, n.refused.total}
+		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow, m.snapshot,
+		m.install, m.sends, m.installs, m.shipped, m.received, m.repeats, m.reloads, n.refused.total}
 	out = append(out, m.collectors()...)
 	out = append(out, newPeerFigures(n))
 	if n.trust != nil {
@@ -111,7 +133,7 @@ func (n *Node) Collectors() []prometheus.Collector {
 		{"pfs_queue_limit_bytes", "How many bytes of requests may wait for a log entry.", func() float64 { return maxQueuedBytes }},
 		{"pfs_chunks", "Chunks on this node.", func() float64 { c, _ := n.blobs.Stats(); return float64(c) }},
 		{"pfs_chunk_bytes", "Bytes of the chunks on this node.", func() float64 { _, b := n.blobs.Stats(); return float64(b) }},
-		{"pfs_missing_chunks", "Chunks that this node looks for.", func() float64 { return float64(n.missing.count()) }},
+		{"pfs_missing_chunks", "Chunks that this node should have and is still to fetch.", func() float64 { return float64(n.missing.lacking()) }},
 		{"pfs_chunk_memory_bytes", "Memory held by chunks on their way in.", func() float64 { return float64(n.chunkMem.used()) }},
 		{"pfs_chunk_memory_limit_bytes", "How much memory chunks on their way in may hold.", func() float64 { return float64(n.chunkMem.size) }},
 		{"pfs_call_memory_bytes", "Memory held by calls between nodes.", func() float64 { return float64(n.callMem.used()) }},

@@ -284,7 +284,7 @@ func (l raftLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.
 	if err != nil {
 		return nil, err
 	}
-	return mutable{c, l.muted}, nil
+	return &steady{Conn: mutable{c, l.muted}}, nil
 }
 
 type advertised string

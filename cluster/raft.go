@@ -55,7 +55,7 @@ func (n *Node) openLog() error {
 			n.metrics.appended(kind.syncs, a.Took)
 		},
 		Retry: n.vol.Retry, NoSpace: volume.NoSpace, Starving: n.vol.Starving, Begin: n.vol.Begin,
-		Applied: n.machine.Applied, Hold: n.shots.hold,
+		Applied: n.machine.Applied, Base: n.machine.AppliedEntry, Hold: n.shots.hold,
 	})
 	return nil
 }
@@ -130,6 +130,8 @@ func (n *Node) openRaft(notify chan<- bool) error {
 			_, id := n.raft.LeaderWithID()
 			return string(id)
 		}}
+	n.net.shots, n.net.install, n.net.pace = n.shots, (&installs{n: n}).install, &pacer{rate: n.c.SnapshotRate}
+	n.net.backlog = func() int64 { return n.logs.Bytes(n.machine.Applied()+1, n.raft.AppliedIndex()) }
 	r, err := n.newRaft(notify)
 	if err != nil {
 		return errors.Join(spoils(n.c.Dir, fmt.Errorf("start raft: %w", err)), n.net.Close())

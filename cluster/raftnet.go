@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,11 @@ type network struct {
 	beat                   atomic.Pointer[func(raft.RPC)] // raft's way around its queue
 	installing             atomic.Bool                    // raft takes a snapshot from its leader
 	muted                  *atomic.Bool                   // nothing that raft says is sent any more
+	shots                  *shots
+	order                  sync.RWMutex // held by a request that raft has; alone while raft forgets
+	install                func(context.Context, *raft.InstallSnapshotRequest, io.Reader, func()) raft.RPCResponse
+	backlog                func() int64 // bytes that wait to be folded
+	pace                   *pacer       // of snapshots to other nodes
 	stop                   chan struct{}
 	once                   sync.Once
 }
@@ -71,17 +78,22 @@ func (t *network) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress)
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline{p}, nil
+	return &pipeline{p, t.shots, string(id)}, nil
 }
 
 // pipeline closes itself when a request cannot be sent for long; raft falls
 // back to single requests then.
-type pipeline struct{ raft.AppendPipeline }
+type pipeline struct {
+	raft.AppendPipeline
+	shots *shots
+	id    string
+}
 
 // AppendEntries sends one request.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
 	guard := time.AfterFunc(pipelineTime, func() { _ = p.Close() })
 	defer guard.Stop()
+	p.shots.progress(p.id, args.PrevLogEntry) // a pipeline begins where the node is
 	return p.AppendPipeline.AppendEntries(args, resp)
 }
 

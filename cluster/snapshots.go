@@ -33,7 +33,8 @@ type shots struct {
 
 	mu   sync.Mutex
 	next int
-	held map[any]*hold // by stream, and by the id of a node
+	held map[any]*hold  // by stream, and by the id of a node
+	vain map[string]int // snapshots to a node since it made progress
 }
 
 // hold is an entry that the log must be kept behind.
@@ -44,7 +45,7 @@ type hold struct {
 }
 
 func newShots(n *Node) *shots {
-	s := &shots{SnapshotStore: n.machine.Snapshots(), n: n, held: map[any]*hold{}}
+	s := &shots{SnapshotStore: n.machine.Snapshots(), n: n, held: map[any]*hold{}, vain: map[string]int{}}
 	s.taken.Store(n.machine.Applied())
 	return s
 }
@@ -119,7 +120,21 @@ func (s *shots) drop(key any) {
 	delete(s.held, key)
 }
 
-// sent notes that a node was sent all up to index.
+// sending notes that a node is sent all up to index, and warns of one that
+// takes one snapshot after another and makes no progress.
+func (s *shots) sending(id string, index uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.vain[id]++
+	if s.vain[id] > 1 {
+		s.n.metrics.repeats.Inc()
+	}
+	if s.vain[id] >= tooMany {
+		s.n.c.Log.Warn("a node is sent one snapshot after another: look at its log", "node", id, "index", index, "snapshots", s.vain[id])
+	}
+}
+
+// sent notes that a node has all up to index.
 func (s *shots) sent(id string, index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,6 +147,9 @@ func (s *shots) progress(id string, index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.held[id]
+	if h != nil && index >= h.index {
+		delete(s.vain, id)
+	}
 	switch {
 	case h == nil:
 	case s.n.logs.Bytes(index+1, s.n.raft.LastIndex()) < s.n.c.logKept/heldPart:

@@ -14,9 +14,12 @@ func (w *Watched) DeleteRange(min, max uint64) error {
 		min++ // see Forget
 	}
 	if w.o.Applied != nil {
-		if applied := w.o.Applied(); min <= applied {
+		switch applied := w.o.Applied(); {
+		case min <= applied:
 			max = w.headEnd(max, applied)
-		} else {
+		case w.installing.Load():
+			return nil // raft would delete all, and this is behind the snapshot
+		default:
 			max = math.MaxUint64
 			w.cut.Store(true)
 		}
@@ -32,7 +35,7 @@ func (w *Watched) DeleteRange(min, max uint64) error {
 // headEnd is where a deletion of the head may end.
 func (w *Watched) headEnd(max, applied uint64) uint64 {
 	max = min(max, applied)
-	if w.o.Hold != nil {
+	if w.o.Hold != nil && !w.installing.Load() {
 		if hold := w.o.Hold(); hold < max {
 			return hold
 		}
@@ -71,7 +74,7 @@ func (w *Watched) Conflict(index, term uint64) (keep *raft.Log, stale bool, err 
 	}
 	last, err := w.LastIndex()
 	switch {
-	case err != nil || last < index:
+	case err != nil || last < index, first == index+1:
 		return nil, false, err
 	case first > index:
 		return nil, true, nil
@@ -94,6 +97,13 @@ func (w *Watched) Conflict(index, term uint64) (keep *raft.Log, stale bool, err 
 func (w *Watched) Forget(keep *raft.Log) (done func()) {
 	w.forget.Store(keep)
 	return func() { w.forget.Store(nil) }
+}
+
+// Installing has entries behind the state stay until done is called, and all
+// before it go: raft is about to install a snapshot, and would delete both.
+func (w *Watched) Installing() (done func()) {
+	w.installing.Store(true)
+	return func() { w.installing.Store(false) }
 }
 
 // pretend answers for the entry that raft is to be asked for; see Forget.

@@ -42,6 +42,9 @@ type WatchOptions struct {
 	// raft deletes entries; with it the log never has a gap. nil: deletions go
 	// as raft asks.
 	Applied func() uint64
+	// Base returns that entry with its term: GetLog answers for it when the log
+	// has it no more, which raft asks for to compare terms. nil: it does not.
+	Base func() (index, term uint64)
 	// Hold returns the last entry that the head of the log may be cut behind;
 	// nil: no limit.
 	Hold func() uint64
@@ -68,8 +71,10 @@ type Watched struct {
 	cut     atomic.Bool              // the tail was deleted and nothing was appended since
 	forget  atomic.Pointer[raft.Log] // see Forget
 	parking atomic.Bool              // see Park
-	release chan struct{}            // closed by Release
-	free    sync.Once
+
+	installing atomic.Bool   // see Installing
+	release    chan struct{} // closed by Release
+	free       sync.Once
 }
 
 // deleteDeadlines is how many deadlines a deletion, which may be long, gets.
@@ -183,6 +188,9 @@ func (w *Watched) GetLog(index uint64, log *raft.Log) error {
 		return nil
 	}
 	if err := w.s.GetLog(index, log); err != nil {
+		if errors.Is(err, raft.ErrLogNotFound) && w.stands(index, log) {
+			return nil
+		}
 		return w.read(err)
 	}
 	err := unseal(index, log)
@@ -191,6 +199,21 @@ func (w *Watched) GetLog(index uint64, log *raft.Log) error {
 	}
 	return w.read(err)
 }
+
+// stands makes log a stand-in for the last entry of the state.
+func (w *Watched) stands(index uint64, log *raft.Log) bool {
+	if w.o.Base == nil || index == 0 {
+		return false
+	}
+	at, term := w.o.Base()
+	if at == index {
+		*log = raft.Log{Index: index, Term: term, Type: standIn}
+	}
+	return at == index
+}
+
+// standIn is a type that no node takes as an entry: only the term counts.
+const standIn = raft.LogType(0xff)
 
 // Term returns the term of an entry, which it verifies.
 func (w *Watched) Term(index uint64) (uint64, error) {

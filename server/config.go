@@ -59,6 +59,7 @@ type ClusterConfig struct {
 	TLSKey          string     `yaml:"tls_key"`
 	Plaintext       bool       `yaml:"plaintext"`
 	MaxSnapshot     string     `yaml:"max_snapshot"`
+	SnapshotRate    string     `yaml:"snapshot_rate"`
 }
 
 // ExternalConfig keeps the compatible keys for third-party plugins. They are
@@ -134,7 +135,7 @@ func defaults() Config {
 		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s",
 			Backup: BackupConfig{Every: "0s", Keep: 24}},
 		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0",
-			MaxSnapshot: "512GB"},
+			MaxSnapshot: "512GB", SnapshotRate: "64MB"},
 	}
 }
 
@@ -208,6 +209,9 @@ func (c *Config) check() error {
 	if _, err := c.diskReserve(); err != nil {
 		return err
 	}
+	if _, err := c.snapshotRate(); err != nil {
+		return err
+	}
 	if _, err := c.maxSnapshot(); err != nil {
 		return err
 	}
@@ -243,6 +247,18 @@ func (b BackupConfig) interval() (time.Duration, error) {
 // slow is from when on a request is told as slow; 0 for never.
 func (c *Config) slow() (time.Duration, error) {
 	return vfs.Config{"slow_request": c.Server.Slow}.Duration("slow_request", time.Second)
+}
+
+// snapshotRate returns how many bytes a second another node is sent.
+func (c *Config) snapshotRate() (int64, error) {
+	n, err := vfs.Config{"snapshot_rate": c.Cluster.SnapshotRate}.Size("snapshot_rate", 0)
+	if err == nil && n < 64<<10 {
+		err = errors.New("snapshot_rate must be at least 64KB a second")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cluster.%w", err)
+	}
+	return n, nil
 }
 
 // diskReserve returns the bytes that are to stay free; 0 lets the node choose.

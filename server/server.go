@@ -151,14 +151,15 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 	slow, _ := n.config.slow()
 	reserve, _ := n.config.diskReserve()
 	snapshot, _ := n.config.maxSnapshot()
+	rate, _ := n.config.snapshotRate()
 	cc := cluster.Config{
 		NodeID: c.NodeID, Dir: n.config.Server.DataDir,
 		Address: c.RaftAddress, Advertise: c.RaftAdvertise, HTTP: c.HTTPAdvertise,
 		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
 		LogStore: c.LogStore, ChunkGrace: grace, DiskReserve: reserve, Plugins: builtin, Version: version, Slow: slow,
 		TLS: cluster.TLSFiles{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, Plaintext: c.Plaintext,
-		MaxSnapshot: snapshot,
-		Mounts:      mounts, Log: n.log, Fatal: n.fatal,
+		MaxSnapshot: snapshot, SnapshotRate: rate,
+		Mounts: mounts, Log: n.log, Fatal: n.fatal,
 	}
 	if cc.HTTP == "" {
 		cc.HTTP = baseURL(n.listener.Addr())
