@@ -27,7 +27,7 @@ func (c *call) askedOfTake(m vfs.Mounted, rel vfs.Path) (vfs.Options, error) {
 			o[name] = v
 		}
 	}
-	return taken(o, m, vfs.Consume, rel)
+	return c.taken(o, m, vfs.Consume, rel)
 }
 
 // askedOfWrite returns those of a write that its file takes.
@@ -41,7 +41,7 @@ func (c *call) askedOfWrite(m vfs.Mounted, rel vfs.Path) (vfs.Options, error) {
 	if c.lines() {
 		o["batch"] = "true"
 	}
-	return taken(o, m, vfs.Write, rel)
+	return c.taken(o, m, vfs.Write, rel)
 }
 
 // lines reports whether the body says that it is a thing on each line.
@@ -51,13 +51,24 @@ func (c *call) lines() bool {
 }
 
 // taken drops what the file does not take, and checks the rest.
-func taken(o vfs.Options, m vfs.Mounted, verb vfs.Verb, rel vfs.Path) (vfs.Options, error) {
+func (c *call) taken(o vfs.Options, m vfs.Mounted, verb vfs.Verb, rel vfs.Path) (vfs.Options, error) {
 	f, ok := m.FS.(vfs.Optioned)
 	if len(o) == 0 || !ok {
 		return nil, nil
 	}
+	ctx, cancel := c.within()
+	defer cancel()
+	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{})
+	if err != nil {
+		return nil, err
+	}
+	defer img.Release()
+	names, err := f.Options(vfs.Sub(img.View, vfs.MountPrefix(m.ID)), verb, rel)
+	if err != nil {
+		return nil, err
+	}
 	out := vfs.Options{}
-	for _, name := range f.Options(verb, rel) {
+	for _, name := range names {
 		v, ok := o[name]
 		if !ok {
 			continue

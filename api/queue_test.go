@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -177,4 +178,33 @@ func TestWorkerRequests(t *testing.T) {
 	if m := message(t, one); m.Lease == "" || m.Attempt != 2 {
 		t.Errorf("%s", one)
 	}
+}
+
+// What else an enqueue can ask for is refused until every member knows it, and
+// not dropped.
+func TestAsksBeforeTheirLevel(t *testing.T) {
+	s := start(t)
+	level := func(n uint64) {
+		op := vfs.Op{Verb: vfs.Begin, Path: vfs.Root, Data: fsm.EncodeBegin(fsm.BeginSpec{Cluster: "c", Level: n})}
+		if out, err := s.Node.Propose(t.Context(), vfs.Request{Ops: []vfs.Op{op}}); err != nil || out.Err != nil {
+			t.Fatal(err, out.Err)
+		}
+	}
+	level(2)
+	steps(t, s, "", `POST /mount {"fstype":"queuefs","path":"/early"} -> 200`)
+	send := func(status int, header ...string) {
+		t.Helper()
+		if a := s.Do(t, "PUT", v1+"/files?path=/early/q/enqueue", "a\nb\n", header...); a.Status != status {
+			t.Errorf("%v: %d %s", header, a.Status, a.Body)
+		}
+	}
+	send(503, "X-Pfs-Delay", "1h")
+	send(503, "Content-Type", "application/x-ndjson")
+	send(200)
+	steps(t, s, "", "GET /files?path=/early/q/size -> 200 1", "GET /files?path=/early/q/take&max=2 -> 404",
+		`GET /files?path=/early/q/dequeue&wait=10s -> 200 "data":"a\nb\n"`, "GET /files?path=/early/q/dequeue&wait=50ms -> 200 {}")
+	level(3)
+	send(200, "X-Pfs-Delay", "1h")
+	send(200, "Content-Type", "application/x-ndjson")
+	steps(t, s, "", "GET /files?path=/early/q/size -> 200 2", "GET /files?path=/early/q/take&max=2 -> 200 lease")
 }

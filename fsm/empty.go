@@ -37,6 +37,7 @@ func (e *event) empty() error {
 			if _, err := folder.Apply(vfs.SubTx(fresh, vfs.MountPrefix(rec.ID)), op); err != nil {
 				return notEmpty("mount " + string(mt.Path) + " is not as it was made")
 			}
+			e.tellLevel(fresh, mt)
 		}
 	}
 	if !samePairs(fresh, e.tx, []byte{vfs.MountSpace}) {

@@ -12,7 +12,7 @@ import (
 // that nodes of two versions fold the same log into the same state. A change
 // that an older version would fold in another way raises the number; a plugin
 // names the level that brought it in its Since.
-const Level = 2 // 2: heartbeatfs
+const Level = 3 // 2: heartbeatfs; 3: leases of queues
 
 // raise takes the cluster to a feature level. A version that does not know the
 // level stops: it could not fold what follows.
@@ -24,6 +24,16 @@ func (e *event) raise(to uint64) {
 		panic(vfs.StoreFault{Err: tooOld(to, e.m.o.Level)})
 	}
 	e.tx.Put(sysKey(rowLevel), be64(to))
+	for _, m := range e.table.Mounts() {
+		e.tellLevel(e.tx, m)
+	}
+}
+
+// tellLevel tells a mount, whose state is in tx, the feature level.
+func (e *event) tellLevel(tx vfs.Tx, m vfs.Mounted) {
+	if l, ok := m.FS.(vfs.Leveled); ok && m.Place == vfs.Replicated {
+		l.Level(vfs.SubTx(tx, vfs.MountPrefix(m.ID)), getNum(e.tx, rowLevel))
+	}
 }
 
 func tooOld(level, known uint64) error {

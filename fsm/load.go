@@ -242,6 +242,9 @@ func (e *event) endLoad(l Loading, s RestoreSpec) (vfs.Result, error) {
 	}
 	e.unhold()
 	e.setTable(table)
+	for _, m := range table {
+		e.tellLevel(e.tx, m)
+	}
 	e.tx.seq = max(e.tx.seq, s.Seq+1, seqAt(e.tx.now))
 	e.tx.now = max(e.tx.now, s.Time)
 	l.Seq, l.Done, e.loaded = e.tx.seq, true, true

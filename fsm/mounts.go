@@ -69,13 +69,16 @@ func (e *event) start(m *vfs.Mounted, rec *record, doc string) error {
 	if !ok {
 		return vfs.Invalid.Withf("failed to initialize plugin: %v", m.Err)
 	}
-	if rec.Folded {
-		return nil
+	if !rec.Folded {
+		rec.Folded = true
+		_, err := folder.Apply(vfs.SubTx(e.tx, vfs.MountPrefix(rec.ID)),
+			vfs.Op{Verb: vfs.Mount, Mount: rec.ID, Path: vfs.Root, Data: []byte(doc)})
+		if err != nil {
+			return err
+		}
 	}
-	rec.Folded = true
-	_, err := folder.Apply(vfs.SubTx(e.tx, vfs.MountPrefix(rec.ID)),
-		vfs.Op{Verb: vfs.Mount, Mount: rec.ID, Path: vfs.Root, Data: []byte(doc)})
-	return err
+	e.tellLevel(e.tx, *m)
+	return nil
 }
 
 // mountAgain answers a Mount where there is one: a file that asks for what is

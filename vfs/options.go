@@ -36,6 +36,7 @@ func ParseOptions(text string) Options {
 // Optioned is a FileSystem with files that take Options.
 type Optioned interface {
 	// Options returns the names of those that verb takes on the file p; what
-	// else a client asks for is not handed on.
-	Options(verb Verb, p Path) []string
+	// else a client asks for is not handed on. It fails if it takes some, but
+	// not as v is.
+	Options(v View, verb Verb, p Path) ([]string, error)
 }

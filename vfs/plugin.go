@@ -98,6 +98,13 @@ type Freer interface {
 	Frees(p Path) bool
 }
 
+// Leveled is a Folder whose Ops fold in another way from a feature level on:
+// Level tells it that of the cluster, in every Event that mounts it or takes the
+// cluster further. Between those the level does not change.
+type Leveled interface {
+	Level(tx Tx, level uint64)
+}
+
 // Finder is a FileSystem whose files have ids: PathOf returns the present path
 // of one, false once it is gone.
 type Finder interface {

@@ -1,10 +1,16 @@
 package queuefs
 
-import "github.com/pfs-project/pfs/vfs"
+import (
+	"github.com/pfs-project/pfs/plugins/queuefs/early"
+	"github.com/pfs-project/pfs/vfs"
+)
 
 // Apply folds one Op in. An Op with a File addresses it wherever it is, and is
 // NotFound once it is gone; only an Op by name makes a queue that is missing.
 func (f FS) Apply(tx vfs.Tx, op vfs.Op) (vfs.Result, error) {
+	if isEarly(tx) {
+		return early.Apply(tx, op)
+	}
 	if op.File != 0 {
 		p, ok := f.PathOf(tx, op.File)
 		if !ok {

@@ -1,6 +1,7 @@
 package queuefs
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -46,9 +47,7 @@ func earlyState(t *testing.T) (s *state, reply []byte) {
 // queues can do now.
 func TestEarlyQueues(t *testing.T) {
 	s, reply := earlyState(t)
-	if err := s.fs.Check(s.View()); err != nil {
-		t.Fatal(err)
-	}
+	s.raise(since)
 	if got := parse(t, s.reply(vfs.Result{Data: reply})); *got.Data != "/a/b0" {
 		t.Errorf("an answer kept since: %+v", got)
 	}
@@ -112,5 +111,86 @@ func TestEarlyQueues(t *testing.T) {
 		if _, _, ok := first(s.View(), row); ok {
 			t.Errorf("a row %c is left", row)
 		}
+	}
+}
+
+// What the version before leases wrote is what is written below level 3.
+func TestEarlyFold(t *testing.T) {
+	want, reply := earlyState(t)
+	s := newStateAt(t, since-1)
+	do := func(op vfs.Op) vfs.Result {
+		s.Advance(time.Second)
+		return s.must(op)
+	}
+	for i := range 60 {
+		do(vfs.Op{Verb: vfs.Write, Path: "/q/enqueue", Data: fmt.Append(nil, "m", i+1), Target: "priority=9\ndelay=1h"})
+	}
+	for range 3 {
+		do(vfs.Op{Verb: vfs.Consume, Path: "/q/dequeue", Target: "wait=true"})
+	}
+	do(vfs.Op{Verb: vfs.Write, Path: "/q/enqueue", Refs: []vfs.ChunkRef{{Len: 100}}})
+	do(vfs.Op{Verb: vfs.Mkdir, Path: "/a/b"})
+	for _, q := range []vfs.Path{"/a/b", "/gone", "/c"} {
+		for i := range 3 {
+			do(vfs.Op{Verb: vfs.Write, Path: q.Child("enqueue"), Data: fmt.Append(nil, q, i)})
+		}
+	}
+	do(vfs.Op{Verb: vfs.RemoveAll, Path: "/gone"})
+	do(vfs.Op{Verb: vfs.Write, Path: "/c/clear"})
+	r := s.must(vfs.Op{Verb: vfs.Consume, Path: "/a/b/dequeue"})
+	if s.Digest() != want.Digest() || !bytes.Equal(r.Data, reply) {
+		t.Error("another state or answer than that version had")
+	}
+	for _, op := range []vfs.Op{{Verb: vfs.Consume, Path: "/q/take"}, {Verb: vfs.Write, Path: "/q/ack", Data: []byte("x")}} {
+		if _, err := s.apply(op); err == nil {
+			t.Errorf("%v %s is known too early", op.Verb, op.Path)
+		}
+	}
+	if got := s.names("/q", "", 0); got != "clear dequeue enqueue peek size" {
+		t.Errorf("a queue has %s", got)
+	}
+	if got := s.names("/", "", 0); got != "README a c q" {
+		t.Errorf("there is %s", got)
+	}
+	for _, p := range []vfs.Path{"/q/take", "/q/dead", "/q/stats.json"} {
+		_, err := s.fs.Stat(t.Context(), s.View(), p)
+		_, rerr := s.fs.ReadAt(t.Context(), s.View(), p, make([]byte, 9), 0)
+		_, lerr := s.fs.List(t.Context(), s.View(), p, "", 0)
+		for _, err := range []error{err, rerr, lerr} {
+			if vfs.KindOf(err) != vfs.NotFound {
+				t.Errorf("%s: %v", p, err)
+			}
+		}
+	}
+	if got := s.read("/q/peek", 20) + s.read("/q/size", 9); !strings.Contains(got, `"data":"m4"`) || !strings.HasSuffix(got, "}58") {
+		t.Error(got)
+	}
+	// A handle that was opened before goes on to lead to its file.
+	info, err := s.fs.Stat(t.Context(), s.View(), "/q/enqueue")
+	s.raise(since)
+	if p, ok := s.fs.PathOf(s.View(), info.ID); err != nil || !ok || p != "/q/enqueue" {
+		t.Errorf("the file is %s, %v", p, err)
+	}
+	s.must(vfs.Op{Verb: vfs.Write, Path: "/q/enqueue", File: info.ID, Data: []byte("first"), Target: "priority=9"})
+	if got := s.take("/q", time.Second); got.Data != "first" || got.Seq != 62 {
+		t.Errorf("%+v", got)
+	}
+	s.names("/q", "", 0)
+	s.drain()
+}
+
+// Queues that are used before and after the level is reached agree with the
+// model.
+func TestUpgradedQueuesAgreeWithModel(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newTwin(t, seed, since-1)
+		w.early = true
+		for range 100 {
+			pick(w.r, w.enqueue, w.enqueue, w.enqueue, w.take, w.manage, func(vfs.Path) { w.pass() })(w.path())
+		}
+		w.early = false
+		w.a.raise(since)
+		w.b.raise(since)
+		w.work(250)
 	}
 }

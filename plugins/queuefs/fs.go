@@ -80,16 +80,20 @@ func checkBackend(c vfs.Config) error {
 }
 
 // Options returns what a client may ask of an enqueue or a take beside it.
-func (FS) Options(verb vfs.Verb, p vfs.Path) []string {
-	switch s := locate(p); {
+func (FS) Options(v vfs.View, verb vfs.Verb, p vfs.Path) ([]string, error) {
+	s := locate(p)
+	switch {
 	case verb == vfs.Write && s.file == "enqueue":
-		return []string{"batch", "dedup", "delay", "line", "priority"}
+		if isEarly(v) {
+			return nil, vfs.Unavailable.With("priorities, delays, dedup ids and batches work once every member runs this version; send the message without")
+		}
+		return []string{"batch", "dedup", "delay", "line", "priority"}, nil
 	case verb == vfs.Consume && s.file == "take":
-		return []string{"lease", "max", "wait"}
+		return []string{"lease", "max", "wait"}, nil
 	case verb == vfs.Consume && s.file == "dequeue":
-		return []string{"wait"}
+		return []string{"wait"}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // Await returns how many messages a queue has ready, and its tally.

@@ -138,13 +138,19 @@ func appendStamps(b []byte, stamps ...stamp) []byte {
 	return b
 }
 
-func (q queue) encode() []byte {
-	b := binary.AppendUvarint([]byte{format}, q.parent)
+func (q queue) encode() []byte { return q.encodeAs(second) }
+
+func (q queue) encodeAs(form byte) []byte {
+	b := binary.AppendUvarint([]byte{form}, q.parent)
 	return append(appendStamps(b, q.made, q.changed), q.name...)
 }
 
 func decodeQueue(b []byte) queue {
-	r := open(b)
+	form := byte(second)
+	if hasForm(b, format) {
+		form = format
+	}
+	r := openAs(form, b)
 	q := queue{parent: r.uint(), made: r.stamp(), changed: r.stamp()}
 	q.name = string(r.b)
 	return q

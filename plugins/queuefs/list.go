@@ -16,6 +16,8 @@ func (f FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, limi
 	switch {
 	case !ok:
 		return nil, vfs.NotFound
+	case isEarly(v) && !s.isEarly():
+		return nil, vfs.NotFound
 	case s.entry != "":
 		if _, ok := findEntry(v, id, s); !ok {
 			return nil, vfs.NotFound
@@ -61,7 +63,7 @@ func (f FS) namedInfo(ctx context.Context, v vfs.View, id uint64, t *tally, name
 // entries yields the names in a directory after `after`, in order: of queues
 // with their ids, of controls with 0.
 func entries(v vfs.View, id uint64, after string) iter.Seq2[string, uint64] {
-	files := fileNames(id)
+	files := fileNames(v, id)
 	files = files[sort.SearchStrings(files, after):]
 	if after != "" && len(files) > 0 && files[0] == after {
 		files = files[1:]
@@ -91,13 +93,15 @@ func entries(v vfs.View, id uint64, after string) iter.Seq2[string, uint64] {
 	}
 }
 
-func fileNames(id uint64) []string {
+func fileNames(v vfs.View, id uint64) (names []string) {
 	if id == rootID {
 		return []string{readmeName}
 	}
-	names := make([]string, len(controls))
-	for i, c := range controls {
-		names[i] = c.name
+	all := !isEarly(v)
+	for _, c := range controls {
+		if all || (spot{file: c.name}).isEarly() {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }

@@ -59,7 +59,7 @@ func decodeMessage(b []byte) message {
 	const refBytes = 40
 	var m message
 	var r *reader
-	if isEarly(b) {
+	if hasForm(b, format) {
 		r = open(b)
 		m = message{id: [16]byte(r.take(16)), priority: middle, early: true}
 	} else {

@@ -30,6 +30,7 @@ type modelMessage struct {
 	until    time.Time // of a delay, of a lease
 	lease    string
 	id       string // told by the first answer that shows it
+	early    bool   // not counted in bytes
 }
 
 type modelSeen struct {
@@ -80,7 +81,10 @@ func (q *modelQueue) in(state string) []*modelMessage {
 func (q *modelQueue) live() (count, size int) {
 	for _, m := range q.messages {
 		if m.state != "dead" {
-			count, size = count+1, size+len(m.data)
+			count++
+			if !m.early {
+				size += len(m.data)
+			}
 		}
 	}
 	return count, size
@@ -131,7 +135,7 @@ func (q *modelQueue) back(m *modelMessage, now time.Time, delay time.Duration) (
 	m.lease = ""
 	switch {
 	case m.attempts >= q.attempts:
-		m.state = "dead"
+		m.state, m.early = "dead", false
 	case delay > 0:
 		m.state, m.until = "delayed", now.Add(delay)
 	default:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pfs-project/pfs/plugins/queuefs/early"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -47,7 +48,10 @@ const (
 	idReadme = idMask
 )
 
-func dirID(queue uint64) uint64 { return queue << idShift }
+// idMark tells these ids from those before level 3, which handles may still have.
+const idMark = 1 << 62
+
+func dirID(queue uint64) uint64 { return idMark | queue<<idShift }
 
 func fileID(queue uint64, name string) uint64 {
 	if name == readmeName {
@@ -94,14 +98,11 @@ func locate(p vfs.Path) spot {
 
 // PathOf returns the path of a queue or of a control in one.
 func (f FS) PathOf(v vfs.View, file uint64) (vfs.Path, bool) {
-	id, in := file>>idShift, int(file&idMask)
-	var name string
-	switch {
-	case id == rootID && in == idReadme:
-		name = readmeName
-	case id != rootID && in >= 1 && in <= len(controls):
-		name = controls[in-1].name
-	case in != 0:
+	if isEarly(v) {
+		return early.PathOf(v, file)
+	}
+	id, name, ok := splitID(file)
+	if !ok {
 		return "", false
 	}
 	var names []string
@@ -124,6 +125,23 @@ func (f FS) PathOf(v vfs.View, file uint64) (vfs.Path, bool) {
 		p = p.Child(name)
 	}
 	return p, true
+}
+
+// splitID is dirID and fileID turned round.
+func splitID(file uint64) (queue uint64, name string, ok bool) {
+	if file&idMark == 0 {
+		return early.Split(file)
+	}
+	id, in := file&^idMark>>idShift, int(file&idMask)
+	switch {
+	case id == rootID && in == idReadme:
+		name = readmeName
+	case id != rootID && in >= 1 && in <= len(controls):
+		name = controls[in-1].name
+	case in != 0:
+		return 0, "", false
+	}
+	return id, name, true
 }
 
 // bound returns the lowest n bytes whose text may come after the text given.

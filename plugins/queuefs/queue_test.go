@@ -25,11 +25,32 @@ type state struct {
 	unchecked bool // for benchmarks
 }
 
-func newState(t testing.TB) *state {
+func newState(t testing.TB) *state { return newStateAt(t, since) }
+
+// newStateAt is a mount made at a feature level.
+func newStateAt(t testing.TB, level uint64) *state {
 	s := &state{State: vfstest.NewState(), t: t, chunks: vfstest.NewChunks()}
 	s.fs = FS{s.chunks}
-	s.must(vfs.Op{Verb: vfs.Mount, Path: vfs.Root})
+	tx := s.Begin()
+	defer tx.Drop()
+	if _, err := s.fs.Apply(tx, vfs.Op{Verb: vfs.Mount, Path: vfs.Root}); err != nil {
+		t.Fatal(err)
+	}
+	s.fs.Level(tx, level)
+	tx.Commit()
 	return s
+}
+
+// raise takes the mount to a feature level.
+func (s *state) raise(level uint64) {
+	s.t.Helper()
+	tx := s.Begin()
+	defer tx.Drop()
+	s.fs.Level(tx, level)
+	tx.Commit()
+	if err := s.fs.Check(s.View()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // keep stores data as chunks of at most size bytes.

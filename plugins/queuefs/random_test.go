@@ -21,6 +21,11 @@ type twin struct {
 	stale []string // leases that are over, or of another queue
 	fence map[vfs.Path]uint64
 	n     int
+	early bool // there are no leases yet
+}
+
+func newTwin(t *testing.T, seed, level uint64) *twin {
+	return &twin{t: t, r: rand.New(rand.NewPCG(seed, 7)), a: newStateAt(t, level), b: newStateAt(t, level), m: model{}, fence: map[vfs.Path]uint64{}}
 }
 
 // apply folds op into both, and compares what they say with what the model
@@ -54,7 +59,7 @@ func (w *twin) path() vfs.Path {
 	return q
 }
 
-func (w *twin) enqueue(p vfs.Path) {
+func (w *twin) options() vfs.Options {
 	o := vfs.Options{}
 	if w.r.IntN(2) == 0 {
 		o["priority"] = pick(w.r, "0", "4", "9")
@@ -64,6 +69,14 @@ func (w *twin) enqueue(p vfs.Path) {
 	}
 	if w.r.IntN(3) == 0 {
 		o["dedup"] = pick(w.r, "x", "y", "z")
+	}
+	return o
+}
+
+func (w *twin) enqueue(p vfs.Path) {
+	o := vfs.Options{}
+	if !w.early {
+		o = w.options()
 	}
 	w.n++
 	data := fmt.Sprint("m", w.n)
@@ -86,13 +99,13 @@ func (w *twin) enqueue(p vfs.Path) {
 		w.t.Fatalf("%s: %s, want seq %d, duplicate %v", p, r.Data, seq, duplicate)
 	}
 	if m := w.m[p].messages[seq]; m != nil {
-		m.id = a.ID
+		m.id, m.early = a.ID, w.early
 	}
 }
 
 func (w *twin) take(p vfs.Path) {
 	q := w.m[p]
-	if w.r.IntN(4) == 0 {
+	if w.early || w.r.IntN(4) == 0 {
 		op := vfs.Op{Verb: vfs.Consume, Path: p.Child("dequeue")}
 		if q == nil {
 			w.apply(op, vfs.NotFound)
@@ -204,7 +217,11 @@ func (w *twin) manage(p vfs.Path) {
 		}
 		w.apply(vfs.Op{Verb: vfs.Write, Path: p.Child(name), Data: []byte(text)}, want)
 	}
-	switch w.r.IntN(7) {
+	what := w.r.IntN(7)
+	if w.early {
+		what = pick(w.r, 0, 5, 6)
+	}
+	switch what {
 	case 0:
 		write("clear", "1", func() { q.clear() })
 	case 1:
@@ -302,19 +319,24 @@ func (w *twin) names(dir vfs.Path) string {
 
 func TestQueuesAgreeWithModel(t *testing.T) {
 	for seed := range uint64(20) {
-		w := &twin{t: t, r: rand.New(rand.NewPCG(seed, 7)), a: newState(t), b: newState(t), m: model{}, fence: map[vfs.Path]uint64{}}
-		for range 250 {
-			p := w.path()
-			do := slices.Concat(slices.Repeat([]func(vfs.Path){w.enqueue, w.take, w.settle}, 4),
-				[]func(vfs.Path){w.manage, func(vfs.Path) { w.pass() }})
-			pick(w.r, do...)(p)
-			if w.r.IntN(5) == 0 {
-				w.pass()
-				w.compare()
-			}
+		newTwin(t, seed, since).work(250)
+	}
+}
+
+// work does random things and compares now and then.
+func (w *twin) work(steps int) {
+	w.t.Helper()
+	for range steps {
+		p := w.path()
+		do := slices.Concat(slices.Repeat([]func(vfs.Path){w.enqueue, w.take, w.settle}, 4),
+			[]func(vfs.Path){w.manage, func(vfs.Path) { w.pass() }})
+		pick(w.r, do...)(p)
+		if w.r.IntN(5) == 0 {
+			w.pass()
+			w.compare()
 		}
-		if w.a.Digest() != w.b.Digest() {
-			t.Fatal("the same log, another state")
-		}
+	}
+	if w.a.Digest() != w.b.Digest() {
+		w.t.Fatal("the same log, another state")
 	}
 }

@@ -17,6 +17,8 @@ func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off in
 	switch {
 	case !ok:
 		return 0, vfs.NotFound
+	case isEarly(v) && !s.isEarly():
+		return 0, vfs.NotFound
 	case off < 0:
 		return 0, vfs.Invalid.With("negative offset")
 	case s.isDir():

@@ -136,7 +136,7 @@ type orphan struct {
 func (o orphan) encode() []byte { return append([]byte{second, o.row}, o.from...) }
 
 func decodeOrphan(b []byte) orphan {
-	if isEarly(b) { // it tells which messages there are
+	if hasForm(b, format) { // it tells which messages there are
 		return orphan{row: rowMessage}
 	}
 	r := openAs(second, b)

@@ -16,6 +16,8 @@ func (f FS) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error) 
 	switch {
 	case !ok:
 		return vfs.Info{}, vfs.NotFound
+	case isEarly(v) && !s.isEarly():
+		return vfs.Info{}, vfs.NotFound
 	case s.file == "":
 		return dirInfo(v, id, p.Base()), nil
 	case s.file == readmeName && id == rootID:
@@ -34,7 +36,7 @@ func (f FS) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error) 
 func dirInfo(v vfs.View, id uint64, name string) vfs.Info {
 	q := getQueue(v, id)
 	info := vfs.Info{
-		Name: name, Mode: dirMode, ID: dirID(id),
+		Name: name, Mode: dirMode, ID: idIn(v, id, ""),
 		ModTime: q.changed.time(), Version: q.changed.version,
 		Meta: vfs.Meta{Name: pluginType, Type: "queue"},
 	}
@@ -48,7 +50,7 @@ func (f FS) fileInfo(ctx context.Context, v vfs.View, id uint64, t *tally, name 
 	if id == rootID {
 		made := getQueue(v, id).made
 		return vfs.Info{
-			Name: name, Mode: 0o444, Size: int64(len(readme)), ID: fileID(id, name),
+			Name: name, Mode: 0o444, Size: int64(len(readme)), ID: idIn(v, id, name),
 			ModTime: made.time(), Version: made.version,
 			Meta: vfs.Meta{Name: pluginType, Type: "doc"},
 		}, nil
@@ -56,7 +58,7 @@ func (f FS) fileInfo(ctx context.Context, v vfs.View, id uint64, t *tally, name 
 	c := controls[controlIndex(name)]
 	at := fileStamp(v, id, t, name)
 	info := vfs.Info{
-		Name: name, Mode: c.mode, ID: fileID(id, name), ModTime: at.time(), Version: at.version,
+		Name: name, Mode: c.mode, ID: idIn(v, id, name), ModTime: at.time(), Version: at.version,
 		Meta: vfs.Meta{Name: pluginType, Type: c.kind},
 	}
 	var err error

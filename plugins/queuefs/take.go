@@ -162,7 +162,7 @@ func decodeParcel(b []byte) parcel {
 	switch {
 	case len(b) == 0:
 		return parcel{}
-	case isEarly(b): // kept under a key since: the message itself
+	case hasForm(b, format): // kept under a key since: the message itself
 		return parcel{kind: parcelPlain, items: []item{{message: decodeMessage(b)}}}
 	}
 	r := reader{b}

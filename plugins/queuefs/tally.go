@@ -56,7 +56,7 @@ func (t *tally) encode() []byte {
 }
 
 func decodeTally(b []byte, id uint64) tally {
-	if isEarly(b) {
+	if hasForm(b, format) {
 		return earlyTally(b, id)
 	}
 	r := openAs(second, b)
