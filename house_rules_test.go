@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -221,7 +222,7 @@ func (h *house) testManners(f *source) {
 		case *ast.CallExpr:
 			recv, name := selector(n.Fun)
 			switch {
-			case recv == "time" && name == "Sleep" && !slices.ContainsFunc(loops, func(l ast.Node) bool { return n.Pos() < l.End() }):
+			case recv == "time" && name == "Sleep" && !imports(f.tree, "testing/synctest") && !slices.ContainsFunc(loops, func(l ast.Node) bool { return n.Pos() < l.End() }):
 				h.report(n.Pos(), "time.Sleep: look again until a deadline instead")
 			case (recv == "t" || recv == "b") && strings.HasPrefix(name, "Skip"):
 				h.report(n.Pos(), "a test skips")
@@ -250,4 +251,9 @@ func (f *source) specs(fn func(*ast.GenDecl, *ast.ValueSpec)) {
 			}
 		}
 	}
+}
+
+// imports reports whether a file imports a package.
+func imports(f *ast.File, pkg string) bool {
+	return slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == strconv.Quote(pkg) })
 }

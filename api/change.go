@@ -180,34 +180,6 @@ func (c *call) propose(ctx context.Context, m vfs.Mounted, rel vfs.Op, body [32]
 	return change{out: out}, out.Err
 }
 
-// device runs an Op outside the log; op has the paths as the client gave them.
-func (c *call) device(ctx context.Context, m vfs.Mounted, op, rel vfs.Op) (change, error) {
-	if key, err := c.key(); err != nil {
-		return change{}, err
-	} else if key != "" {
-		return change{}, vfs.Unsupported.Withf("%s: %s: idempotency keys are not kept outside the log", op.Verb, op.Path)
-	}
-	r, err := c.s.cfg.Node.Do(ctx, m, rel)
-	img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{})
-	if ierr != nil {
-		return change{}, vfs.At(err, op.Verb.String(), op.Path)
-	}
-	defer img.Release()
-	if err = img.Table.Explain(img.View, op, err); err != nil {
-		return change{}, err
-	}
-	if img.Table.Carries(img.View, rel) {
-		out, err := c.s.cfg.Node.Propose(ctx, vfs.Request{Ops: []vfs.Op{m.Global(rel)}})
-		if err != nil {
-			return change{}, err
-		}
-		if out.Err != nil && vfs.KindOf(out.Err) != vfs.Moved {
-			return change{}, out.Err
-		}
-	}
-	return change{out: vfs.Outcome{Results: []vfs.Result{r}}, external: true}, nil
-}
-
 // changed sets the headers of a change that was made.
 func (c *call) changed(a change) {
 	if a.idle {

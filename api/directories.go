@@ -49,6 +49,12 @@ func (c *call) list() error {
 			return vfs.Invalid.With("invalid cursor")
 		}
 	}
+	if v, ok := c.query.get("after"); ok {
+		if _, twice := c.query.get("cursor"); twice {
+			return vfs.Invalid.With("cursor and after exclude each other")
+		}
+		after = v
+	}
 	img, err := c.image()
 	if err != nil {
 		return err

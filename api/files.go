@@ -43,29 +43,41 @@ func (c *call) readFile() error {
 	}()
 	ctx, cancel := c.within()
 	defer cancel()
-	i, at, err := img.Table.Lookup(ctx, img.View, "read", p)
-	switch {
-	case err != nil:
-		return err
-	case i.IsDir():
-		return named(vfs.IsDirectory, "read", p)
-	case i.Consumes():
-		m, rel, _ := img.Table.Route(at)
-		img.Release() // not to be held while it waits
-		img = nil
-		return c.consume(p, m, rel)
-	}
-	c.validators(i)
-	c.set("Accept-Ranges", "bytes")
-	part := span{max(off, 0), size, false}
+	f := &fileBody{s: c.life(), img: img, asked: p}
 	_, o := c.query.get("offset")
 	_, s := c.query.get("size")
-	done, err := c.conditions(i, &part, !o && !s)
-	if done || err != nil {
+	for try := 1; ; try++ {
+		i, err := f.look(ctx)
+		switch {
+		case err != nil:
+			return err
+		case i.Consumes():
+			m, rel, _ := img.Table.Route(f.path)
+			img.Release() // not to be held while it waits
+			img = nil
+			return c.consume(p, m, rel)
+		}
+		c.validators(i)
+		c.set("Accept-Ranges", "bytes")
+		part := span{max(off, 0), size, false}
+		if done, err := c.conditions(i, &part, !o && !s); done || err != nil {
+			return err
+		}
+		f.off = part.off
+		if c.method() != "HEAD" {
+			again, err := f.open(i.Version, try)
+			if err != nil {
+				return err
+			}
+			if again {
+				continue
+			}
+		}
+		if img, err = c.content(f, i, part); img != nil {
+			f.close()
+		}
 		return err
 	}
-	img, err = c.content(&fileBody{s: c.life(), img: img, path: at, asked: p}, i, part)
-	return err
 }
 
 // content answers a part of the file f. It takes over the image and returns
@@ -117,9 +129,19 @@ func (c *call) unsized(f *fileBody, part span) error {
 type fileBody struct {
 	s         life
 	img       *fsm.Image
-	path      vfs.Path // without links
-	asked     vfs.Path // as the client named it
-	off, left int64    // bytes
+	path      vfs.Path      // without links
+	asked     vfs.Path      // as the client named it
+	off, left int64         // bytes
+	from      io.ReadCloser // where a Device has opened it; nil: ReadAt
+}
+
+// look describes the file, and finds out where links to it lead.
+func (f *fileBody) look(ctx context.Context) (i vfs.Info, err error) {
+	i, f.path, err = f.img.Table.Lookup(ctx, f.img.View, "read", f.asked)
+	if err == nil && i.IsDir() {
+		err = named(vfs.IsDirectory, "read", f.asked)
+	}
+	return i, err
 }
 
 // readAt fills b from the file; fewer bytes come with io.EOF.
@@ -139,7 +161,11 @@ func (f *fileBody) bytes(n int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(f.s.context(), f.s.limits.Op)
 	defer cancel()
 	b := make([]byte, max(n, 1))
-	k, err := f.readAt(ctx, b)
+	read := func() (int, error) { return f.readAt(ctx, b) }
+	if f.from != nil {
+		read = func() (int, error) { return f.whole(b) }
+	}
+	k, err := read()
 	if err == io.EOF {
 		err = nil
 	}
@@ -163,6 +189,9 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	defer f.s.faults(&err)
 	buf := f.s.windows.get()
 	defer f.s.windows.put(buf)
+	if f.from != nil {
+		return f.pass(w, buf)
+	}
 	for f.left > 0 {
 		n, err := f.readAt(f.s.context(), buf[:min(int64(len(buf)), f.left)])
 		k, werr := w.Write(buf[:n])
@@ -180,8 +209,9 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	return sent, nil
 }
 
-// Close gives the image back.
+// Close gives the image back, and what was opened.
 func (f *fileBody) Close() error {
+	f.close()
 	if f.img != nil {
 		f.img.Release()
 		f.img = nil

@@ -7,12 +7,9 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/pfs-project/pfs/remote"
 	"github.com/pfs-project/pfs/vfs"
 )
-
-// hopHeader marks a request that another node has forwarded: it is not
-// forwarded again.
-const hopHeader = "X-Pfs-Hop"
 
 func newPeerClient() *fasthttp.Client {
 	return &fasthttp.Client{
@@ -34,7 +31,7 @@ var (
 // forward sends the request to the node with a number and answers its answer.
 func (c *call) forward(number uint16) error {
 	base, ok := c.s.cfg.Node.Peer(number)
-	if !ok || c.header(hopHeader) != "" {
+	if !ok || c.header(remote.HopHeader) != "" {
 		return vfs.NotFound
 	}
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
@@ -46,7 +43,7 @@ func (c *call) forward(number uint16) error {
 			req.Header.Set(name, v)
 		}
 	}
-	req.Header.Set(hopHeader, "1")
+	req.Header.Set(remote.HopHeader, "1")
 	req.Header.Set("X-Request-Id", c.id)
 	if in := c.body(); in.r != nil && in.want != 0 {
 		req.SetBodyStream(in, int(in.want))

@@ -30,10 +30,10 @@ func (c *call) healthInfo() healthInfo {
 	if img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{}); ierr == nil {
 		for _, m := range img.Table.Mounts() {
 			h.Mounts.Total++
-			switch statusOfMount(m) {
-			case mountFailed:
+			switch m.State().Status {
+			case vfs.MountFailed:
 				h.Mounts.Failed++
-			case mountPending:
+			case vfs.MountPending:
 				h.Mounts.Pending++
 			default:
 				h.Mounts.Mounted++

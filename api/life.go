@@ -5,19 +5,28 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pfs-project/pfs/remote"
 	"github.com/pfs-project/pfs/trace"
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // life is what of a call outlives its handler, for a body that is still sent.
 type life struct {
 	*Server
-	trace *trace.Trace
+	trace  *trace.Trace
+	hopped bool // another node has sent the request on
 }
 
-func (c *call) life() life { return life{c.s, c.trace} }
+func (c *call) life() life { return life{c.s, c.trace, c.header(remote.HopHeader) != ""} }
 
 // context is that of all requests, and names this one.
-func (l life) context() context.Context { return trace.With(l.base, l.trace) }
+func (l life) context() context.Context {
+	ctx := trace.With(l.base, l.trace)
+	if l.hopped {
+		ctx = vfs.WithHop(ctx)
+	}
+	return ctx
+}
 
 func (c *call) context() context.Context { return c.life().context() }
 

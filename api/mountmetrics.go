@@ -136,7 +136,7 @@ func (m *mountStates) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.all, prometheus.GaugeValue, float64(len(mounts)))
 	for _, mt := range mounts[:min(len(mounts), mountLabels)] {
 		up := 0.0
-		if statusOfMount(mt) == mountUp {
+		if mt.State().Status == vfs.MountUp {
 			up = 1
 		}
 		ch <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up, string(mt.Path), mt.Type)

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"io"
+	"time"
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
@@ -11,43 +11,42 @@ import (
 
 // mountInfo is one mount as clients see it. Secrets are masked.
 type mountInfo struct {
-	Path      vfs.Path   `json:"path"`
-	Type      string     `json:"pluginName"`
-	Status    string     `json:"status"` // pending, mounted, failed
-	Error     string     `json:"error,omitempty"`
-	Placement string     `json:"placement"`
-	Node      string     `json:"node,omitempty"`
-	Config    vfs.Config `json:"config,omitempty"`
+	Path vfs.Path `json:"path"`
+	Type string   `json:"pluginName"`
+	vfs.MountState
+	Placement string                    `json:"placement"`
+	Node      string                    `json:"node,omitempty"`
+	Nodes     map[string]vfs.MountState `json:"nodes,omitempty"` // each that answers, unless the log folds it
+	Config    vfs.Config                `json:"config,omitempty"`
 }
 
-// State of a mount on this node.
-const (
-	mountPending = "pending"
-	mountUp      = "mounted"
-	mountFailed  = "failed"
-)
-
-func statusOfMount(m vfs.Mounted) string {
-	switch {
-	case m.Err != nil:
-		return mountFailed
-	case m.FS == nil:
-		return mountPending
-	}
-	return mountUp
-}
-
-func (s *Server) mountInfo(m vfs.Mounted) mountInfo {
-	i := mountInfo{Path: m.Path, Type: m.Type, Status: statusOfMount(m), Node: m.Node,
+// mountInfo describes m: as it is on this node, or the one that it lives on.
+func (s *Server) mountInfo(m vfs.Mounted, nodes map[string]map[vfs.Path]vfs.MountState) mountInfo {
+	i := mountInfo{Path: m.Path, Type: m.Type, MountState: m.State(), Node: m.Node,
 		Placement: m.Place.String(), Config: fsm.MaskConfig(s.plugins[m.Type].Params, m.Config)}
-	if m.Err != nil {
-		i.Error = m.Err.Error()
+	for id, states := range nodes {
+		if state, ok := states[m.Path]; ok && (m.Place == vfs.Shared || m.Place == vfs.PerNode || id == m.Node) {
+			if i.Nodes == nil {
+				i.Nodes = map[string]vfs.MountState{}
+			}
+			i.Nodes[id] = state
+		}
+	}
+	if m.Place != vfs.Pinned || m.Node == s.cfg.Node.ID() || nodes == nil {
+		return i
+	}
+	var ok bool
+	if i.MountState, ok = i.Nodes[m.Node]; !ok {
+		i.MountState = vfs.MountState{Status: vfs.MountFailed, Error: "node " + m.Node + " does not answer"}
 	}
 	return i
 }
 
 // mounts answers GET /mounts, by path.
 func (c *call) mounts() error {
+	ctx, cancel := c.within()
+	defer cancel()
+	nodes := c.s.cfg.Node.MountStates(ctx)
 	img, err := c.image()
 	if err != nil {
 		return err
@@ -55,20 +54,24 @@ func (c *call) mounts() error {
 	defer img.Release()
 	out := []mountInfo{}
 	for _, m := range img.Table.Mounts() {
-		out = append(out, c.s.mountInfo(m))
+		out = append(out, c.s.mountInfo(m, nodes))
 	}
 	return c.json(200, map[string]any{"mounts": out})
 }
 
-// mount answers POST /mount. The plugin is tried here first: what fails here
-// does not enter the log.
+// mountAsk is what POST /mount asks for.
+type mountAsk struct {
+	Type   string     `json:"fstype"`
+	Path   string     `json:"path"`
+	Node   string     `json:"node"`
+	Config vfs.Config `json:"config"`
+}
+
+// mount answers POST /mount. The plugin is tried first, here or on the node that
+// it is to live on: what fails there does not enter the log. With try=true that
+// is all.
 func (c *call) mount() error {
-	var in struct {
-		Type   string     `json:"fstype"`
-		Path   string     `json:"path"`
-		Node   string     `json:"node"`
-		Config vfs.Config `json:"config"`
-	}
+	var in mountAsk
 	if err := c.decode(&in, "invalid request body"); err != nil {
 		return err
 	}
@@ -97,6 +100,9 @@ func (c *call) mount() error {
 	if err := c.try(p, plugin, &spec); err != nil {
 		return err
 	}
+	if c.is("try") {
+		return c.json(200, message{Message: "plugin can be mounted"})
+	}
 	ctx, cancel := c.within()
 	defer cancel()
 	op := vfs.Op{Verb: vfs.Mount, Path: p, Data: fsm.EncodeMount(spec)}
@@ -109,72 +115,33 @@ func (c *call) mount() error {
 		return err
 	}
 	a.out.Results = nil // a mount is no file: no ETag
+	c.awaitUp(ctx, p)
 	return c.done(200, "plugin mounted", a)
 }
 
-// try finds out whether the mount can work, without keeping anything of it.
-func (c *call) try(p vfs.Path, plugin vfs.Plugin, spec *fsm.MountSpec) error {
-	key, err := c.key()
-	if err != nil {
-		return err
-	}
-	switch _, there, err := c.mountAt(p); {
-	case err != nil:
-		return err
-	case there && key == "":
-		return &vfs.Error{Kind: vfs.Exists, Reason: "mount already exists: " + string(p)}
-	case there: // perhaps a repeat, whose first outcome is in the log
-		return nil
-	}
-	invalid := func(err error) error { return vfs.Invalid.Withf("failed to validate plugin: %v", err) }
-	if err := spec.Config.Check(plugin.Params); err != nil {
-		return invalid(err)
-	}
-	place := vfs.Replicated
-	if plugin.Place != nil {
-		if place, err = plugin.Place(spec.Config); err != nil {
-			return invalid(err)
-		}
-	}
-	if place != vfs.Pinned {
-		spec.Node = ""
-	} else if spec.Node != c.s.cfg.Node.ID() {
-		return nil // only that node can try
-	}
-	env, config := c.s.cfg.Env, spec.Config
-	if place == vfs.Replicated {
-		env = vfs.Env{Chunks: env.Chunks}
-	} else if config, err = c.s.cfg.Secrets.Reveal(plugin, config); err != nil {
-		return invalid(err)
-	}
-	f, err := plugin.New(env, config)
-	if vfs.KindOf(err) == vfs.Invalid {
-		return invalid(err)
-	}
-	if err == nil {
-		err = c.start(f)
-	}
-	if err != nil {
-		return vfs.Unavailable.Withf("failed to initialize plugin: %v", err)
-	}
-	return nil
-}
+// upTime is how long a mount is waited for that has been tried already.
+const upTime = 3 * time.Second
 
-// start starts what must be started, and stops it again.
-func (c *call) start(f vfs.FileSystem) error {
-	st, ok := f.(vfs.Starter)
-	if !ok {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
+// awaitUp waits until the mount at p answers on this node. One that does not is
+// mounted all the same, and shown as it is.
+func (c *call) awaitUp(ctx context.Context, p vfs.Path) {
+	ctx, cancel := context.WithTimeout(ctx, upTime)
 	defer cancel()
-	err := st.Start(ctx)
-	if cl, ok := f.(io.Closer); ok {
-		if cerr := cl.Close(); err == nil {
-			err = cerr
+	for ctx.Err() == nil {
+		img, err := c.s.cfg.Node.Image(ctx, vfs.Level{})
+		if err != nil {
+			return
+		}
+		_, err = img.Table.Stat(ctx, img.View, p)
+		img.Release()
+		if vfs.KindOf(err) != vfs.Unavailable {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
 		}
 	}
-	return err
 }
 
 // mountAt returns the mount at exactly p, as a state sees it that has every

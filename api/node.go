@@ -21,6 +21,9 @@ type Writer interface {
 	// Do runs an Op of a Device on the node that the placement names; op.Path
 	// is relative to the mount.
 	Do(ctx context.Context, m vfs.Mounted, op vfs.Op) (vfs.Result, error)
+	// Put writes a whole file of a Device from a stream. Unsupported, before
+	// anything of r was read, says that it takes pieces, through Do.
+	Put(ctx context.Context, m vfs.Mounted, op vfs.Op, r io.Reader) (vfs.Result, error)
 }
 
 // Reader gives the state to read from.
@@ -47,6 +50,12 @@ type Member interface {
 	// Peer returns the base URL of the node with a number; false if there is
 	// no such node.
 	Peer(number uint16) (url string, ok bool)
+	// API returns the base URL of the node with an id; false if there is no
+	// such node.
+	API(id string) (url string, ok bool)
+	// MountStates asks all nodes how their mounts outside the log fare, by
+	// node and path. A node that does not answer is not in it.
+	MountStates(ctx context.Context) map[string]map[vfs.Path]vfs.MountState
 	// Ready returns nil when the node knows a leader and has caught up.
 	Ready() error
 }

@@ -2,11 +2,8 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -116,7 +113,7 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	case err != nil:
 		return a, 0, err
 	case m.Place != vfs.Replicated:
-		return c.feed(m, op, rel, in)
+		return c.pour(m, op, rel, in)
 	}
 	o, err := c.askedOfWrite(m, rel.Path)
 	if err != nil {
@@ -158,38 +155,6 @@ func (c *call) store(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, er
 	defer cancel()
 	a, err := c.propose(ctx, m, rel, kept.Sum, ops...)
 	return a, kept.Size, err
-}
-
-// feed writes the body to a Device, piece by piece as it arrives.
-func (c *call) feed(m vfs.Mounted, op, rel vfs.Op, in *body) (a change, n int64, err error) {
-	buf := make([]byte, vfs.MaxInline)
-	for first := true; ; first = false {
-		k, rerr := io.ReadFull(in, buf)
-		if rerr != nil && rerr != io.EOF && !errors.Is(rerr, io.ErrUnexpectedEOF) {
-			return a, n, rerr
-		}
-		if k > 0 || first {
-			rel.Data = bytes.Clone(buf[:k])
-			if a, err = c.feedPiece(m, op, rel); err != nil {
-				return a, n, err
-			}
-			n += int64(k)
-			rel.Flag &^= vfs.FlagTruncate | vfs.FlagExclusive
-			rel.If = vfs.Cond{}
-			if rel.Off != vfs.AtEnd {
-				rel.Off += int64(k)
-			}
-		}
-		if rerr != nil {
-			return a, n, nil
-		}
-	}
-}
-
-func (c *call) feedPiece(m vfs.Mounted, op, rel vfs.Op) (change, error) {
-	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
-	defer cancel()
-	return c.device(ctx, m, op, rel)
 }
 
 // createFile answers POST /files.

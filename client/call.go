@@ -176,7 +176,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // send does one try.
 func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error) {
-	req, up, err := k.request(ctx, base)
+	req, up, err := c.request(ctx, k, base)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error
 	return a, nil
 }
 
-func (k *call) request(ctx context.Context, base string) (*http.Request, *upload, error) {
+func (c *Client) request(ctx context.Context, k *call, base string) (*http.Request, *upload, error) {
 	u := base + "/api/v1" + k.route
 	if len(k.query) > 0 {
 		u += "?" + k.query.Encode()
@@ -226,6 +226,7 @@ func (k *call) request(ctx context.Context, base string) (*http.Request, *upload
 	if err != nil {
 		return nil, nil, err
 	}
+	maps.Copy(req.Header, c.header)
 	maps.Copy(req.Header, k.header)
 	if k.body == nil {
 		return req, nil, nil

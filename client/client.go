@@ -31,6 +31,8 @@ type Config struct {
 	// NoWait makes it an error at once when none of the nodes takes
 	// connections and none ever answered this Client.
 	NoWait bool
+	// Header goes along with every request; nil for none.
+	Header http.Header
 }
 
 // Client is a connection to a cluster.
@@ -41,6 +43,7 @@ type Client struct {
 	retries  int
 	backoff  time.Duration
 	noWait   bool
+	header   http.Header
 	current  atomic.Uint32 // modulo len(bases): the node to ask
 	answered atomic.Bool   // any node ever did
 	wrote    atomic.Uint64 // highest raft index of a write of this Client
@@ -51,7 +54,7 @@ func New(c Config) (*Client, error) {
 	if len(c.URLs) == 0 {
 		c.URLs = []string{DefaultURL}
 	}
-	cl := &Client{http: c.HTTP, retries: max(c.Retries, 0), backoff: c.Backoff, noWait: c.NoWait}
+	cl := &Client{http: c.HTTP, retries: max(c.Retries, 0), backoff: c.Backoff, noWait: c.NoWait, header: c.Header}
 	for _, u := range c.URLs {
 		base, err := parseBase(u)
 		if err != nil {

@@ -5,7 +5,9 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Range is a part of a file in bytes; Size -1 means to the end.
@@ -33,8 +35,8 @@ func (c *Client) Open(ctx context.Context, path string) (io.ReadCloser, error) {
 
 // OpenRange is Open for a part of a file. A consuming file is refused with
 // vfs.Invalid, so that nothing is taken by what walks a tree.
-func (c *Client) OpenRange(ctx context.Context, path string, r Range) (io.ReadCloser, error) {
-	return c.open(ctx, readCall(path, &r))
+func (c *Client) OpenRange(ctx context.Context, path string, r Range, opts ...Option) (io.ReadCloser, error) {
+	return c.open(ctx, readCall(path, &r).with(opts))
 }
 
 // Stream follows a stream until it ends or the caller closes it.
@@ -84,6 +86,31 @@ func (c *Client) Readlink(ctx context.Context, path string) (string, error) {
 	}
 	_, err := c.json(ctx, newCall("readlink", http.MethodGet, "/readlink", path), &out)
 	return out.Target, err
+}
+
+// Page returns entries of a directory by name: those after `after`, at most
+// limit of them, 0 for all.
+func (c *Client) Page(ctx context.Context, path, after string, limit int) ([]Info, error) {
+	k := newCall("list", http.MethodGet, "/directories", path)
+	if after != "" {
+		k.query.Set("after", after)
+	}
+	if limit > 0 {
+		k.query.Set("limit", strconv.Itoa(limit))
+	}
+	var page struct {
+		Files []Info `json:"files"`
+	}
+	if _, err := c.json(ctx, k, &page); err != nil {
+		return nil, err
+	}
+	// Older servers know neither order nor pages.
+	files := slices.DeleteFunc(page.Files, func(i Info) bool { return i.Name <= after })
+	slices.SortFunc(files, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
+	if limit > 0 && len(files) > limit {
+		files = files[:limit]
+	}
+	return files, nil
 }
 
 // pageSize is how many entries one request of Entries asks for.

@@ -18,10 +18,10 @@ type Written struct {
 	Body    json.RawMessage `json:"-"`     // the whole answer
 }
 
-// Option refines a change.
+// Option refines a call.
 type Option func(*call)
 
-// IfMatch changes the file only if it still has this ETag; errors are
+// IfMatch changes or reads the file only if it still has this ETag; errors are
 // vfs.Stale.
 func IfMatch(etag string) Option { return func(k *call) { k.header.Set("If-Match", etag) } }
 
@@ -38,9 +38,27 @@ func Key(key string) Option {
 	}
 }
 
+// NoKey sends no idempotency key, to mounts that keep none.
+func NoKey() Option {
+	return func(k *call) {
+		k.header.Del(keyHeader)
+		k.ownKey = false
+	}
+}
+
 // At writes at an offset in bytes and keeps the rest of the file.
 func At(off int64) Option {
 	return func(k *call) { k.query.Set("offset", strconv.FormatInt(off, 10)) }
+}
+
+// Flags names how to write, as the API does: some of append, create, exclusive,
+// truncate and sync, separated by commas. "" says nothing.
+func Flags(names string) Option {
+	return func(k *call) {
+		if names != "" {
+			k.query.Set("flags", names)
+		}
+	}
 }
 
 // Append writes behind the end; the file is made where there is none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -177,8 +178,7 @@ func (n *Node) mounted(m fsm.FileMount) (MountState, error) {
 		if o.Type != m.Type || !bytes.Equal(settings(o.Config), settings(m.Config)) {
 			return MountConflict, nil
 		}
-		elsewhere := o.Place == vfs.Pinned && o.Node != n.id
-		if o.FS == nil && !elsewhere {
+		if o.FS == nil {
 			return MountDown, o.Err
 		}
 		return MountUp, nil
@@ -217,16 +217,13 @@ func (n *Node) plugin(kind string) vfs.Plugin {
 	return vfs.Plugin{}
 }
 
-// Do runs an Op of a Device that answers on this node; op.Path is relative to
-// the mount. Unavailable says that the mount is down here or lives elsewhere.
+// Do runs an Op of a Device, on this node or the one that it lives on; op.Path
+// is relative to the mount. Unavailable says that the mount is down.
 func (n *Node) Do(ctx context.Context, m vfs.Mounted, op vfs.Op) (vfs.Result, error) {
 	if err := n.gate.enter(); err != nil {
 		return vfs.Result{}, err
 	}
 	defer n.gate.leave()
-	if m.Place == vfs.Pinned && m.Node != n.id {
-		return vfs.Result{}, vfs.Unavailable.With("mount lives on node " + m.Node)
-	}
 	d, ok := m.FS.(vfs.Device)
 	if !ok {
 		if m.Err != nil {
@@ -235,4 +232,18 @@ func (n *Node) Do(ctx context.Context, m vfs.Mounted, op vfs.Op) (vfs.Result, er
 		return vfs.Result{}, vfs.Unsupported.With("not a device")
 	}
 	return d.Do(ctx, op)
+}
+
+// Put writes a whole file of a Device from a stream. Unsupported, before
+// anything of r was read, says that it takes pieces, through Do.
+func (n *Node) Put(ctx context.Context, m vfs.Mounted, op vfs.Op, r io.Reader) (vfs.Result, error) {
+	if err := n.gate.enter(); err != nil {
+		return vfs.Result{}, err
+	}
+	defer n.gate.leave()
+	d, ok := m.FS.(vfs.Putter)
+	if !ok {
+		return vfs.Result{}, vfs.Unsupported
+	}
+	return d.Put(ctx, op, r)
 }

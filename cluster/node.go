@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/pfs-project/pfs/blob"
+	"github.com/pfs-project/pfs/devices"
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/secret"
@@ -55,6 +56,8 @@ type Node struct {
 	asks     *rounds // of a follower: each asks the leader
 	missing  *missing
 	mounts   *fileMounts
+	devices  *devices.Keeper
+	apis     apis
 	saves    saves
 	membership
 	reign   atomic.Pointer[reign]
@@ -203,13 +206,14 @@ func (n *Node) openState() error {
 		Level:        n.c.level,
 		OnChunks:     n.missing.add,
 		OnRestore:    n.missing.rescan,
-		OnMounts:     n.mounts.changed,
+		OnMounts:     n.remounted,
 		Log:          n.c.Log,
 		Fatal:        n.fail,
 	})
 	if err != nil {
 		return spoils(n.c.Dir, err)
 	}
+	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Log: n.c.Log})
 	im := n.machine.Image()
 	defer im.Release()
 	if id := im.ClusterID(); id != "" && id != n.self.cluster() {
@@ -218,11 +222,17 @@ func (n *Node) openState() error {
 	return nil
 }
 
+// remounted is told that the mount table has changed. It does not block.
+func (n *Node) remounted() {
+	n.mounts.changed()
+	n.devices.Changed()
+}
+
 // env is what a mount may use on this node.
 func (n *Node) env(m vfs.Mounted) vfs.Env {
 	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version}
 	if m.Place != vfs.Replicated {
-		e.Log = n.c.Log.With("mount", string(m.Path))
+		e.Log, e.DataDir = n.c.Log.With("mount", string(m.Path)), n.c.Dir
 	}
 	return e
 }
@@ -246,6 +256,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.mountFiles,
 		n.disown,
 		n.watchCertificates,
+		n.runDevices,
 	} {
 		n.crew.spawn(func() { loop(life) })
 	}

@@ -72,6 +72,8 @@ type state struct {
 	Expires  int64   `json:"cert_expires,omitempty"` // Unix seconds
 	Full     bool    `json:"full,omitempty"`         // its disk has no space
 	Stalled  bool    `json:"stalled,omitempty"`      // its disk does not move
+
+	Mounts map[vfs.Path]vfs.MountState `json:"mounts,omitempty"` // outside the log
 }
 
 var raftStates = map[raft.RaftState]string{
@@ -87,6 +89,7 @@ func (n *Node) state() state {
 	if n.trust != nil {
 		s.Expires = n.trust.now.Load().Expires.Unix()
 	}
+	s.Mounts = n.machine.MountStates()
 	if err := n.Ready(); err != nil {
 		s.NotReady = err.Error()
 	}

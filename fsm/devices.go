@@ -16,7 +16,7 @@ type device struct {
 	err error
 }
 
-var errStarting = errors.New("starting")
+var errStarting = &vfs.Down{Cause: errors.New("starting")}
 
 // NewFS makes the filesystem of a mount, as its plugin does on this node. What
 // it returns has not been started.
@@ -72,8 +72,11 @@ func (m *Machine) makeDevices(table *vfs.Table) map[uint64]device {
 }
 
 func (m *Machine) makeDevice(mt vfs.Mounted) device {
-	if mt.Place == vfs.Pinned && m.o.Env != nil && m.o.Env(mt).Node != mt.Node {
-		return device{seq: mt.Seq, err: errors.New("lives on node " + mt.Node)}
+	if mt.Place == vfs.Pinned {
+		return device{seq: mt.Seq, err: errStarting} // here or elsewhere: not for the fold to know
+	}
+	if plugin, ok := m.plugins[mt.Type]; !ok || mt.Config.HasSecret(plugin.Params) {
+		return device{seq: mt.Seq, err: errStarting} // to reveal it may take long
 	}
 	fs, err := m.NewFS(mt)
 	if err != nil {
@@ -99,20 +102,40 @@ func (m *Machine) withDevices(table *vfs.Table, devices map[uint64]device) *vfs.
 	return vfs.NewTable(mounts)
 }
 
-// SetFS puts a Device up on this node, or down for a reason. It reports
-// whether there is such a mount still: if not, fs is the caller's to close.
-// What Apply does never depends on it.
-func (m *Machine) SetFS(mount uint64, fs vfs.FileSystem, err error) bool {
+// Mounts returns the mounts with what this node has of each.
+func (m *Machine) Mounts() []vfs.Mounted {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	mt, ok := m.shown.Mount(mount)
-	if !ok || mt.Place == vfs.Replicated {
+	return m.shown.Mounts()
+}
+
+// MountStates returns how the mounts fare that run on this node outside the
+// log, by path. Pinned ones that live elsewhere are among them, as far as this
+// node knows.
+func (m *Machine) MountStates() map[vfs.Path]vfs.MountState {
+	out := map[vfs.Path]vfs.MountState{}
+	for _, mt := range m.Mounts() {
+		if mt.Place != vfs.Replicated {
+			out[mt.Path] = mt.State()
+		}
+	}
+	return out
+}
+
+// SetFS puts a Device up on this node, or down for a reason. It reports
+// whether there is such a mount still: if not, or if it was mounted anew, fs is
+// the caller's to close. What Apply does never depends on it.
+func (m *Machine) SetFS(of vfs.Mounted, fs vfs.FileSystem, err error) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mt, ok := m.shown.Mount(of.ID)
+	if !ok || mt.Seq != of.Seq || mt.Place == vfs.Replicated {
 		return false
 	}
 	// The map is shared with a makeDevices that may be reading it.
-	next := map[uint64]device{mount: {seq: mt.Seq, fs: fs, err: err}}
+	next := map[uint64]device{mt.ID: {seq: mt.Seq, fs: fs, err: err}}
 	for id, d := range m.devices {
-		if id != mount {
+		if id != mt.ID {
 			next[id] = d
 		}
 	}

@@ -72,7 +72,7 @@ func TestImageHammer(t *testing.T) {
 				img.Release()
 				switch n {
 				case 0:
-					r.SetFS(pipeAt.ID, pipe{}, nil)
+					r.SetFS(pipeAt, pipe{}, nil)
 				case 1:
 					_, _ = r.Sums(ctx)
 				case 2:

@@ -42,6 +42,16 @@ func (c Config) Check(params []Param) error {
 		strings.Join(unknown, ", "), list)
 }
 
+// HasSecret reports whether a secret is set.
+func (c Config) HasSecret(params []Param) bool {
+	for _, p := range params {
+		if v, ok := c[p.Name]; ok && p.Secret && v != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // CheckSecrets refuses secrets in the clear: settings are in the log of every
 // node.
 func (c Config) CheckSecrets(params []Param) error {

@@ -111,6 +111,21 @@ type Finder interface {
 	PathOf(v View, file uint64) (Path, bool)
 }
 
+// Putter is a Device that takes a whole file as it comes: op is a Write that
+// replaces the file, its bytes are in r, whose length is not known. Readers see
+// the old content or the new; after an error, of r too, the old. Unsupported,
+// before anything of r was read, asks for the bytes in pieces through Do.
+type Putter interface {
+	Put(ctx context.Context, op Op, r io.Reader) (Result, error)
+}
+
+// Streamer is a Device that reads on from an offset, all of it from one content
+// of the file: that with the version that Stat told, 0 for any. Another one
+// there is Stale. The caller closes the reader. Unsupported asks for ReadAt.
+type Streamer interface {
+	Stream(ctx context.Context, p Path, version uint64, off int64) (io.ReadCloser, error)
+}
+
 // Starter is a Device that must be started; with io.Closer, stopped.
 type Starter interface {
 	Start(ctx context.Context) error
@@ -160,6 +175,7 @@ type Env struct {
 	Node    string       // the node's id
 	Version string       // the server's version
 	Log     *slog.Logger // never nil for a Device
+	DataDir string       // of the node, for a Device to keep away from; "": none
 }
 
 // Param is one setting of a plugin.

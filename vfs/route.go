@@ -300,6 +300,10 @@ func (t *Table) explain(v View, op *Op, err error) error {
 	if errors.Is(err, errAcross) {
 		return err
 	}
+	var unknown *Unknown
+	if errors.As(err, &unknown) {
+		return &Unknown{Cause: At(unknown.Cause, op.Verb.String(), op.Path)}
+	}
 	p := op.Path
 	if op.byID() {
 		p = t.named(v, op)

@@ -54,6 +54,14 @@ func (n *Node) Peer(number uint16) (string, bool) {
 	return u, ok
 }
 
+// API returns the URL of another node.
+func (n *Node) API(string) (string, bool) { return "", false }
+
+// MountStates returns those of this node.
+func (n *Node) MountStates(context.Context) map[string]map[vfs.Path]vfs.MountState {
+	return map[string]map[vfs.Path]vfs.MountState{n.ID(): n.Machine.MountStates()}
+}
+
 // Ready returns what SetReady was given.
 func (n *Node) Ready() error {
 	n.mu.Lock()
@@ -170,6 +178,15 @@ func (n *Node) Do(ctx context.Context, m vfs.Mounted, op vfs.Op) (vfs.Result, er
 		return vfs.Result{}, vfs.Unavailable.With("mount is not up")
 	}
 	return d.Do(ctx, op)
+}
+
+// Put writes a whole file of a Device here.
+func (n *Node) Put(ctx context.Context, m vfs.Mounted, op vfs.Op, r io.Reader) (vfs.Result, error) {
+	d, ok := m.FS.(vfs.Putter)
+	if !ok {
+		return vfs.Result{}, vfs.Unsupported
+	}
+	return d.Put(ctx, op, r)
 }
 
 // Image returns the state, once it has reached the index that l asks for.

@@ -53,10 +53,16 @@ func (c *court) readTwice(f *Fold, v vfs.View) (err error) {
 		}
 	}()
 	first, err := f.walk(c, v)
+	if f.device != nil && absent(err) {
+		return nil // a Device has no View: what was listed may be gone
+	}
 	if err != nil {
 		return fmt.Errorf("reader: %w", err)
 	}
 	second, err := f.walk(c, v)
+	if f.device != nil && absent(err) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("reader: %w", err)
 	}
@@ -64,6 +70,16 @@ func (c *court) readTwice(f *Fold, v vfs.View) (err error) {
 		return fmt.Errorf("one View shows two states: %s", d)
 	}
 	return nil
+}
+
+// absent reports whether err says that a name is gone, or stands for another
+// kind of file now.
+func absent(err error) bool {
+	switch vfs.KindOf(err) {
+	case vfs.NotFound, vfs.NotDirectory, vfs.IsDirectory:
+		return true
+	}
+	return false
 }
 
 // rounds bounds how often a Timer is asked again at a time that it names.

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// device runs an Op outside the log; op has the paths as the client gave them.
+func (c *call) device(ctx context.Context, m vfs.Mounted, op, rel vfs.Op) (change, error) {
+	return c.outside(m, op, rel, func() (vfs.Result, error) { return c.s.cfg.Node.Do(ctx, m, rel) })
+}
+
+// outside is what comes before and after a change of a Device.
+func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, do func() (vfs.Result, error)) (change, error) {
+	if key, err := c.key(); err != nil {
+		return change{}, err
+	} else if key != "" {
+		return change{}, vfs.Unsupported.Withf("%s: %s: idempotency keys are not kept outside the log", op.Verb, op.Path)
+	}
+	r, err := do()
+	ctx, cancel := c.within()
+	defer cancel()
+	img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{})
+	if ierr != nil {
+		return change{}, vfs.At(err, op.Verb.String(), op.Path)
+	}
+	defer img.Release()
+	if err = img.Table.Explain(img.View, op, err); err != nil {
+		return change{}, err
+	}
+	if img.Table.Carries(img.View, rel) {
+		out, err := c.s.cfg.Node.Propose(ctx, vfs.Request{Ops: []vfs.Op{m.Global(rel)}})
+		if err != nil {
+			return change{}, err
+		}
+		if out.Err != nil && vfs.KindOf(out.Err) != vfs.Moved {
+			return change{}, out.Err
+		}
+	}
+	return change{out: vfs.Outcome{Results: []vfs.Result{r}}, external: true}, nil
+}
+
+// pour writes the body to a Device: as a stream where it takes one, in pieces
+// otherwise.
+func (c *call) pour(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+	if op.Flag&^(vfs.FlagSync|vfs.FlagExclusive) != vfs.FlagCreate|vfs.FlagTruncate || op.Off != 0 {
+		return c.feed(m, op, rel, in)
+	}
+	ctx, cancel := context.WithCancel(c.context())
+	defer cancel()
+	a, err := c.outside(m, op, rel, func() (vfs.Result, error) {
+		return c.s.cfg.Node.Put(ctx, m, rel, in)
+	})
+	switch {
+	case in.err != nil:
+		return change{}, 0, in.err // what the client did wrong, before what followed from it
+	case vfs.KindOf(err) == vfs.Unsupported:
+		return c.feed(m, op, rel, in)
+	}
+	return a, a.result().N, err
+}
+
+// feed writes the body to a Device, piece by piece as it arrives.
+func (c *call) feed(m vfs.Mounted, op, rel vfs.Op, in *body) (a change, n int64, err error) {
+	buf := make([]byte, vfs.MaxInline)
+	for first := true; ; first = false {
+		k, rerr := io.ReadFull(in, buf)
+		if rerr != nil && rerr != io.EOF && !errors.Is(rerr, io.ErrUnexpectedEOF) {
+			return a, n, rerr
+		}
+		if k > 0 || first {
+			rel.Data = bytes.Clone(buf[:k])
+			if a, err = c.feedPiece(m, op, rel); err != nil {
+				return a, n, err
+			}
+			n += int64(k)
+			rel.Flag &^= vfs.FlagTruncate | vfs.FlagExclusive
+			rel.If = vfs.Cond{}
+			if rel.Off != vfs.AtEnd {
+				rel.Off += int64(k)
+			}
+		}
+		if rerr != nil {
+			return a, n, nil
+		}
+	}
+}
+
+func (c *call) feedPiece(m vfs.Mounted, op, rel vfs.Op) (change, error) {
+	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
+	defer cancel()
+	return c.device(ctx, m, op, rel)
+}
+
+// openTries is how often a file that changes is looked at and opened until any
+// content will do.
+const openTries = 4
+
+// open opens the file on a Device that reads all of it from one content: that
+// with a version. again says that it has changed since it was looked at.
+func (f *fileBody) open(version uint64, try int) (again bool, err error) {
+	m, rel, _ := f.img.Table.Route(f.path)
+	d, ok := m.FS.(vfs.Streamer)
+	if !ok {
+		return false, nil
+	}
+	if try == openTries {
+		version = 0
+	}
+	f.from, err = d.Stream(f.s.context(), rel, version, f.off)
+	switch vfs.KindOf(err) {
+	case vfs.Unsupported:
+		return false, nil
+	case vfs.Stale:
+		return version != 0, nil
+	}
+	return false, named(err, "read", f.asked)
+}
+
+// whole fills b from what was opened; fewer bytes come with io.EOF.
+func (f *fileBody) whole(b []byte) (int, error) {
+	n, err := io.ReadFull(f.from, b)
+	if err == io.ErrUnexpectedEOF { // one that was cut off has a wrapping
+		err = io.EOF
+	}
+	if err != nil && err != io.EOF {
+		err = named(err, "read", f.asked)
+	}
+	return n, err
+}
+
+// pass sends what was opened.
+func (f *fileBody) pass(w io.Writer, buf []byte) (sent int64, err error) {
+	// The bare Reader has no way around the window.
+	sent, err = io.CopyBuffer(w, struct{ io.Reader }{io.LimitReader(f.from, f.left)}, buf)
+	if f.left -= sent; err == nil && f.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return sent, err
+}
+
+// close gives back what was opened.
+func (f *fileBody) close() {
+	if f.from != nil {
+		_ = f.from.Close() // all that was wanted of it is here
+		f.from = nil
+	}
+}

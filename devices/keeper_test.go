@@ -1,0 +1,290 @@
+package devices
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// table is a mount table that a test changes.
+type table struct {
+	mu     sync.Mutex
+	mounts map[uint64]vfs.Mounted
+	made   func(m vfs.Mounted) (vfs.FileSystem, error)
+}
+
+func (t *table) Mounts() (out []vfs.Mounted) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range t.mounts {
+		out = append(out, m)
+	}
+	return out
+}
+
+func (t *table) NewFS(m vfs.Mounted) (vfs.FileSystem, error) { return t.made(m) }
+
+func (t *table) SetFS(m vfs.Mounted, fs vfs.FileSystem, err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, ok := t.mounts[m.ID]
+	if ok = ok && old.Seq == m.Seq; ok {
+		old.FS, old.Err = fs, err
+		t.mounts[m.ID] = old
+	}
+	return ok
+}
+
+func (t *table) set(m vfs.Mounted) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mounts[m.ID] = m
+}
+
+func (t *table) get(id uint64) vfs.Mounted {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mounts[id]
+}
+
+func (t *table) remove(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.mounts, id)
+}
+
+// gadget is a Device that counts.
+type gadget struct {
+	starts, closes, calls atomic.Int32
+	start                 func(ctx context.Context) error
+	block                 chan struct{} // ReadAt waits for it
+	name                  string
+}
+
+func (g *gadget) Start(ctx context.Context) error {
+	g.starts.Add(1)
+	if g.start != nil {
+		return g.start(ctx)
+	}
+	return nil
+}
+
+func (g *gadget) Close() error {
+	if g.calls.Load() != 0 {
+		return errors.New("closed under a call")
+	}
+	g.closes.Add(1)
+	return nil
+}
+
+func (g *gadget) Stat(context.Context, vfs.View, vfs.Path) (vfs.Info, error) {
+	return vfs.Info{Name: g.name}, nil
+}
+
+func (g *gadget) List(context.Context, vfs.View, vfs.Path, string, int) ([]vfs.Info, error) {
+	panic("list is broken")
+}
+
+func (g *gadget) ReadAt(ctx context.Context, _ vfs.View, _ vfs.Path, _ []byte, _ int64) (int, error) {
+	g.calls.Add(1)
+	defer g.calls.Add(-1)
+	select {
+	case <-g.block:
+		return 0, io.EOF
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+func (g *gadget) Do(context.Context, vfs.Op) (vfs.Result, error) { return vfs.Result{N: 7}, nil }
+
+func (g *gadget) Stream(context.Context, vfs.Path, uint64, int64) (io.ReadCloser, error) {
+	g.calls.Add(1)
+	return &gadgetStream{strings.NewReader("streamed"), g}, nil
+}
+
+type gadgetStream struct {
+	io.Reader
+	g *gadget
+}
+
+func (s *gadgetStream) Close() error {
+	s.g.calls.Add(-1)
+	return nil
+}
+
+func mount(id, seq uint64, place vfs.Placement, node string) vfs.Mounted {
+	return vfs.Mounted{ID: id, Seq: seq, Path: "/g", Type: "gadget", Place: place, Node: node}
+}
+
+// keep runs a Keeper over a table in fake time.
+func keep(t *testing.T, made func(m vfs.Mounted) (vfs.FileSystem, error), test func(t *testing.T, tab *table, k *Keeper)) {
+	synctest.Test(t, func(t *testing.T) {
+		tab := &table{mounts: map[uint64]vfs.Mounted{}, made: made}
+		k := New(Config{Machine: tab, Node: "n1", Log: slog.New(slog.DiscardHandler),
+			Remote: func(m vfs.Mounted) vfs.FileSystem { return &gadget{name: "at " + m.Node} }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); k.Run(ctx) }()
+		test(t, tab, k)
+		cancel()
+		<-done
+	})
+}
+
+func settle(k *Keeper) {
+	k.Changed()
+	synctest.Wait()
+}
+
+func TestLife(t *testing.T) {
+	var gadgets []*gadget
+	keep(t, func(vfs.Mounted) (vfs.FileSystem, error) {
+		gadgets = append(gadgets, &gadget{name: "here"})
+		return gadgets[len(gadgets)-1], nil
+	}, func(t *testing.T, tab *table, k *Keeper) {
+		tab.set(mount(1, 1, vfs.Shared, ""))
+		tab.set(mount(2, 1, vfs.Pinned, "n2"))
+		tab.set(vfs.Mounted{ID: 3, Place: vfs.Replicated})
+		settle(k)
+		if m := tab.get(1); m.FS == nil || m.Err != nil || gadgets[0].starts.Load() != 1 {
+			t.Errorf("%+v", m)
+		}
+		if i, err := tab.get(2).FS.Stat(t.Context(), nil, "/"); err != nil || i.Name != "at n2" {
+			t.Errorf("a mount of another node: %+v, %v", i, err)
+		}
+		if len(gadgets) != 1 {
+			t.Errorf("%d were made", len(gadgets))
+		}
+		tab.set(mount(1, 5, vfs.Shared, "")) // unmounted, and mounted anew
+		settle(k)
+		if gadgets[0].closes.Load() != 1 || len(gadgets) != 2 || tab.get(1).FS == nil {
+			t.Errorf("mounted anew: %d closed, %d made", gadgets[0].closes.Load(), len(gadgets))
+		}
+		tab.remove(1)
+		settle(k)
+		if gadgets[1].closes.Load() != 1 {
+			t.Error("an unmounted one is not closed")
+		}
+		tab.set(mount(1, 9, vfs.PerNode, ""))
+		settle(k)
+	})
+	if g := gadgets[2]; g.closes.Load() != 1 {
+		t.Error("not closed at the end")
+	}
+}
+
+// A Device that cannot start is tried again, ever more rarely, and says why.
+func TestRetry(t *testing.T) {
+	g := &gadget{}
+	var mu sync.Mutex
+	var tries []time.Duration
+	var broken atomic.Bool
+	broken.Store(true)
+	begun := time.Time{}
+	g.start = func(ctx context.Context) error {
+		mu.Lock()
+		tries = append(tries, time.Since(begun))
+		n := len(tries)
+		mu.Unlock()
+		if n == 2 {
+			<-ctx.Done() // it hangs
+			return ctx.Err()
+		}
+		if n == 3 {
+			panic("cannot even fail")
+		}
+		if broken.Load() {
+			return errors.New("no such bucket")
+		}
+		return nil
+	}
+	keep(t, func(vfs.Mounted) (vfs.FileSystem, error) { return g, nil }, func(t *testing.T, tab *table, k *Keeper) {
+		begun = time.Now()
+		tab.set(mount(1, 1, vfs.Shared, ""))
+		settle(k)
+		if m := tab.get(1); m.FS != nil || m.Err == nil || m.Err.Error() != "no such bucket" {
+			t.Errorf("%+v", m)
+		}
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		n := len(tries)
+		mu.Unlock()
+		if n < 20 || n > 60 {
+			t.Errorf("%d tries in 20 minutes: %v", n, tries)
+		}
+		if s := tab.get(1).State(); s.Status != vfs.MountFailed || s.Error != "no such bucket" || s.Tries != n || s.Retry == nil || time.Until(*s.Retry) > lastRetry {
+			t.Errorf("after %d tries: %+v", n, s)
+		}
+		broken.Store(false)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if m := tab.get(1); m.FS == nil || m.Err != nil {
+			t.Errorf("it is not up: %+v", m)
+		}
+	})
+}
+
+// A Device is closed under no call, but does not keep an unmount waiting for
+// ever; what comes later finds it down. A panic is an error.
+func TestCalls(t *testing.T) {
+	g := &gadget{}
+	keep(t, func(vfs.Mounted) (vfs.FileSystem, error) { return g, nil }, func(t *testing.T, tab *table, k *Keeper) {
+		g.block = make(chan struct{})
+		tab.set(mount(1, 1, vfs.Shared, ""))
+		settle(k)
+		fs := tab.get(1).FS
+		if _, err := fs.List(t.Context(), nil, "/", "", 0); vfs.KindOf(err) != vfs.Internal {
+			t.Errorf("a panic: %v", err)
+		}
+		if r, err := fs.(vfs.Device).Do(t.Context(), vfs.Op{}); err != nil || r.N != 7 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if _, err := fs.(vfs.Putter).Put(t.Context(), vfs.Op{}, nil); vfs.KindOf(err) != vfs.Unsupported {
+			t.Errorf("put: %v", err)
+		}
+		r, err := fs.(vfs.Streamer).Stream(t.Context(), "/", 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := fs.ReadAt(t.Context(), nil, "/", nil, 0)
+			ended <- err
+		}()
+		synctest.Wait()
+		tab.remove(1)
+		settle(k)
+		if g.closes.Load() != 0 {
+			t.Error("closed under calls")
+		}
+		if _, err := fs.Stat(t.Context(), nil, "/"); vfs.KindOf(err) != vfs.Unavailable {
+			t.Errorf("after the unmount: %v", err)
+		}
+		time.Sleep(closeTime)
+		synctest.Wait()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the call that hangs: %v", err)
+		}
+		if b, err := io.ReadAll(r); string(b) != "streamed" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+		if err := errors.Join(r.Close(), r.Close()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if g.closes.Load() != 1 {
+			t.Error("not closed after the last call")
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package vfs
+
+import (
+	"errors"
+	"time"
+)
+
+// Down says why a Device is not up on a node, and what is done about it.
+type Down struct {
+	Cause error
+	Tries int       // how many starts have failed
+	Retry time.Time // when the next is due; zero while one is under way
+}
+
+// Error tells the cause.
+func (d *Down) Error() string { return d.Cause.Error() }
+
+// Unwrap returns the cause.
+func (d *Down) Unwrap() error { return d.Cause }
+
+// MountState is how a mount fares on one node.
+type MountState struct {
+	Status string     `json:"status"` // pending, mounted, failed
+	Error  string     `json:"error,omitempty"`
+	Tries  int        `json:"tries,omitempty"`    // starts that have failed, one after the other
+	Retry  *time.Time `json:"retry_at,omitempty"` // when the next is due
+}
+
+// The states of a mount.
+const (
+	MountPending = "pending"
+	MountUp      = "mounted"
+	MountFailed  = "failed"
+)
+
+// State returns how the mount fares on this node.
+func (m Mounted) State() MountState {
+	var d *Down
+	switch {
+	case m.Err == nil && m.FS == nil:
+		return MountState{Status: MountPending}
+	case m.Err == nil:
+		return MountState{Status: MountUp}
+	case !errors.As(m.Err, &d):
+		return MountState{Status: MountFailed, Error: m.Err.Error()}
+	}
+	s := MountState{Status: MountFailed, Error: d.Error(), Tries: d.Tries}
+	if d.Tries == 0 {
+		s.Status = MountPending
+	}
+	if !d.Retry.IsZero() {
+		at := d.Retry.UTC().Truncate(time.Millisecond)
+		s.Retry = &at
+	}
+	return s
+}
