@@ -5,6 +5,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/heartbeatfs"
 	"github.com/pfs-project/pfs/plugins/hellofs"
 	"github.com/pfs-project/pfs/plugins/kvfs"
+	"github.com/pfs-project/pfs/plugins/localfs"
 	"github.com/pfs-project/pfs/plugins/memfs"
 	"github.com/pfs-project/pfs/plugins/queuefs"
 	"github.com/pfs-project/pfs/plugins/serverinfofs"
@@ -19,6 +20,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		kvfs.Plugin(),
 		queuefs.Plugin(),
 		heartbeatfs.Plugin(),
+		localfs.Plugin(),
 		hellofs.Plugin(),
 		serverinfofs.Plugin(t),
 		devfs.Plugin(),

@@ -53,6 +53,7 @@ func weaknesses() []weakness {
 		{"25", "content is held in memory and limited by it", peerLong},
 		{"27", "a file of a heartbeat takes the item with it", peerHeartbeat}, // streamfs does not exist yet
 		{"E8", "concurrent use of queues ends the process", peerQueueHammer},
+		{"E12", "a link leads out of localfs, and removing its root removes the directory", peerLocal},
 		{"E11", "different names become one", peerNames},
 	}
 }
@@ -67,17 +68,16 @@ func elsewhere() map[string]string {
 // leftOut are the items that touch nothing that exists, and why.
 func leftOut() map[string]string {
 	return map[string]string{
-		"2":   "streamfs does not exist yet",
-		"10":  "there are no identities yet; the default address is loopback, and plugins are not loaded",
-		"26":  "modes are advice; a rename across mounts is row 30 of the contract's appendix",
-		"E1":  "native plugins do not exist yet",
-		"E2":  "native plugins do not exist yet",
-		"E3":  "WASM plugins do not exist yet",
-		"E4":  "WASM plugins do not exist yet",
-		"E5":  "WASM plugins do not exist yet",
-		"E6":  "plugins are not loaded yet",
-		"E7":  "sqlfs2 does not exist yet",
-		"E12": "gptfs, httpfs and localfs do not exist yet",
+		"2":  "streamfs does not exist yet",
+		"10": "there are no identities yet; the default address is loopback, and plugins are not loaded",
+		"26": "modes are advice; a rename across mounts is row 30 of the contract's appendix",
+		"E1": "native plugins do not exist yet",
+		"E2": "native plugins do not exist yet",
+		"E3": "WASM plugins do not exist yet",
+		"E4": "WASM plugins do not exist yet",
+		"E5": "WASM plugins do not exist yet",
+		"E6": "plugins are not loaded yet",
+		"E7": "sqlfs2 does not exist yet",
 	}
 }
 

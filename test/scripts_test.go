@@ -24,6 +24,7 @@ func scriptMounts() map[string]vfs.Config {
 		"heartbeatfs":  nil,
 		"hellofs":      nil,
 		"kvfs":         {"initial_data": map[string]any{"welcome": "hello", "port": 8080, "team/lead": "ann"}},
+		"localfs":      {"local_dir": ""}, // each mount has its own
 		"memfs":        {"init_dirs": []any{"/home/user", "tmp", "/home"}},
 		"queuefs":      nil,
 		"serverinfofs": {"version": "v1"},
@@ -91,6 +92,9 @@ type remote struct {
 // newRemote mounts a plugin at a place of its own.
 func newRemote(t *testing.T, c *harness.Cluster, fstype string, config vfs.Config) *remote {
 	r := &remote{c: c, at: "/" + strings.NewReplacer("/", "-", " ", "-", "#", "-").Replace(t.Name())}
+	if _, ok := config["local_dir"]; ok {
+		config = vfs.Config{"local_dir": t.TempDir()}
+	}
 	body, err := json.Marshal(map[string]any{"fstype": fstype, "path": r.at, "config": config})
 	if config == nil {
 		body, err = json.Marshal(map[string]any{"fstype": fstype, "path": r.at})
