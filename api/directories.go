@@ -29,8 +29,8 @@ func (c *call) mkdir() error {
 	return c.simple(201, "directory created", vfs.Op{Verb: vfs.Mkdir, Mode: mode})
 }
 
-// list answers GET /directories: sorted by the bytes of the names, whole or a
-// page of it. A long listing is streamed.
+// list answers GET /directories: sorted by the bytes of the names, whole, those
+// with a prefix, or a page of it. A long listing is streamed.
 func (c *call) list() error {
 	p, err := c.dir()
 	if err != nil {
@@ -55,11 +55,12 @@ func (c *call) list() error {
 		}
 		after = v
 	}
+	prefix, _ := c.query.get("prefix")
 	img, err := c.image()
 	if err != nil {
 		return err
 	}
-	l := &listing{s: c.life(), img: img, path: p, after: after, limit: limit}
+	l := &listing{s: c.life(), img: img, path: p, prefix: prefix, after: max(after, before(prefix)), limit: limit}
 	whole := true
 	defer func() {
 		if whole {
@@ -84,14 +85,28 @@ func (c *call) list() error {
 
 // listing writes a directory as JSON, a page at a time, from one image.
 type listing struct {
-	s     life
-	img   *fsm.Image
-	path  vfs.Path
-	after string
-	limit int64 // entries; 0: all
-	sent  int64
-	buf   bytes.Buffer // encoded, not yet sent
-	end   bool
+	s      life
+	img    *fsm.Image
+	path   vfs.Path
+	prefix string // of all names; "": all
+	after  string
+	limit  int64 // entries; 0: all
+	sent   int64
+	buf    bytes.Buffer // encoded, not yet sent
+	end    bool
+}
+
+// before returns a text that sorts behind all names that sort before those with
+// the prefix, and before these: names are UTF-8, which has no byte 0xff.
+func before(prefix string) string {
+	last := len(prefix) - 1
+	switch {
+	case last < 0:
+		return ""
+	case prefix[last] == 0:
+		return prefix[:last]
+	}
+	return prefix[:last] + string([]byte{prefix[last] - 1, 0xff})
 }
 
 // next encodes one more page.
@@ -104,6 +119,12 @@ func (l *listing) next(ctx context.Context) error {
 	entries, err := l.img.Table.List(ctx, l.img.View, l.path, l.after, int(want)+1)
 	if err != nil {
 		return err
+	}
+	for n := range entries {
+		if !strings.HasPrefix(entries[n].Name, l.prefix) {
+			entries = entries[:n] // no name behind it has the prefix
+			break
+		}
 	}
 	more := int64(len(entries)) > want
 	if more {

@@ -3,14 +3,20 @@ package api
 import (
 	"strings"
 
+	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// askHeaders are the headers of a write that ask for something beside it.
-var askHeaders = []struct{ header, option string }{
-	{"X-Pfs-Dedup-Id", "dedup"},
-	{"X-Pfs-Delay", "delay"},
-	{"X-Pfs-Priority", "priority"},
+// askHeaders are the headers of a write that ask for something beside it, and
+// the feature level that brought each: an older node would fold it as nothing.
+var askHeaders = []struct {
+	header, option string
+	since          uint64
+}{
+	{"X-Pfs-Dedup-Id", "dedup", 0},
+	{"X-Pfs-Delay", "delay", 0},
+	{"X-Pfs-Priority", "priority", 0},
+	{"X-Pfs-Ttl", "ttl", 5},
 }
 
 // askParams are the parameters of a read that takes something away.
@@ -77,6 +83,13 @@ func (c *call) taken(o vfs.Options, m vfs.Mounted, verb vfs.Verb, rel vfs.Path) 
 			return nil, vfs.Invalid.Withf("%s must be at most %d printable ASCII characters", name, maxAsk)
 		}
 		out[name] = v
+	}
+	at := fsm.LevelOf(img.View)
+	for _, h := range askHeaders {
+		if _, ok := out[h.option]; ok && at < h.since {
+			return nil, vfs.Unavailable.Withf("%s needs feature level %d and the cluster is at %d: run the newer version on every member",
+				h.header, h.since, at)
+		}
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Written is what a node says of a write that it has acknowledged.
@@ -63,6 +64,10 @@ func Flags(names string) Option {
 
 // Append writes behind the end; the file is made where there is none.
 func Append() Option { return func(k *call) { k.query.Set("flags", "append,create") } }
+
+// TTL has a key of kvfs end after a while: 1 ms to ten years; 0 keeps it for
+// ever, as a write without it does.
+func TTL(d time.Duration) Option { return func(k *call) { k.header.Set("X-Pfs-Ttl", d.String()) } }
 
 func (k call) with(opts []Option) call {
 	for _, o := range opts {

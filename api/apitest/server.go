@@ -26,6 +26,7 @@ type Config struct {
 	API     api.Config
 	Plugins []vfs.Plugin
 	Mounts  map[string]string // path → type, mounted from the start
+	Level   bool              // at the newest feature level, not at none
 }
 
 // Server is a running API over a Node in memory. It ends with its test.
@@ -73,6 +74,12 @@ func Start(t testing.TB, c Config) *Server {
 	served := make(chan error, 1)
 	go func() { served <- s.API.Serve(ln) }()
 	t.Cleanup(func() { s.end(t, served) })
+	if c.Level {
+		op := vfs.Op{Verb: vfs.Begin, Path: vfs.Root, Data: fsm.EncodeBegin(fsm.BeginSpec{Cluster: "test", Level: fsm.Level})}
+		if out, err := s.Node.Propose(t.Context(), vfs.Request{Ops: []vfs.Op{op}}); err != nil || out.Err != nil {
+			t.Fatalf("feature level: %v %v", err, out.Err)
+		}
+	}
 	for path, kind := range c.Mounts {
 		s.Mount(t, path, kind, nil)
 	}

@@ -1,9 +1,11 @@
 package kvfs
 
 import (
+	"context"
 	_ "embed" // for the README
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/tree"
@@ -38,13 +40,62 @@ func Plugin() vfs.Plugin {
 		if err != nil {
 			return nil, err
 		}
-		return tree.New(tree.Options{
+		keys, err := tree.New(tree.Options{
 			Type: p.Type, Verbs: p.Verbs, Chunks: env.Chunks, Readme: true,
 			Dirs: []vfs.Path{home}, Files: files,
 			Home: home, Outside: "keys must be under /keys/ directory", Parents: true,
+			Freed: forget,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return &FS{keys}, nil
 	}
 	return p
+}
+
+// FS is the filesystem. It keeps no state: all of it is in the View.
+type FS struct{ *tree.FS }
+
+var (
+	_ vfs.Folder   = (*FS)(nil)
+	_ vfs.Timer    = (*FS)(nil)
+	_ vfs.Finder   = (*FS)(nil)
+	_ vfs.Checker  = (*FS)(nil)
+	_ vfs.Optioned = (*FS)(nil)
+)
+
+// Options returns what a client may ask of a write: how long the key lives.
+func (f *FS) Options(_ vfs.View, verb vfs.Verb, _ vfs.Path) ([]string, error) {
+	if verb == vfs.Write {
+		return []string{optionTTL}, nil
+	}
+	return nil, nil
+}
+
+// Stat describes p; a key that ends says when.
+func (f *FS) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error) {
+	i, err := f.FS.Stat(ctx, v, p)
+	if err == nil {
+		i = withEnd(v, i)
+	}
+	return i, err
+}
+
+// List returns the entries of a directory, as Stat describes them.
+func (f *FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
+	all, err := f.FS.List(ctx, v, p, after, limit)
+	for n := range all {
+		all[n] = withEnd(v, all[n])
+	}
+	return all, err
+}
+
+func withEnd(v vfs.View, i vfs.Info) vfs.Info {
+	if ns, ok := endOf(v, i.ID); ok {
+		i.Meta.Content = map[string]string{"expires": time.Unix(0, int64(ns)).UTC().Format(time.RFC3339Nano)}
+	}
+	return i
 }
 
 // files reads the setting initial_data, in order of the keys.

@@ -36,6 +36,9 @@ type Options struct {
 	// Parents makes missing directories above what is written, created,
 	// touched or renamed to.
 	Parents bool
+	// Freed is told of each file and directory that ceases to be, within the
+	// Event that ends it; nil: nobody is.
+	Freed func(tx vfs.Tx, file uint64)
 }
 
 // File is a file that a mount starts with.

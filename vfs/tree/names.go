@@ -144,7 +144,15 @@ func (f *fold) free(n node) {
 	if !content.Remove(f.tx, n.extents(), n.size, reapRows) {
 		f.orphan(n.content, orphanContent)
 	}
-	f.tx.Delete(idKey(inodeKey, n.id))
+	f.drop(n.id)
+}
+
+// drop deletes an inode.
+func (f *fold) drop(id uint64) {
+	f.tx.Delete(idKey(inodeKey, id))
+	if f.o.Freed != nil {
+		f.o.Freed(f.tx, id)
+	}
 }
 
 func (f *fold) rename() (vfs.Result, error) {

@@ -99,12 +99,12 @@ func (f *fold) reapDir(id uint64, left *int) (done bool) {
 		if !f.reapContent(n.content, left) {
 			f.orphan(n.content, orphanContent)
 		}
-		f.tx.Delete(idKey(inodeKey, n.id))
+		f.drop(n.id)
 	}
 	for range f.tx.Scan(prefix, nil) {
 		return false
 	}
-	f.tx.Delete(idKey(inodeKey, id))
+	f.drop(id)
 	*left--
 	return true
 }
