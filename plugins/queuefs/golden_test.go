@@ -17,7 +17,7 @@ const golden = "7d7159de006d2c9ef48ab4dcab65b3d530219f585162411a9bb1cd54dc5628de
 // goldenOps are Ops that fold into every kind of row. A lease in them is the
 // n-th that was given, as <n>, counted from 0.
 func goldenOps() []vfs.Op {
-	refs := []vfs.ChunkRef{{Hash: [32]byte{1}, Len: vfs.ChunkSize}, {Len: 100}, {Hash: [32]byte{2}, Off: 7, Len: 1000}}
+	refs := []vfs.ChunkRef{{Hash: [32]byte{1}, Len: 40_000}, {Len: 100}, {Hash: [32]byte{2}, Off: 7, Len: 1000}}
 	w := func(p vfs.Path, text string, options ...string) vfs.Op {
 		return vfs.Op{Verb: vfs.Write, Path: p, Data: []byte(text), Target: strings.Join(options, "\n")}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -497,6 +498,26 @@ func TestConfig(t *testing.T) {
 		}
 		if vfs.KindOf(err) != c.want || c.want != 0 && !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%v: %v", c.config, err)
+		}
+	}
+}
+
+// The README is short and tells of every file.
+func TestReadmeTellsAll(t *testing.T) {
+	if n := strings.Count(readme, "\n"); n > 40 {
+		t.Errorf("it has %d lines", n)
+	}
+	for _, c := range controls {
+		if name := "`" + c.name + "`"; !strings.Contains(readme, name) && !strings.Contains(readme, "`"+c.name+"/`") {
+			t.Errorf("nothing about %s", name)
+		}
+	}
+	s := newState(t)
+	s.enqueue("/jobs", "resize 17")
+	text := s.reply(s.must(vfs.Op{Verb: vfs.Consume, Path: "/jobs/take"}))
+	for _, member := range regexp.MustCompile(`"[a-z]+":`).FindAllString(text, -1) {
+		if !strings.Contains(readme, member) {
+			t.Errorf("nothing about %s of %s", member, text)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 const (
 	takeMost  = 100       // messages at once
-	takeBytes = 256 << 10 // of inline content, from which on no more is given
+	takeBytes = 256 << 10 // of content, from which on no more is given
 )
 
 // consume answers reads of dequeue and take. Without a message it changes
@@ -40,9 +40,9 @@ func consume(tx vfs.Tx, op vfs.Op) (vfs.Result, error) {
 	if w.lease > 0 {
 		settings.lease = w.lease
 	}
-	for bytes := 0; len(w.items) < w.most && t.ready > 0 && bytes < takeBytes; {
+	for bytes := uint64(0); len(w.items) < w.most && t.ready > 0 && bytes < takeBytes; {
 		i := t.give(tx, id, s.file == "take", settings)
-		bytes += len(i.data)
+		bytes += i.size()
 		w.items = append(w.items, i)
 		r.Refs = append(r.Refs, i.refs...)
 	}

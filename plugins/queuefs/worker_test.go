@@ -391,4 +391,11 @@ func TestTakeIsBoundedByBytes(t *testing.T) {
 	if fmt.Sprint(20-len(all)) != s.read("/q/size", 9) {
 		t.Errorf("%d given, %s left", len(all), s.read("/q/size", 9))
 	}
+	for range 3 { // long ones, in chunks
+		s.must(vfs.Op{Verb: vfs.Write, Path: "/long/enqueue", Refs: s.keep(make([]byte, takeBytes), 100_000)})
+	}
+	r = s.must(vfs.Op{Verb: vfs.Consume, Path: "/long/take", Target: "max=20"})
+	if n := len(decodeParcel(r.Data).items); n != 1 {
+		t.Errorf("%d long messages at once", n)
+	}
 }
