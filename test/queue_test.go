@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -78,7 +79,7 @@ func (p *plant) consume(worker int) {
 	r := rand.New(rand.NewPCG(uint64(worker), 1))
 	for p.t.Context().Err() == nil {
 		last := p.done.Load()
-		got, err := cl.Take(p.t.Context(), queue, client.TakeOptions{Max: 1 + r.IntN(5), Lease: 3 * time.Second, Wait: 2 * time.Second})
+		got, err := cl.Take(p.t.Context(), queue, client.TakeOptions{Max: 1 + r.IntN(5), Lease: 2 * time.Second, Wait: 2 * time.Second})
 		if err != nil {
 			p.t.Errorf("worker %d: take: %v", worker, err)
 			return
@@ -135,9 +136,10 @@ func (p *plant) fail(cl *client.Client, queue string, m client.Message) {
 	}
 }
 
-// nemesis kills the leader and starts it again until ctx ends.
-func (p *plant) nemesis(ctx context.Context) (kills int) {
-	for ctx.Err() == nil {
+// nemesis kills the leader and starts it again, at most so many times, until ctx
+// ends.
+func (p *plant) nemesis(ctx context.Context, most int) (kills int) {
+	for ctx.Err() == nil && kills < most {
 		l := p.c.Leader()
 		if l == nil {
 			p.t.Error("no leader")
@@ -205,9 +207,9 @@ func (p *plant) check() (lost, again, disorder, redelivered int) {
 // 100,000 messages.
 func TestQueueWorkers(t *testing.T) {
 	const workers = 10
-	total := 5_000
+	total, most := 5_000, 3
 	if os.Getenv("PFS_SOAK") != "" {
-		total = 100_000
+		total, most = 100_000, math.MaxInt
 	}
 	c := harness.Start(t, harness.Options{Nodes: 3})
 	p := &plant{t: t, c: c, queues: []string{"/queuefs/one", "/queuefs/two"},
@@ -217,7 +219,7 @@ func TestQueueWorkers(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Those who die take an attempt each: only poison is to use up all of them.
-		if _, err := c.Client(0).WriteFile(t.Context(), q+"/ctl", []byte("max_attempts=20")); err != nil {
+		if _, err := c.Client(0).WriteFile(t.Context(), q+"/ctl", []byte("max_attempts=10")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -225,7 +227,7 @@ func TestQueueWorkers(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var sending, work, trouble sync.WaitGroup
 	var kills int
-	trouble.Go(func() { kills = p.nemesis(ctx) })
+	trouble.Go(func() { kills = p.nemesis(ctx, most) })
 	for i := range workers {
 		sending.Go(func() { p.produce(i, total/workers) })
 		work.Go(func() { p.consume(i) })
@@ -258,7 +260,7 @@ func (p *plant) poisoned() {
 		for _, i := range infos {
 			var d struct{ Data, Reason string }
 			b, err := cl.ReadFile(t.Context(), q+"/dead/"+i.Name)
-			if err = errors.Join(err, json.Unmarshal(b, &d)); err != nil || !strings.HasPrefix(d.Data, poison) || !strings.Contains(d.Reason, "attempt 20/20: ") {
+			if err = errors.Join(err, json.Unmarshal(b, &d)); err != nil || !strings.HasPrefix(d.Data, poison) || !strings.Contains(d.Reason, "attempt 10/10: ") {
 				t.Errorf("%s is dead: %s, %v", i.Name, b, err)
 			}
 		}
