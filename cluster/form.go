@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -31,8 +32,9 @@ type hello struct {
 	Nonce   string   `json:"nonce"` // of the process: two nodes may have one id
 	Address string   `json:"address"`
 	Cluster string   `json:"cluster,omitempty"`
-	State   bool     `json:"state,omitempty"` // it is part of a cluster
-	Sees    []string `json:"sees,omitempty"`  // nodes of no cluster, itself among them
+	State   bool     `json:"state,omitempty"`  // it is part of a cluster
+	Looked  bool     `json:"looked,omitempty"` // for others, at least once
+	Sees    []string `json:"sees,omitempty"`   // nodes of no cluster, itself among them
 
 	// What its state says of the one who asks.
 	Config uint64      `json:"config,omitempty"` // index of the newest set of members there
@@ -160,7 +162,9 @@ func (n *Node) look(ctx context.Context) sight {
 	if n.self.cluster() == "" && !n.c.NonVoter {
 		s.fresh = append(s.fresh, server{n.id, n.mux.advertise})
 	}
-	for _, addr := range n.around() {
+	around := n.around()
+	rand.Shuffle(len(around), func(i, j int) { around[i], around[j] = around[j], around[i] }) // the last may be cut off
+	for _, addr := range around {
 		h, err := n.hello(ctx, target{address: addr})
 		switch {
 		case err != nil:
@@ -184,6 +188,8 @@ func (n *Node) look(ctx context.Context) sight {
 		case h.Cluster == "" && slices.Contains(h.Sees, h.ID): // it would vote
 			s.fresh = append(s.fresh, server{h.ID, h.Address})
 			s.sees[h.ID] = h.Sees
+		case !h.State && !h.Looked: // it is about to be in a cluster, or cannot tell yet
+			s.all = false
 		}
 	}
 	slices.SortFunc(s.fresh, func(a, b server) int { return strings.Compare(a.ID, b.ID) })
@@ -227,9 +233,9 @@ func (n *Node) hello(ctx context.Context, to target) (hello, error) {
 
 func (n *Node) serveHello(_ context.Context, from string, _ []byte) (reply, error) {
 	h := hello{ID: n.id, Nonce: n.nonce, Address: n.mux.advertise, Cluster: n.self.cluster(),
-		State: len(n.configuration().Servers) > 0}
+		State: len(n.configuration().Servers) > 0 && !n.removed.Load()}
 	if p := n.sees.Load(); p != nil && h.Cluster == "" {
-		h.Sees = *p
+		h.Looked, h.Sees = true, *p
 	}
 	var conf raft.Configuration
 	conf, h.Config = n.machine.LastConfig()

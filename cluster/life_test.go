@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,6 +164,44 @@ func TestFormsOnce(t *testing.T) {
 			t.Errorf("%s is in cluster %q", n.ID(), id)
 		}
 	}
+}
+
+// TestNoClusterBeside has a node that may begin a cluster alone meet others that
+// have not looked for each other yet, and that have promised to be in a cluster:
+// it waits for theirs.
+func TestNoClusterBeside(t *testing.T) {
+	g := newGang(t, 1, nil)
+	g.stop(0)
+	addrs := freeAddrs(t, 2)
+	g.conf, g.nodes = nil, make([]*Node, 2)
+	for i, expect := range []int{2, 1} {
+		c := Config{NodeID: fmt.Sprintf("n%d", i+1), Dir: filepath.Join(t.TempDir(), "data"), Address: addrs[i],
+			Expect: expect, Join: addrs, dial: g.wires.dialFrom(i), Election: 150 * time.Millisecond,
+			Fatal: func(err error) { t.Error(err) }}
+		g.wires.own(addrs[i], i)
+		g.conf = append(g.conf, c)
+	}
+	blind := make(chan struct{})
+	g.conf[0].dial = func(ctx context.Context, _ string) (net.Conn, error) {
+		select {
+		case <-blind:
+		case <-ctx.Done():
+		}
+		return nil, net.ErrClosed
+	}
+	g.start(0)
+	g.start(1)
+	alone := func(what string) {
+		t.Helper()
+		holds(t, "n2 waits for a node "+what, time.Second, func() bool { return g.nodes[1].self.cluster() == "" })
+	}
+	poll(t, "n2 to look", func() bool { return g.nodes[1].sees.Load() != nil })
+	alone("that cannot tell yet")
+	if err := g.nodes[0].self.promise("other", secret.NewKey().Text(), nil); err != nil {
+		t.Fatal(err)
+	}
+	close(blind)
+	alone("that is to be in a cluster")
 }
 
 // TestStages sends an upload whose references go old while it is under way.

@@ -326,3 +326,17 @@ func TestMembersUnderTLS(t *testing.T) {
 	g.hasRoles(3, "n1 voter, n2 voter, n3 voter, n4 voter")
 	g.sameDigest()
 }
+
+// TestJoinBesideRemovedNode has a new node find the cluster though one that was
+// removed from it still runs, at the last address that it tries.
+func TestJoinBesideRemovedNode(t *testing.T) {
+	g := newGang(t, 3, nil)
+	at := (g.leader() + 1) % 3
+	out := (g.leader() + 2) % 3
+	if _, err := g.do(at, Action{Do: "remove", ID: g.nodes[out].ID()}); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "it to hear of it", func() bool { return g.nodes[out].Ready() == errRemoved })
+	i := g.add(func(c *Config) { c.Join = []string{g.conf[at].Address, g.conf[out].Address} })
+	poll(t, "the new node to join", func() bool { return g.nodes[i].Ready() == nil })
+}
