@@ -248,7 +248,7 @@ func (c *call) consume(p vfs.Path, m vfs.Mounted, rel vfs.Path) error {
 	case c.gone():
 		return named(vfs.Timeout.With("the client has left"), "read", p)
 	}
-	a, err := c.take(p, m, rel)
+	a, err := c.take(m, rel)
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (c *call) consume(p vfs.Path, m vfs.Mounted, rel vfs.Path) error {
 }
 
 // take commits a Consume, with what the query asks for.
-func (c *call) take(p vfs.Path, m vfs.Mounted, rel vfs.Path) (change, error) {
+func (c *call) take(m vfs.Mounted, rel vfs.Path) (change, error) {
 	wait, err := c.duration("wait", 0, maxWait)
 	if err != nil {
 		return change{}, err
@@ -269,7 +269,8 @@ func (c *call) take(p vfs.Path, m vfs.Mounted, rel vfs.Path) (change, error) {
 	if err != nil {
 		return change{}, err
 	}
-	op := vfs.Op{Verb: vfs.Consume, Path: p, Target: o.Encode()}
+	// By its own name: a link may be in a mount that knows no Consume.
+	op := vfs.Op{Verb: vfs.Consume, Path: m.Path.Join(rel), Target: o.Encode()}
 	if _, ok := m.FS.(vfs.Waiter); ok && wait > 0 {
 		return c.await(m, rel, op, wait)
 	}

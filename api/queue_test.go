@@ -115,6 +115,11 @@ func TestWhatAnEnqueueAsksFor(t *testing.T) {
 	if a := s.Do(t, "GET", v1+"/files?path=/memfs/l/take&wait=10s", ""); !strings.Contains(a.Body, `"data":"through"`) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
+	h := s.Do(t, "POST", v1+"/handles/open?path=/memfs/l/dequeue", "")
+	id := strings.Split(strings.SplitN(h.Body, `"handle_id":`, 2)[1], ",")[0]
+	if a := s.Do(t, "GET", v1+"/handles/"+id+"/read", ""); !strings.Contains(a.Body, `"data":"links"`) && !strings.Contains(a.Body, `"data":"x"`) {
+		t.Errorf("through a link and a handle: %d %s", a.Status, a.Body)
+	}
 	if a := s.Do(t, "PUT", v1+"/files?path=/q/jobs/enqueue", "x", "X-Pfs-Priority", "0", "Idempotency-Key", "p"); a.Status != 200 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}

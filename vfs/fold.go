@@ -1,7 +1,5 @@
 package vfs
 
-import "errors"
-
 // Apply folds op into tx, the whole state: it routes op.Path, follows links,
 // guards mount points, checks op.If against the file as it is now, and hands
 // the Op to its Folder. On an error the caller drops all that tx took.
@@ -53,7 +51,7 @@ func (t *Table) foldAt(tx Tx, op Op, at place) (Result, error) {
 	unlinks := isLink && (op.Verb == Remove || op.Verb == RemoveAll)
 	keeps := at.e.keeps && op.Verb == Symlink
 	if !unlinks && !keeps && !at.e.Verbs.Has(op.Verb) {
-		return Result{}, t.lacks(tx, &op, at)
+		return Result{}, Unsupported
 	}
 	if err := t.agree(tx, &op, at); err != nil {
 		return Result{}, err
@@ -77,20 +75,6 @@ func (t *Table) foldAt(tx Tx, op Op, at place) (Result, error) {
 		at.dropLinksBelow(tx)
 	}
 	return res, op.said(err)
-}
-
-// lacks is the answer to a verb that the mount does not know, unless a link in
-// it leads elsewhere.
-func (t *Table) lacks(tx Tx, op *Op, at place) error {
-	info, err := t.statAt(foldContext(), tx, at)
-	var link *LinkError
-	switch {
-	case errors.As(err, &link):
-		return link
-	case err == nil && info.Mode.IsLink() && op.follows():
-		return &LinkError{At: at.rel, Target: info.Target, Rest: Root}
-	}
-	return Unsupported
 }
 
 // apply hands op to the Folder.
