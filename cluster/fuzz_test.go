@@ -4,16 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // tape is a stream whose other side has said all that it will.
@@ -136,5 +138,75 @@ func encoded(t testing.TB, q any) []byte {
 	var b bytes.Buffer
 	_ = there.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	_, _ = io.Copy(&b, there) // until it waits for an answer
-	return binary.BigEndian.AppendUint32(b.Bytes(), 0)
+	return b.Bytes()
+}
+
+// TestGrammar: what raft's transport writes is read to its end, in whatever
+// pieces it comes.
+func TestGrammar(t *testing.T) {
+	requests := (&raider{id: "x"}).requests(3)
+	entries := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("n1"), Addr: []byte("127.0.0.1:1")}, Term: 1 << 40, LeaderCommitIndex: 1}
+	for i := range maxAppend {
+		entries.Entries = append(entries.Entries, &raft.Log{Index: uint64(i + 1), Term: 1, Data: make([]byte, 1<<(i%20)), Extensions: []byte("x"), AppendedAt: time.Now()})
+	}
+	entries.Entries[0].Data = make([]byte, vfs.MaxEntry)
+	requests["entries"] = entries
+	for kind, q := range requests {
+		b := encoded(t, q)
+		if kind == "snapshot" {
+			b = bytes.TrimRight(b, "x") // its content
+		}
+		for _, step := range []int{1, 7, 4096, len(b)} {
+			var g grammar
+			whole := 0
+			for at := 0; at < len(b); {
+				n, done, err := g.scan(b[at:min(at+step, len(b))])
+				if err != nil || n == 0 {
+					t.Fatalf("%s: at %d of %d: %v", kind, at, len(b), err)
+				}
+				if at += n; done {
+					whole = at
+				}
+			}
+			if whole != len(b) || g.begun {
+				t.Errorf("%s by %d: %d of %d bytes", kind, step, whole, len(b))
+			}
+		}
+	}
+}
+
+// FuzzGrammar: pieces are read as the whole is, and nothing is ever awaited
+// that is longer than the bounds.
+func FuzzGrammar(f *testing.F) {
+	for _, b := range bombs() {
+		head, _ := io.ReadAll(io.LimitReader(b(), 64))
+		f.Add(head, 1)
+	}
+	for _, q := range (&raider{id: "x"}).requests(3) {
+		f.Add(encoded(f, q), 5)
+	}
+	f.Fuzz(func(t *testing.T, in []byte, step int) {
+		step = max(step, 1)
+		ends := func(step int) (out []int, failed bool) {
+			var g grammar
+			for at := 0; at < len(in); {
+				n, whole, err := g.scan(in[at:min(at+step, len(in))])
+				if at += n; err != nil {
+					return out, true
+				}
+				if whole {
+					out = append(out, at)
+				}
+				if len(g.open) > maxNesting || g.skip > maxText+1 {
+					t.Fatalf("%+v", g)
+				}
+			}
+			return out, false
+		}
+		a, bad := ends(len(in))
+		b, badly := ends(min(step, len(in)))
+		if !slices.Equal(a, b) || bad != badly {
+			t.Errorf("%v, %v and by %d: %v, %v", a, bad, step, b, badly)
+		}
+	})
 }

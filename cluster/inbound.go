@@ -25,7 +25,8 @@ const (
 
 // inbound is the accepting side of one stream of raft: a transport of its own,
 // so that every request is known to be of the node that greeted. It is the
-// stream's net.Conn, and the layer that gives it to its transport.
+// stream's net.Conn, and the layer that gives it to its transport. One goroutine
+// at a time reads.
 type inbound struct {
 	net.Conn
 	s    stream
@@ -35,25 +36,21 @@ type inbound struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu     sync.Mutex
-	state  inboundState
-	length int64 // of the request so far
-	held   int64 // of the budget
-	broken error // why reading ended
+	// Of the reader.
+	grammar grammar
+	length  int64 // of the request so far
+	content bool  // what comes now is a snapshot's
+
+	mu      sync.Mutex
+	refused bool  // hears no more
+	broken  bool  // reading has ended
+	held    int64 // of the budget
 }
 
-type inboundState int
-
-const (
-	idle       inboundState = iota // between two requests
-	reading                        // a request
-	installing                     // the content of a snapshot
-	refused                        // hears no more
-)
-
 var (
-	errRequest = &refusedError{becauseRequest, "request of raft is too long"}
-	errHalt    = &refusedError{becauseRequest, "request of raft that does not go on"}
+	errLong    = &refusedError{becauseRequest, "request of raft is too long"}
+	errHalt    = &refusedError{becauseRequest, "request of raft does not go on"}
+	errNone    = &refusedError{becauseRequest, "not a request of raft"}
 	errRefused = &refusedError{becauseRequest, "the stream is refused"}
 )
 
@@ -82,189 +79,148 @@ func (t *network) serve(ctx context.Context, s stream) {
 // answer has raft answer one request that has arrived whole, but for the
 // content of a snapshot.
 func (in *inbound) answer(ctx context.Context, rpc raft.RPC, beat bool) {
-	if in.is(refused) { // what was sent behind a refused request
+	if in.isRefused() { // what was sent behind a refused request
 		rpc.Respond(nil, errRefused)
 		return
 	}
 	if err := in.t.guard.check(ctx, in.s.from, rpc.Command); err != nil {
-		in.t.guard.refused.add(because(err, becauseRequest), in.RemoteAddr(), in.s.from, err)
-		in.turn(refused)
+		in.turnAway(err)
 		rpc.Respond(nil, err)
 		return
 	}
-	if rpc.Reader != nil {
-		in.turn(installing)
-		in.t.installing.Store(true)
-		defer in.t.installing.Store(false)
-	}
-	if beat {
-		if cb := in.t.beat.Load(); cb != nil {
-			in.turn(idle)
-			(*cb)(rpc)
-			return
-		}
+	if cb := in.t.beat.Load(); beat && cb != nil {
+		in.free()
+		(*cb)(rpc)
+		return
 	}
 	if req, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
+		in.t.installing.Store(true)
+		defer in.t.installing.Store(false)
 		rpc.RespChan <- in.t.install(ctx, req, rpc.Reader, func() { _ = in.Close() })
-		in.turn(refused) // a stream is for one snapshot
+		in.refuse() // a stream is for one snapshot
 		return
 	}
 	if err := in.t.admit(ctx, rpc.Command); err != nil {
-		in.turn(idle)
+		in.free()
 		rpc.Respond(nil, err)
 		return
 	}
 	r := in.t.hand(rpc)
-	in.turn(idle)
+	in.free()
 	rpc.RespChan <- r
 }
 
-const (
-	// maxBacklog is how many bytes of entries may wait in memory to be folded
-	// into the state: raft itself bounds their number alone.
-	maxBacklog  = 64 << 20
-	backlogTime = 2 * time.Second // that new entries wait for that
-)
-
-var errBacklog = errors.New("the state of this node is too far behind its log")
-
-// admit holds entries back while too many wait to be folded.
-func (t *network) admit(ctx context.Context, command any) error {
-	if a, ok := command.(*raft.AppendEntriesRequest); !ok || len(a.Entries) == 0 {
-		return nil
-	}
-	for until := time.Now().Add(backlogTime); t.backlog() > maxBacklog; {
-		if time.Now().After(until) || !pause(ctx, retryPause) {
-			return errBacklog
-		}
-	}
-	return nil
+// turnAway tells of a refusal, after which the stream hears no more.
+func (in *inbound) turnAway(err error) {
+	in.t.guard.refused.add(because(err, becauseRequest), in.RemoteAddr(), in.s.from, err)
+	in.refuse()
 }
 
-// hand has raft answer a request, unless it is about to forget.
-func (t *network) hand(rpc raft.RPC) raft.RPCResponse {
-	t.order.RLock()
-	defer t.order.RUnlock()
-	return t.raftly(rpc)
-}
-
-// raftly has raft answer a request.
-func (t *network) raftly(rpc raft.RPC) raft.RPCResponse {
-	got := make(chan raft.RPCResponse, 1)
-	select {
-	case t.rpcs <- raft.RPC{Command: rpc.Command, Reader: rpc.Reader, RespChan: got}:
-	case <-t.stop:
-		return raft.RPCResponse{Error: raft.ErrTransportShutdown}
-	}
-	select {
-	case r := <-got:
-		return r
-	case <-t.stop:
-		return raft.RPCResponse{Error: raft.ErrTransportShutdown}
-	}
-}
-
-func (in *inbound) is(s inboundState) bool {
+func (in *inbound) refuse() {
+	in.free()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.state == s
+	in.refused = true
 }
 
-// turn begins a state of the stream.
-func (in *inbound) turn(s inboundState) {
+func (in *inbound) isRefused() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.state == refused {
-		return
-	}
-	in.state, in.length = s, 0
-	if in.held > 0 {
-		in.t.memory.give(in.held)
-		in.held = 0
-	}
+	return in.refused
+}
+
+// free gives back the memory of the request that was answered.
+func (in *inbound) free() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.t.memory.give(in.held)
+	in.held = 0
 }
 
 // Read bounds the length and the slowness of what arrives.
 func (in *inbound) Read(b []byte) (int, error) {
-	var until time.Time
-	in.mu.Lock()
-	state := in.state
-	in.mu.Unlock()
-	switch state {
-	case refused:
+	if in.isRefused() {
 		return 0, io.EOF
-	case reading, installing:
+	}
+	var until time.Time // between two requests it may be silent as long as it likes
+	if in.content || in.grammar.begun {
 		until = time.Now().Add(in.t.slow)
-	case idle: // as long as it likes
 	}
-	if err := in.SetReadDeadline(until); err != nil {
-		return 0, in.note(err)
+	err := in.SetReadDeadline(until)
+	n := 0
+	if err == nil {
+		n, err = in.Conn.Read(b)
 	}
-	n, err := in.Conn.Read(b)
+	var no *refusedError
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		no = errHalt
+	} else if err == nil {
+		no = in.look(b[:n])
+	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		in.t.guard.refused.add(becauseRequest, in.RemoteAddr(), in.s.from, errHalt)
-	case err == nil && state != installing:
-		err = in.count(n)
+	case no == errRefused: // and told of already
+		err = io.EOF
+	case no != nil:
+		in.turnAway(no)
+		err = no
 	}
-	return n, in.note(err)
-}
-
-func (in *inbound) note(err error) error {
 	if err != nil {
 		in.mu.Lock()
-		in.broken = err
-		in.mu.Unlock()
+		defer in.mu.Unlock()
+		in.broken = true
+		return 0, err
 	}
-	return err
+	return n, nil
 }
 
-// count adds to the length of the request that is being read. A long one waits
+// look reads what has arrived before the transport does. A long request waits
 // for memory.
-func (in *inbound) count(n int) error {
-	in.mu.Lock()
-	if in.state == refused {
-		in.mu.Unlock()
-		return io.EOF
+func (in *inbound) look(b []byte) *refusedError {
+	for len(b) > 0 && !in.content {
+		n, whole, err := in.grammar.scan(b)
+		if err != nil {
+			return &refusedError{becauseRequest, "request of raft: " + err.Error()}
+		}
+		if in.length += int64(n); in.length > maxRequest {
+			return errLong
+		}
+		if b = b[n:]; whole {
+			in.length, in.content = 0, in.grammar.kind == requestInstall
+		}
 	}
-	in.state = reading
-	in.length += int64(n)
-	length, held := in.length, in.held
+	in.mu.Lock()
+	wait := in.length > smallRequest && in.held == 0
 	in.mu.Unlock()
-	switch {
-	case length > maxRequest:
-		in.t.guard.refused.add(becauseRequest, in.RemoteAddr(), in.s.from, errRequest)
-		return errRequest
-	case length <= smallRequest || held > 0:
+	if !wait {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), in.t.slow)
 	defer cancel()
 	if err := in.t.memory.take(ctx, maxRequest); err != nil {
-		return err
+		return &refusedError{becauseRequest, "too many long requests of raft"}
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.state == refused { // the stream ended meanwhile
+	if in.refused { // meanwhile
 		in.t.memory.give(maxRequest)
-		return io.EOF
+		return errRefused
 	}
 	in.held = maxRequest
 	return nil
 }
 
 // end gives back what is held, and tells of a stream that ended because its
-// transport could not read it.
+// transport made nothing of it.
 func (in *inbound) end() {
 	in.mu.Lock()
-	broken, state := in.broken, in.state
+	odd := !in.broken && !in.refused
 	in.mu.Unlock()
-	in.turn(refused)
+	in.refuse()
 	select {
 	case <-in.t.stop:
 	default:
-		if broken == nil && state != refused {
-			in.t.guard.refused.add(becauseRequest, in.RemoteAddr(), in.s.from, errors.New("not a request of raft"))
+		if odd {
+			in.t.guard.refused.add(becauseRequest, in.RemoteAddr(), in.s.from, errNone)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -147,4 +148,49 @@ func (b *book) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 		return "", fmt.Errorf("no address of node %s", id)
 	}
 	return raft.ServerAddress(t.id + idMark + t.address), nil
+}
+
+const (
+	// maxBacklog is how many bytes of entries may wait in memory to be folded
+	// into the state: raft itself bounds their number alone.
+	maxBacklog  = 64 << 20
+	backlogTime = 2 * time.Second // that new entries wait for that
+)
+
+var errBacklog = errors.New("the state of this node is too far behind its log")
+
+// admit holds entries back while too many wait to be folded.
+func (t *network) admit(ctx context.Context, command any) error {
+	if a, ok := command.(*raft.AppendEntriesRequest); !ok || len(a.Entries) == 0 {
+		return nil
+	}
+	for until := time.Now().Add(backlogTime); t.backlog() > maxBacklog; {
+		if time.Now().After(until) || !pause(ctx, retryPause) {
+			return errBacklog
+		}
+	}
+	return nil
+}
+
+// hand has raft answer a request, unless it is about to forget.
+func (t *network) hand(rpc raft.RPC) raft.RPCResponse {
+	t.order.RLock()
+	defer t.order.RUnlock()
+	return t.raftly(rpc)
+}
+
+// raftly has raft answer a request.
+func (t *network) raftly(rpc raft.RPC) raft.RPCResponse {
+	got := make(chan raft.RPCResponse, 1)
+	select {
+	case t.rpcs <- raft.RPC{Command: rpc.Command, Reader: rpc.Reader, RespChan: got}:
+	case <-t.stop:
+		return raft.RPCResponse{Error: raft.ErrTransportShutdown}
+	}
+	select {
+	case r := <-got:
+		return r
+	case <-t.stop:
+		return raft.RPCResponse{Error: raft.ErrTransportShutdown}
+	}
 }
