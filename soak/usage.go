@@ -19,11 +19,15 @@ type usage struct {
 	goroutines, files, rss int64 // rss in bytes
 }
 
-// slack is what a process may hold more than a tenth over what it held before.
-var slack = usage{goroutines: 30, files: 30, rss: 96 << 20}
+// slack is what a process may hold more than a tenth over what it held before,
+// for each of so many other nodes: a node that leads talks to all, and elections
+// leave up to four idle streams in each direction.
+func slack(others int64) usage {
+	return usage{goroutines: 20 * others, files: 15 * others, rss: 96 << 20}
+}
 
 // over tells what of u is more than was allowed after before.
-func (u usage) over(before usage) (out []string) {
+func (u usage) over(before, slack usage) (out []string) {
 	for _, c := range []struct {
 		what             string
 		was, is, allowed int64
@@ -83,7 +87,7 @@ func (c *cluster) grown() error {
 			if u, err = use(n); err != nil || c.round == baseRound {
 				return true
 			}
-			over = u.over(c.usage[i])
+			over = u.over(c.usage[i], slack(int64(len(c.Nodes)-1)))
 			return len(over) == 0
 		})
 		if err != nil {
