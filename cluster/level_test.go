@@ -68,12 +68,14 @@ func TestUpgrade(t *testing.T) {
 		return err
 	}
 	atLevel(fsm.Level)
-	old := g.conf[0].Plugins
+	old, mounts := g.conf[0].Plugins, g.conf[0].Mounts
+	filed := fsm.FileMount{Path: "/filed", Type: "laterfs"}
 	for i := range g.conf {
 		g.stop(i)
 		g.conf[i].level, g.conf[i].Plugins = fsm.Level+1, append(old[:len(old):len(old)], later())
+		g.conf[i].Mounts = append(mounts[:len(mounts):len(mounts)], filed)
 		g.start(i)
-		g.ready()
+		g.ready() // also without what its file asks for and others do not know
 		g.write(i, "/m/f", "while nodes differ")
 		if i < 2 {
 			if err := mount(i); vfs.KindOf(err) != vfs.Invalid {
@@ -87,10 +89,11 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("after the upgrade: %v", err)
 	}
 	g.write(1, "/later/f", "new")
+	poll(t, "the mount of the file", func() bool { return g.nodes[2].Mounts()[filed.Path] == MountUp })
 	g.sameDigest()
 
 	g.stop(2)
-	g.conf[2].level, g.conf[2].Plugins = fsm.Level, old
+	g.conf[2].level, g.conf[2].Plugins, g.conf[2].Mounts = fsm.Level, old, mounts
 	if n, err := Start(t.Context(), g.conf[2]); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("the old version starts: %v", err)
 		if err == nil {

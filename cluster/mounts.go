@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -85,13 +86,18 @@ func (n *Node) Mounts() map[vfs.Path]MountState {
 	return out
 }
 
+// errLater is why a mount is pending whose type the cluster does not use yet.
+var errLater = errors.New("waits until every member runs a version that knows its type")
+
 // settled returns nil once every configured mount is up, unless somebody
-// wanted it otherwise.
+// wanted it otherwise. In a cluster that is upgraded node by node it does not
+// wait for types that older members do not know: they are replaced only once
+// this node is ready.
 func (f *fileMounts) settled() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, s := range f.states {
-		if s == MountPending || s == MountDown {
+		if (s == MountPending || s == MountDown) && !errors.Is(f.errs[i], errLater) {
 			if f.errs[i] != nil {
 				return fmt.Errorf("mount %s is %s: %w", f.list[i].Path, s, f.errs[i])
 			}
@@ -143,8 +149,12 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 	if !n.mounts.due(i) {
 		return
 	}
-	if since := n.plugin(m.Type).Since; since > n.level() { // it would be refused
-		n.mounts.set(i, MountPending, fmt.Errorf("waits until every member knows feature level %d", since), mountEvery)
+	if since, level := n.plugin(m.Type).Since, n.level(); since > level { // it would be refused
+		err := fmt.Errorf("%w: feature level %d", errLater, since)
+		if level == 0 { // the cluster has just begun, and gets its level in a moment
+			err = fmt.Errorf("waits for feature level %d", since)
+		}
+		n.mounts.set(i, MountPending, err, mountEvery)
 		return
 	}
 	if m.Node == "" {
