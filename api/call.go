@@ -32,6 +32,7 @@ type call struct {
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.
 	refused error
+	oldest  *int64 // first offset of the stream that was asked for one that it has not
 	// What the metrics say of it, as far as it came: the table it was routed
 	// by, the path it asked for, the code of its error.
 	table *vfs.Table

@@ -52,6 +52,7 @@ type conn struct {
 	blocked time.Duration // spent waiting for the body in this window
 	moved   int           // bytes of body in this window
 	until   time.Time     // if set, the body has to end by then
+	patient bool          // the body is a stream, which may have nothing to say
 
 	mu   sync.Mutex
 	idle bool // blocked in Read between requests
@@ -73,7 +74,10 @@ func (c *conn) state(s fasthttp.ConnState) {
 }
 
 // body starts the clock of a body; called when the handler begins.
-func (c *conn) body() { c.phase, c.blocked, c.moved, c.until = phaseBody, 0, 0, time.Time{} }
+func (c *conn) body() {
+	c.phase, c.blocked, c.moved, c.until = phaseBody, 0, 0, time.Time{}
+	c.patient = false
+}
 
 // hurry bounds what is left of a body that nobody waits for.
 func (c *conn) hurry() { c.until = time.Now().Add(time.Second) }
@@ -108,12 +112,19 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// patience is how much longer than another body one that is a stream may stand
+// still; it has to move at all, and not at a rate.
+const patience = 20
+
 // readBody reads as long as at least MinRate bytes a second arrive, averaged
 // over each Stall of waiting.
 func (c *conn) readBody(p []byte) (int, error) {
-	l := &c.s.limits
+	stall, rate := c.s.limits.Stall, c.s.limits.MinRate
+	if c.patient {
+		stall, rate = patience*stall, 0
+	}
 	start := time.Now()
-	by := start.Add(l.Stall - c.blocked)
+	by := start.Add(stall - c.blocked)
 	if !c.until.IsZero() {
 		by = c.until
 	}
@@ -126,8 +137,8 @@ func (c *conn) readBody(p []byte) (int, error) {
 	if err == io.EOF {
 		return n, errBodyCut
 	}
-	if c.blocked >= l.Stall {
-		if float64(c.moved) < l.Stall.Seconds()*float64(l.MinRate) {
+	if c.blocked >= stall {
+		if c.moved == 0 || float64(c.moved) < stall.Seconds()*float64(rate) {
 			return n, errSlow
 		}
 		c.blocked, c.moved = 0, 0

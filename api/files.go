@@ -22,7 +22,7 @@ func (c *call) readFile() error {
 		return err
 	}
 	if c.is("stream") {
-		return vfs.NotFound.Withf("filesystem does not support streaming: %s", p)
+		return c.readStream(p, "oldest")
 	}
 	off, err := c.integer("offset", 0, "invalid offset parameter")
 	if err != nil {
@@ -56,6 +56,8 @@ func (c *call) readFile() error {
 			img.Release() // not to be held while it waits
 			img = nil
 			return c.consume(p, m, rel)
+		case i.Meta.Type == "stream" && c.method() != "HEAD":
+			return named(vfs.Invalid.With("use stream mode for reading stream files: stream=true"), "read", p)
 		}
 		c.validators(i)
 		c.set("Accept-Ranges", "bytes")

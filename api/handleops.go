@@ -442,14 +442,6 @@ func (c *call) handleStat(h *handle) error {
 	return c.json(200, infoOf(i))
 }
 
-// handleStream is for files that are streams; others are read.
-func (c *call) handleStream(h *handle) error {
-	if _, _, err := c.lookHandle(h); err != nil {
-		return err
-	}
-	return vfs.At(vfs.Unsupported.With("not a stream"), "stream", h.path)
-}
-
 // handleTruncate cuts or grows the file.
 func (c *call) handleTruncate(h *handle) error {
 	if h.access&writable == 0 {

@@ -105,7 +105,10 @@ func (c *call) stat() error {
 		return err
 	}
 	c.validators(i)
-	return c.json(200, describe(ctx, img, p, i))
+	out := describe(ctx, img, p, i)
+	m, _, _ := img.Table.Route(p)
+	c.s.audience.count(heard{m.ID, i.ID}, &out)
+	return c.json(200, out)
 }
 
 // validators sets what conditional requests compare with.

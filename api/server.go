@@ -36,7 +36,7 @@ type Limits struct {
 	Held    int           // bytes of bodies and answers that are held whole, together; 256 MiB
 	Op      time.Duration // one change or lookup in the cluster; 9 s
 	Grep    time.Duration // one search; 5 s
-	Waits   int           // reads that wait for a file to have something; 8,000
+	Waits   int           // reads that wait for a file to have something, and as many that follow streams; 8,000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -84,22 +84,23 @@ type Config struct {
 
 // Server serves the API. Make one with New.
 type Server struct {
-	cfg     Config
-	limits  Limits
-	log     *slog.Logger
-	fast    *fasthttp.Server
-	router  *router.Router
-	plugins map[string]vfs.Plugin
-	metrics *metrics
-	handles *handles
-	bodies  []route // those whose bodies have other limits than objects
-	peers   *fasthttp.Client
-	windows windows
-	waits   *waits
-	held    atomic.Int64    // bytes that calls hold in memory
-	base    context.Context // of all requests; ends when a shutdown loses patience
-	cancel  context.CancelFunc
-	down    atomic.Bool
+	cfg      Config
+	limits   Limits
+	log      *slog.Logger
+	fast     *fasthttp.Server
+	router   *router.Router
+	plugins  map[string]vfs.Plugin
+	metrics  *metrics
+	handles  *handles
+	bodies   []route // those whose bodies have other limits than objects
+	peers    *fasthttp.Client
+	windows  windows
+	waits    *waits
+	audience audience
+	held     atomic.Int64    // bytes that calls hold in memory
+	base     context.Context // of all requests; ends when a shutdown loses patience
+	cancel   context.CancelFunc
+	down     atomic.Bool
 
 	mu    sync.Mutex
 	lns   map[net.Listener]struct{}

@@ -53,6 +53,7 @@ type problem struct {
 	Code      string `json:"code"`
 	Outcome   string `json:"outcome,omitempty"` // "unknown": may have been applied
 	ETag      string `json:"etag,omitempty"`    // with stale: the current version
+	Oldest    *int64 `json:"oldest,omitempty"`  // with range: of a stream, the first offset that is kept
 	RequestID string `json:"request_id"`
 }
 
@@ -110,7 +111,7 @@ func (c *call) fail(err error) {
 
 // problem answers p.
 func (c *call) problem(status int, p problem) {
-	p.RequestID, c.code = c.id, p.Code
+	p.RequestID, p.Oldest, c.code = c.id, c.oldest, p.Code
 	c.s.metrics.problems.WithLabelValues(p.Code).Inc()
 	b, err := json.Marshal(p)
 	if err != nil { // not of strings

@@ -103,7 +103,8 @@ func (c *call) put(op vfs.Op, in *body) error {
 // putOp writes the body as op says and returns how many bytes it had. What can
 // be refused is refused before the body is read.
 func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
-	if _, err := c.key(); err != nil {
+	key, err := c.key()
+	if err != nil {
 		return a, 0, err
 	}
 	ctx, cancel := c.within()
@@ -114,6 +115,9 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 		return a, 0, err
 	case m.Place != vfs.Replicated:
 		return c.pour(m, op, rel, in)
+	}
+	if _, ok := m.FS.(vfs.Follower); ok && key == "" {
+		return c.appendBody(op, m.ID, in)
 	}
 	o, err := c.askedOfWrite(m, rel.Path)
 	if err != nil {

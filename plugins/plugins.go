@@ -9,6 +9,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/memfs"
 	"github.com/pfs-project/pfs/plugins/queuefs"
 	"github.com/pfs-project/pfs/plugins/serverinfofs"
+	"github.com/pfs-project/pfs/plugins/streamfs"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -19,6 +20,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		memfs.Plugin(),
 		kvfs.Plugin(),
 		queuefs.Plugin(),
+		streamfs.Plugin(),
 		heartbeatfs.Plugin(),
 		localfs.Plugin(),
 		hellofs.Plugin(),

@@ -146,7 +146,7 @@ plugins:
 
 func TestDefaultMounts(t *testing.T) {
 	mounts, err := fileMounts(defaults(), false, plugins.Builtin(nil))
-	if err != nil || len(mounts) != 7 {
+	if err != nil || len(mounts) != 8 {
 		t.Errorf("%d default mounts, %v", len(mounts), err)
 	}
 }

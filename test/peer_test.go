@@ -51,7 +51,7 @@ func weaknesses() []weakness {
 		{"23", "grep breaks on long lines and ignores its limit", peerGrep},
 		{"24", "listings have no order and no pages; no ranges, no conditions", peerListing},
 		{"25", "content is held in memory and limited by it", peerLong},
-		{"27", "a file of a heartbeat takes the item with it", peerHeartbeat}, // streamfs does not exist yet
+		{"27", "a file of a heartbeat takes the item with it", peerHeartbeat},
 		{"E8", "concurrent use of queues ends the process", peerQueueHammer},
 		{"E12", "a link leads out of localfs, and removing its root removes the directory", peerLocal},
 		{"E11", "different names become one", peerNames},
@@ -61,6 +61,7 @@ func weaknesses() []weakness {
 // elsewhere names the tests that show what no test here does.
 func elsewhere() map[string]string {
 	return map[string]string{
+		"2": "TestStreamTurnover: 10,000 readers come and go while a stream is written",
 		"9": "TestKillLeader, TestLinearizable, TestScripts: three nodes, one log",
 	}
 }
@@ -68,7 +69,6 @@ func elsewhere() map[string]string {
 // leftOut are the items that touch nothing that exists, and why.
 func leftOut() map[string]string {
 	return map[string]string{
-		"2":  "streamfs does not exist yet",
 		"10": "there are no identities yet; the default address is loopback, and plugins are not loaded",
 		"26": "modes are advice; a rename across mounts is row 30 of the contract's appendix",
 		"E1": "native plugins do not exist yet",

@@ -279,7 +279,7 @@ func peerSettings(p *peer) {
 			up = append(up, m.Path)
 		}
 	}
-	if !slices.Equal(up, []string{"/dev", "/heartbeatfs", "/hellofs", "/kvfs", "/memfs", "/queuefs", "/serverinfofs"}) {
+	if !slices.Equal(up, []string{"/dev", "/heartbeatfs", "/hellofs", "/kvfs", "/memfs", "/queuefs", "/serverinfofs", "/streamfs"}) {
 		p.Errorf("the sample file mounts %q", up)
 	}
 	w.reads("/kvfs/keys/welcome", "hello")
@@ -303,10 +303,10 @@ func peerUnmount(p *peer) {
 			p.Errorf("%d mounts expected: health %+v, %d listed", total, health, len(list.Mounts))
 		}
 	}
-	check(7)
+	check(8)
 	w.mount("memfs", "/x", "")
 	w.put("/x/f", "kept")
-	check(8)
+	check(9)
 	before := w.digest()
 	for body, status := range map[string]int{
 		`{"fstype":"memfs","path":"/y","config":{"init_dirs":7}}`:                                           400,
@@ -322,15 +322,15 @@ func peerUnmount(p *peer) {
 	if w.digest() != before {
 		p.Error("a mount that was refused changed the state")
 	}
-	check(8)
+	check(9)
 	w.want(200, "POST", "/unmount", `{"path":"/x"}`)
-	check(7)
+	check(8)
 	w.want(404, "GET", "/files?path=/x/f", "")
 	w.want(200, "POST", "/unmount", `{"path":"/hellofs"}`)
-	check(6)
+	check(7)
 	w.mount("memfs", "/x", "")
 	w.reads("/x/f", "kept")
-	check(7)
+	check(8)
 	w.want(200, "GET", "/ready", "")
 }
 

@@ -28,6 +28,7 @@ func scriptMounts() map[string]vfs.Config {
 		"memfs":        {"init_dirs": []any{"/home/user", "tmp", "/home"}},
 		"queuefs":      nil,
 		"serverinfofs": {"version": "v1"},
+		"streamfs":     nil,
 	}
 }
 

@@ -92,6 +92,24 @@ type Waiter interface {
 	Idle(op Op) (Result, error)
 }
 
+// Follower is a Folder with files that are streams: a Write puts bytes behind
+// the end, and the oldest are forgotten. Follow describes the one at p: NotFound
+// may come with the Row that changes once it is there; IsDirectory and
+// Unsupported say that p is none. ReadStream reads on from an offset: no bytes
+// and no error when there are none yet, Range when they are forgotten, NotFound
+// when the stream is gone.
+type Follower interface {
+	Follow(v View, p Path) (Live, error)
+	ReadStream(ctx context.Context, v View, file uint64, b []byte, off int64) (int, error)
+}
+
+// Live is a stream as it is now.
+type Live struct {
+	File        uint64 // its id
+	Oldest, End int64  // offsets in bytes: of the first that is kept, behind the last
+	Row         []byte // of the View: it changes whenever the stream does
+}
+
 // Freer is a Folder with Writes that give space back, so that a full cluster
 // takes them: Frees reports whether one to p does.
 type Freer interface {

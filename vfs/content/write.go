@@ -75,6 +75,31 @@ func Remove(tx vfs.Tx, key []byte, size int64, limit int) (done bool) {
 	return done
 }
 
+// Forget deletes the rows that end at or before `before`, at most limit of them,
+// and counts their chunks out; done says that none is left. What was before must
+// not be read any more.
+func Forget(tx vfs.Tx, key []byte, before int64, limit int) (done bool) {
+	var rows []extent
+	done = true
+	for k, v := range tx.Scan(key, nil) {
+		end := rowEnd(key, k)
+		if end > before {
+			break
+		}
+		if len(rows) == limit {
+			done = false
+			break
+		}
+		e := decode(end, v)
+		e.data = nil
+		rows = append(rows, e)
+	}
+	for _, e := range rows {
+		drop(tx, key, e)
+	}
+	return done
+}
+
 // Rows returns how many rows the file has, counting no further than limit.
 func Rows(v vfs.View, key []byte, limit int) (n int) {
 	for range v.Scan(key, nil) {
