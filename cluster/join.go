@@ -220,6 +220,9 @@ func (n *Node) takeIn(ctx context.Context, j joining) error {
 	}
 	conf := n.configuration()
 	s, known := serverOf(conf, j.ID)
+	if !known && !j.Fresh && j.Applied > 0 { // what it asks for was on its way when it was removed
+		return errors.New("it was removed: take it in with pfs cluster add, or start it with an empty directory")
+	}
 	if known && (j.Fresh || string(s.Address) != j.Address) {
 		if err := n.checkTwin(ctx, s, j); err != nil {
 			return err
