@@ -41,7 +41,7 @@ bench: build ## figures of one node and of three on this machine
 	./build/pfs bench
 
 soak: build ## the long forms of the fault tests
-	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./test/... -v
+	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./test/... ./cluster -v
 	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./soak -v
 
 cross: ## static builds for all platforms

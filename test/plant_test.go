@@ -13,17 +13,30 @@ import (
 // that the tests that guard against it fail.
 func TestPlantedBugs(t *testing.T) {
 	root := harness.Root(t)
-	for _, b := range []struct{ tag, pkg, run string }{
+	type plant struct{ tag, pkg, run string }
+	all := []plant{
 		{"plant_nosync_log", "./raftlog", "PowerCut"},
 		{"plant_nosync_chunk", "./blob", "PowerCut"},
 		{"plant_nosync_dir", "./blob", "PowerCut"},
+		{"plant_nosync_log", "./cluster", "PowerCutsOfANode"},
+		{"plant_nosync_chunk", "./cluster", "PowerCutsOfANode"},
+		{"plant_nosync_dir", "./cluster", "PowerCutsOfANode"},
 		{"plant_leaseread", "./cluster", "SlowClock"},
+		{"plant_earlyack", "./cluster", "PowerCutsOfThree"},
+		{"plant_minindex", "./cluster", "TestSimulation"},
 		{"plant_amnesia", "./cluster", "WipedVoter"},
-	} {
-		t.Run(b.tag, func(t *testing.T) {
-			cmd := exec.Command("go", "test", "-count=1", "-timeout", "2m", "-run", b.run, "-tags", b.tag, b.pkg)
+	}
+	if soak() {
+		all = append(all, plant{"plant_nosync_log", "./cluster", "PowerCutsOfThree"})
+		for _, tag := range []string{"earlyack", "dropack", "dupdeliver", "retry", "maporder"} {
+			all = append(all, plant{"plant_" + tag, "./cluster", "TestSimulation"})
+		}
+	}
+	for _, b := range all {
+		t.Run(b.tag+" "+b.run, func(t *testing.T) {
+			cmd := exec.Command("go", "test", "-count=1", "-timeout", "4m", "-run", b.run, "-tags", b.tag, b.pkg)
 			cmd.Dir = root
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "PFS_SOAK=") // the short forms find them
 			out, err := cmd.CombinedOutput()
 			if err == nil || !bytes.Contains(out, []byte("--- FAIL: Test")) {
 				t.Errorf("no test of %s fails with %s (%v)\n%s", b.pkg, b.tag, err, out)
@@ -37,10 +50,10 @@ func TestPlantedBugs(t *testing.T) {
 func TestPlantedEarlyAck(t *testing.T) {
 	p := startPowered(t, harness.Build(t, "plant_earlyack"), "bolt")
 	for round := range 10 {
-		p.cut(round)
+		p.cut(round, nil)
 		p.StartAll()
 		p.Ready()
-		if lost := p.lost(); lost > 0 {
+		if lost := p.lost(p.acked); lost > 0 {
 			t.Logf("caught in round %d: %d acknowledged writes are lost", round+1, lost)
 			return
 		}

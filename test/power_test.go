@@ -20,8 +20,10 @@ type powered struct {
 	*harness.Cluster
 	t     *testing.T
 	disks []*harness.Disk
+	all   []*harness.Node // Nodes are those that are members
 	mu    sync.Mutex
 	acked map[string]string // path to content
+	fresh map[string]string // of these, what the last cut came after
 }
 
 func startPowered(t *testing.T, bin, logStore string) *powered {
@@ -34,20 +36,63 @@ func startPowered(t *testing.T, bin, logStore string) *powered {
 	p.Cluster = harness.Start(t, harness.Options{Nodes: 3, Bin: bin, Args: []string{"-log-level", "error"},
 		Config: func(int) string { return config },
 		Dir:    func(i int) string { return p.disks[i].Dir() + "/data" }})
+	p.all = p.Nodes
 	return p
 }
 
-// cut writes from many clients through all nodes and takes the power of all
-// disks within 10 ms of an acknowledgement. It returns how long that took.
-func (p *powered) cut(round int) time.Duration {
+// cut writes from many clients through all nodes and takes the power of some
+// disks, or of all if which is nil, within 10 ms of an acknowledgement. It
+// returns how long that took. The nodes are down then, their disks mounted.
+func (p *powered) cut(round int, which []int) time.Duration {
 	p.t.Helper()
+	if which == nil {
+		which = []int{0, 1, 2}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	trigger := make(chan time.Time, 1)
-	after := 50 + rand.IntN(200)
+	wg := p.write(ctx, round, 50+rand.IntN(200), trigger)
+	select {
+	case <-time.After(30 * time.Second):
+		p.t.Fatalf("round %d: too few acknowledgements in 30 s", round)
+	case at := <-trigger:
+		var cuts sync.WaitGroup
+		for _, i := range which {
+			cuts.Go(func() {
+				if err := p.disks[i].Cut(); err != nil {
+					p.t.Errorf("power cut: %v", err)
+				}
+			})
+		}
+		cuts.Wait()
+		took := time.Since(at)
+		var kills sync.WaitGroup
+		for _, i := range which {
+			kills.Go(p.all[i].Kill)
+		}
+		kills.Wait()
+		if len(which) < 3 { // the others go on
+			<-time.After(time.Duration(rand.IntN(300)) * time.Millisecond)
+		}
+		cancel()
+		wg.Wait()
+		for _, i := range which {
+			p.disks[i].Unmount()
+			p.disks[i].Mount()
+		}
+		return took
+	}
+	return 0
+}
+
+// write has clients write until ctx is done, or until they get no answer. After
+// so many acknowledgements it pulls the trigger.
+func (p *powered) write(ctx context.Context, round, after int, trigger chan<- time.Time) *sync.WaitGroup {
 	var wg sync.WaitGroup
-	var n int
+	n := 0
+	p.fresh = map[string]string{}
 	for i := range 12 {
-		cl := p.Nodes[i%3].Client()
+		cl := p.Nodes[i%len(p.Nodes)].Client()
 		wg.Go(func() {
 			for k := 0; ctx.Err() == nil; k++ {
 				path, content := fmt.Sprintf("/memfs/r%d-c%d-%d", round, i, k), fmt.Sprintf("round %d client %d write %d", round, i, k)
@@ -59,7 +104,7 @@ func (p *powered) cut(round int) time.Duration {
 				}
 				now := time.Now()
 				p.mu.Lock()
-				p.acked[path] = content
+				p.acked[path], p.fresh[path] = content, content
 				if n++; n == after {
 					trigger <- now
 				}
@@ -67,44 +112,21 @@ func (p *powered) cut(round int) time.Duration {
 			}
 		})
 	}
-	select {
-	case <-time.After(30 * time.Second):
-		p.t.Fatalf("round %d: %d acknowledgements in 30 s", round, n)
-	case at := <-trigger:
-		var cuts sync.WaitGroup
-		for _, d := range p.disks {
-			cuts.Go(func() {
-				if err := d.Cut(); err != nil {
-					p.t.Errorf("power cut: %v", err)
-				}
-			})
-		}
-		cuts.Wait()
-		took := time.Since(at)
-		cancel()
-		p.KillAll()
-		wg.Wait()
-		for _, d := range p.disks {
-			d.Unmount()
-			d.Mount()
-		}
-		return took
-	}
-	return 0
+	return &wg
 }
 
-// lost reads back what was acknowledged, from every node, and returns how
-// much of it is gone.
-func (p *powered) lost() (lost int) {
+// lost reads back what was written, from every member, and returns how much of
+// it is gone.
+func (p *powered) lost(written map[string]string) (lost int) {
 	p.t.Helper()
 	ctx := context.Background()
-	for i, n := range p.Nodes {
+	for _, n := range p.Nodes {
 		cl := p.reader(n)
-		for path, want := range p.acked {
+		for path, want := range written {
 			if b, err := cl.ReadFile(ctx, path); err != nil || string(b) != want {
 				lost++
 				if lost <= 3 {
-					p.t.Logf("node %d: %s: %d of %d bytes (%v)", i+1, path, len(b), len(want), err)
+					p.t.Logf("%s: %s: %d of %d bytes (%v)", n.ID, path, len(b), len(want), err)
 				}
 			}
 		}
@@ -141,12 +163,12 @@ func powerCuts(t *testing.T, logStore string, n int) {
 		if round == 3*n {
 			t.Fatalf("of %d cuts only %d came within 10 ms of an acknowledgement", round, good)
 		}
-		if p.cut(round) <= 10*time.Millisecond {
+		if p.cut(round, nil) <= 10*time.Millisecond {
 			good++
 		}
 		p.StartAll()
 		p.Ready()
-		if lost := p.lost(); lost > 0 {
+		if lost := p.lost(p.acked); lost > 0 {
 			t.Fatalf("round %d: %d acknowledged writes are lost", round, lost)
 		}
 	}

@@ -11,9 +11,15 @@ import (
 // for.
 func (c *Cluster) Add(args ...string) *Node {
 	c.t.Helper()
+	return c.AddAt(filepath.Join(c.t.TempDir(), "data"), args...)
+}
+
+// AddAt is Add of a node with a data directory of the caller's.
+func (c *Cluster) AddAt(dir string, args ...string) *Node {
+	c.t.Helper()
 	ports := freePorts(c.t, 2)
 	n := &Node{t: c.t, ID: fmt.Sprintf("n%d", len(c.Nodes)+1), URL: "http://" + addr(ports[0]), Raft: addr(ports[1]),
-		Dir: filepath.Join(c.t.TempDir(), "data"), bin: c.Bin}
+		Dir: dir, bin: c.Bin}
 	n.Log = filepath.Join(c.t.TempDir(), n.ID+".log")
 	var join []string
 	for _, o := range c.Nodes {
