@@ -34,6 +34,7 @@ const (
 	raft     = "github.com/hashicorp/raft"
 	hclog    = "github.com/hashicorp/go-hclog"
 	fasthttp = "github.com/valyala/fasthttp"
+	aws      = "github.com/aws/aws-sdk-go-v2" // the client of S3
 	blake3   = "github.com/zeebo/blake3"
 	prom     = "github.com/prometheus" // all of its modules
 )
@@ -57,6 +58,7 @@ var rooms = []room{
 	{"raftlog", 2, []string{raft, "github.com/hashicorp/raft-boltdb/v2", "go.etcd.io/bbolt", pebble, hclog}},
 	{"plugins/*", 2, []string{"vfs", "vfs/content", "vfs/tree"}},
 	{"plugins/queuefs", 2, []string{"vfs", "plugins/queuefs/early"}},
+	{"plugins/s3fs", 2, []string{"vfs", aws, "github.com/aws/smithy-go"}},
 	{"plugins/proxyfs", 2, []string{"vfs", "client"}},
 	{"vfs/vfstest", 2, []string{"vfs", "vfs/wire"}},
 	{"ffi", 2, []string{"vfs", "vfs/wire"}},

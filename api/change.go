@@ -187,10 +187,10 @@ func (c *call) changed(a change) {
 	}
 	if a.external {
 		c.set("X-Pfs-Placement", "external")
-		return
+	} else {
+		c.set("X-Pfs-Index", formatIndex(a.out.Index))
+		c.set("X-Pfs-Seq", formatIndex(a.out.Seq))
 	}
-	c.set("X-Pfs-Index", formatIndex(a.out.Index))
-	c.set("X-Pfs-Seq", formatIndex(a.out.Seq))
 	if v := a.result().Version; v > 0 {
 		c.set("ETag", etag(v))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/localfs"
 	"github.com/pfs-project/pfs/plugins/memfs"
 	"github.com/pfs-project/pfs/plugins/queuefs"
+	"github.com/pfs-project/pfs/plugins/s3fs"
 	"github.com/pfs-project/pfs/plugins/serverinfofs"
 	"github.com/pfs-project/pfs/plugins/streamfs"
 	"github.com/pfs-project/pfs/vfs"
@@ -23,6 +24,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		streamfs.Plugin(),
 		heartbeatfs.Plugin(),
 		localfs.Plugin(),
+		s3fs.Plugin(),
 		hellofs.Plugin(),
 		serverinfofs.Plugin(t),
 		devfs.Plugin(),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -13,12 +14,13 @@ import (
 	"testing"
 
 	"github.com/pfs-project/pfs/test/harness"
+	"github.com/pfs-project/pfs/test/s3server"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/vfstest"
 )
 
 // scriptMounts are the settings that the scripts of each plugin expect.
-func scriptMounts() map[string]vfs.Config {
+func scriptMounts(t *testing.T) map[string]vfs.Config {
 	return map[string]vfs.Config{
 		"devfs":        nil,
 		"heartbeatfs":  nil,
@@ -27,6 +29,7 @@ func scriptMounts() map[string]vfs.Config {
 		"localfs":      {"local_dir": ""}, // each mount has its own
 		"memfs":        {"init_dirs": []any{"/home/user", "tmp", "/home"}},
 		"queuefs":      nil,
+		"s3fs":         s3server.Start(t).Config(), // each mount has its own prefix
 		"serverinfofs": {"version": "v1"},
 		"streamfs":     nil,
 	}
@@ -51,7 +54,7 @@ func playAll(t *testing.T, c *harness.Cluster) {
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	mounts := scriptMounts()
+	mounts := scriptMounts(t)
 	played := 0
 	for _, dir := range dirs {
 		scripts, err := filepath.Glob(filepath.Join(dir, "*.txt"))
@@ -95,6 +98,10 @@ func newRemote(t *testing.T, c *harness.Cluster, fstype string, config vfs.Confi
 	r := &remote{c: c, at: "/" + strings.NewReplacer("/", "-", " ", "-", "#", "-").Replace(t.Name())}
 	if _, ok := config["local_dir"]; ok {
 		config = vfs.Config{"local_dir": t.TempDir()}
+	}
+	if fstype == "s3fs" {
+		config = maps.Clone(config)
+		config["prefix"] = strings.Trim(r.at, "/")
 	}
 	body, err := json.Marshal(map[string]any{"fstype": fstype, "path": r.at, "config": config})
 	if config == nil {
