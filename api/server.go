@@ -67,12 +67,12 @@ func (l Limits) withDefaults() Limits {
 // Config says what a Server serves.
 type Config struct {
 	Node                       Node
-	Plugins                    []vfs.Plugin // those that can be mounted
-	Env                        vfs.Env      // what a plugin gets when a mount is tried
-	Backups                    Backups      // nil: there are none
-	Secrets                    *secret.Box  // seals what a mount must not show; nil: nothing can be sealed
-	Cluster                    Cluster      // nil: only this node's id is told
-	Alive, Serves              func() error // what /livez and /readyz say; nil: ok, and what Ready says
+	Plugins                    []vfs.Plugin              // those that can be mounted
+	Env                        func(vfs.Mounted) vfs.Env // what a plugin gets when a mount is tried
+	Backups                    Backups                   // nil: there are none
+	Secrets                    *secret.Box               // seals what a mount must not show; nil: nothing can be sealed
+	Cluster                    Cluster                   // nil: only this node's id is told
+	Alive, Serves              func() error              // what /livez and /readyz say; nil: ok, and what Ready says
 	Metrics                    prometheus.Gatherer
 	MaxBody                    int64 // bytes of a request body; 0: no limit on streamed ones
 	Limits                     Limits

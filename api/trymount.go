@@ -42,7 +42,7 @@ func (c *call) try(p vfs.Path, plugin vfs.Plugin, spec *fsm.MountSpec) error {
 	} else if spec.Node != c.s.cfg.Node.ID() {
 		return c.tryOn(spec.Node, mountAsk{spec.Type, string(p), spec.Node, spec.Config})
 	}
-	env, config := c.s.cfg.Env, spec.Config
+	env, config := c.s.cfg.Env(vfs.Mounted{Path: p, Place: place}), spec.Config
 	if place == vfs.Replicated {
 		env = vfs.Env{Chunks: env.Chunks}
 	} else if config, err = c.s.cfg.Secrets.Reveal(plugin, config); err != nil {

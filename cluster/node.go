@@ -201,7 +201,7 @@ func (n *Node) openState() error {
 		Dir:          filepath.Join(n.c.Dir, stateDir),
 		StoreOptions: store.Options{FS: n.c.disk.files, Patient: n.vol.FS(n.c.disk.files), CacheBytes: n.c.CacheBytes},
 		Plugins:      n.c.Plugins,
-		Env:          n.env,
+		Env:          n.Env,
 		Secrets:      n.secrets,
 		Level:        n.c.level,
 		OnChunks:     n.missing.add,
@@ -228,14 +228,20 @@ func (n *Node) remounted() {
 	n.devices.Changed()
 }
 
-// env is what a mount may use on this node.
-func (n *Node) env(m vfs.Mounted) vfs.Env {
-	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version}
+// Env is what a mount may use on this node.
+func (n *Node) Env(m vfs.Mounted) vfs.Env {
+	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version, Mount: m.Path}
 	if m.Place != vfs.Replicated {
-		e.Log, e.DataDir = n.c.Log.With("mount", string(m.Path)), n.c.Dir
+		e.Log, e.DataDir, e.Tree = n.c.Log.With("mount", string(m.Path)), n.c.Dir, whole{n.machine}
 	}
 	return e
 }
+
+// whole is the tree as Devices read it.
+type whole struct{ m *fsm.Machine }
+
+// Image returns the newest state.
+func (w whole) Image() vfs.Image { return w.m.Image() }
 
 // loops starts all that runs in the background, until life is cancelled.
 func (n *Node) loops(life context.Context, notify <-chan bool) {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,21 @@ func (i *Image) Release() {
 	if i.refs.Add(-1) == 0 {
 		i.snap.Close()
 	}
+}
+
+// Lookup is [vfs.Table.Lookup] at this index.
+func (i *Image) Lookup(ctx context.Context, verb string, p vfs.Path) (vfs.Info, vfs.Path, error) {
+	return i.Table.Lookup(ctx, i.View, verb, p)
+}
+
+// List is [vfs.Table.List].
+func (i *Image) List(ctx context.Context, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
+	return i.Table.List(ctx, i.View, p, after, limit)
+}
+
+// ReadAt is [vfs.Table.ReadAt].
+func (i *Image) ReadAt(ctx context.Context, p vfs.Path, b []byte, off int64) (int, error) {
+	return i.Table.ReadAt(ctx, i.View, p, b, off)
 }
 
 // Now returns the log's time at this index: that of the last Event.

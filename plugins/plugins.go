@@ -4,6 +4,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/devfs"
 	"github.com/pfs-project/pfs/plugins/heartbeatfs"
 	"github.com/pfs-project/pfs/plugins/hellofs"
+	"github.com/pfs-project/pfs/plugins/httpfs"
 	"github.com/pfs-project/pfs/plugins/kvfs"
 	"github.com/pfs-project/pfs/plugins/localfs"
 	"github.com/pfs-project/pfs/plugins/memfs"
@@ -25,6 +26,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		heartbeatfs.Plugin(),
 		localfs.Plugin(),
 		s3fs.Plugin(),
+		httpfs.Plugin(),
 		hellofs.Plugin(),
 		serverinfofs.Plugin(t),
 		devfs.Plugin(),

@@ -172,7 +172,7 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 	return api.Config{
 		Slow: slow, Alive: n.cluster.Alive, Serves: n.cluster.Serves,
 		Node: n.cluster, Backups: n.cluster, Plugins: builtin,
-		Env:     vfs.Env{Chunks: n.cluster, Node: n.cluster.ID(), Version: version, Log: n.log, DataDir: n.config.Server.DataDir},
+		Env:     n.cluster.Env,
 		Secrets: n.cluster.Secrets(),
 		Cluster: members{n.cluster},
 		Metrics: n.registry(), MaxBody: n.config.Server.MaxBody,

@@ -15,7 +15,8 @@ import (
 )
 
 // peerLocal does to a directory of the disk what gets out of the peer's, blocks
-// it, or destroys it. (gptfs and httpfs do not exist yet.)
+// it, or destroys it. (gptfs does not exist; httpfs
+// has tests of its own.)
 func peerLocal(p *peer) {
 	base := p.TempDir()
 	dir, l := filepath.Join(base, "served"), p.dir+"-l"

@@ -194,6 +194,24 @@ type Env struct {
 	Version string       // the server's version
 	Log     *slog.Logger // never nil for a Device
 	DataDir string       // of the node, for a Device to keep away from; "": none
+	Mount   Path         // where it is mounted
+	Tree    Tree         // for a Device; nil: there is none
+}
+
+// Tree is the whole tree, for a Device to read from.
+type Tree interface {
+	// Image returns the tree as this node has it now. The caller releases it,
+	// soon.
+	Image() Image
+}
+
+// Image is the tree at one moment; what is outside the log is read as it is. The
+// methods are as those of [Table].
+type Image interface {
+	Lookup(ctx context.Context, verb string, p Path) (info Info, real Path, err error)
+	List(ctx context.Context, p Path, after string, limit int) ([]Info, error)
+	ReadAt(ctx context.Context, p Path, b []byte, off int64) (int, error)
+	Release()
 }
 
 // Param is one setting of a plugin.

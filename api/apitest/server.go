@@ -49,11 +49,12 @@ func Start(t testing.TB, c Config) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{docs: map[string]string{}, Node: &Node{chunks: map[[32]byte][]byte{}, number: 1}}
-	env := vfs.Env{Chunks: s.Node, Node: "test", Version: c.API.Version, Log: c.API.Log}
+	all := vfs.Env{Chunks: s.Node, Node: "test", Version: c.API.Version, Log: c.API.Log}
+	env := func(vfs.Mounted) vfs.Env { return all }
 	secrets := &secret.Box{}
 	secrets.SetKey(secret.NewKey())
 	s.Node.Machine, err = fsm.Open(fsm.Options{Store: st, Plugins: c.Plugins, Secrets: secrets,
-		Env: func(vfs.Mounted) vfs.Env { return env }, Fatal: s.fault})
+		Env: env, Fatal: s.fault})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,9 @@ func (l *load) look() error {
 			l.dirs = append(l.dirs, e.path)
 		}
 	}
+	if len(l.dirs) == 0 {
+		l.dirs = append(l.dirs, vfs.Root) // a mount that is one file
+	}
 	return nil
 }
 

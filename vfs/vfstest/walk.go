@@ -128,8 +128,9 @@ func listAgrees(c *court) error {
 		return err
 	}
 	root := all[0].info
-	if root.Name != "/" || !root.IsDir() {
-		return fmt.Errorf("the root is %+v, not a directory named /", root)
+	_, refused := f.FS.List(c.ctx, v, vfs.Root, "", 0)
+	if root.Name != "/" || !root.IsDir() && vfs.KindOf(refused) != vfs.NotDirectory { // a mount may be one file
+		return fmt.Errorf("the root is %+v, not named / or neither directory nor file", root)
 	}
 	same := sameInfo
 	if f.folder == nil {
