@@ -53,7 +53,7 @@ func (a *audience) leave(to heard) {
 
 // count adds to the description of a stream how many follow it on this node.
 func (a *audience) count(to heard, i *info) {
-	if i.Meta.Type != "stream" || i.Meta.Content == nil {
+	if i.Meta.Content["total_written"] == "" {
 		return
 	}
 	a.mu.Lock()

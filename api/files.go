@@ -56,7 +56,7 @@ func (c *call) readFile() error {
 			img.Release() // not to be held while it waits
 			img = nil
 			return c.consume(p, m, rel)
-		case i.Meta.Type == "stream" && c.method() != "HEAD":
+		case streams(i) && c.method() != "HEAD":
 			return named(vfs.Invalid.With("use stream mode for reading stream files: stream=true"), "read", p)
 		}
 		c.validators(i)

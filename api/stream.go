@@ -69,6 +69,11 @@ func (c *call) readStream(p vfs.Path, from string) error {
 	return c.follow(f, fsm.MountRow(m.Path), live.Row)
 }
 
+// streams reports whether a file is a stream.
+func streams(i vfs.Info) bool {
+	return i.Meta.Type == "stream" || i.Meta.Type == "rotate-stream"
+}
+
 // handleStream follows a stream from the handle's position on, or from the
 // oldest byte that is kept; other files are read.
 func (c *call) handleStream(h *handle) error {
@@ -76,7 +81,7 @@ func (c *call) handleStream(h *handle) error {
 	switch {
 	case err != nil:
 		return err
-	case i.Meta.Type != "stream":
+	case !streams(i):
 		return vfs.At(vfs.Unsupported.With("not a stream"), "stream", h.path)
 	case h.access&readable == 0:
 		return vfs.Permission.With("handle not opened for reading")

@@ -23,6 +23,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		kvfs.Plugin(),
 		queuefs.Plugin(),
 		streamfs.Plugin(),
+		streamfs.RotatePlugin(),
 		heartbeatfs.Plugin(),
 		localfs.Plugin(),
 		s3fs.Plugin(),

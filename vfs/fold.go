@@ -70,7 +70,7 @@ func (t *Table) foldAt(tx Tx, op Op, at place) (Result, error) {
 	case op.Verb == Remove && at.hasLinksBelow(tx):
 		return Result{}, NotEmpty
 	}
-	res, err := at.apply(tx, op)
+	res, err := t.applyWithEcho(tx, op, at)
 	if err == nil && op.Verb == RemoveAll {
 		at.dropLinksBelow(tx)
 	}
@@ -187,7 +187,7 @@ func (t *Table) foldByID(tx Tx, op Op) (Result, error) {
 			return Result{}, err
 		}
 	}
-	return at.apply(tx, op)
+	return t.applyWithEcho(tx, op, at)
 }
 
 func (t *Table) foldRename(tx Tx, op Op) (Result, error) {

@@ -110,6 +110,14 @@ type Live struct {
 	Row         []byte // of the View: it changes whenever the stream does
 }
 
+// Echoer is a Folder whose Writes are written to other files as well, in the
+// same Event: Echo says what a Write that it has applied brings, as Writes to
+// global paths. Missing directories are made; if one of them cannot be done the
+// whole Event fails. What is brought brings nothing in turn.
+type Echoer interface {
+	Echo(tx Tx, op Op, r Result) ([]Op, error)
+}
+
 // Freer is a Folder with Writes that give space back, so that a full cluster
 // takes them: Frees reports whether one to p does.
 type Freer interface {

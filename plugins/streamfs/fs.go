@@ -27,6 +27,7 @@ type FS struct {
 	*tree.FS
 	chunks vfs.Chunks
 	ring   int64
+	more   func(vfs.View, *vfs.Info) // adds to what Stat says of a stream; nil: nothing
 }
 
 var (
@@ -45,13 +46,19 @@ func Plugin() vfs.Plugin {
 		Since:  6,
 		Verbs:  verbs,
 		Params: params(),
-		Place: func(c vfs.Config) (vfs.Placement, error) {
-			_, err := ring(c)
-			return vfs.Replicated, err
-		},
+	}
+	settings := func(c vfs.Config) (int64, error) {
+		if err := c.Check(p.Params); err != nil {
+			return 0, err
+		}
+		return ring(c)
+	}
+	p.Place = func(c vfs.Config) (vfs.Placement, error) {
+		_, err := settings(c)
+		return vfs.Replicated, err
 	}
 	p.New = func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
-		n, err := ring(c)
+		n, err := settings(c)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +66,7 @@ func Plugin() vfs.Plugin {
 		if err != nil {
 			return nil, err
 		}
-		return &FS{names, env.Chunks, n}, nil
+		return &FS{names, env.Chunks, n, nil}, nil
 	}
 	return p
 }
@@ -70,19 +77,19 @@ func (f *FS) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error)
 	if err != nil {
 		return i, err
 	}
-	return describe(v, i, p == readmePath), nil
+	return f.describe(v, i, p == readmePath), nil
 }
 
 // List returns the entries of a directory, as Stat describes them.
 func (f *FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
 	all, err := f.FS.List(ctx, v, p, after, limit)
 	for n := range all {
-		all[n] = describe(v, all[n], p.Child(all[n].Name) == readmePath)
+		all[n] = f.describe(v, all[n], p.Child(all[n].Name) == readmePath)
 	}
 	return all, err
 }
 
-func describe(v vfs.View, i vfs.Info, doc bool) vfs.Info {
+func (f *FS) describe(v vfs.View, i vfs.Info, doc bool) vfs.Info {
 	if doc {
 		i.Meta.Type = "doc"
 		return i
@@ -94,6 +101,9 @@ func describe(v vfs.View, i vfs.Info, doc bool) vfs.Info {
 	i.Size, i.Meta.Type = s.end, "stream"
 	i.Meta.Content = map[string]string{
 		"total_written": strconv.FormatInt(s.end, 10), "oldest": strconv.FormatInt(s.oldest, 10), "durability": "log",
+	}
+	if f.more != nil {
+		f.more(v, &i)
 	}
 	return i
 }

@@ -17,6 +17,10 @@ func Test(t *testing.T) {
 	vfstest.Run(t, vfstest.Subject{Plugin: streamfs.Plugin(), Scripts: "testdata"})
 }
 
+func TestRotating(t *testing.T) {
+	vfstest.Run(t, vfstest.Subject{Plugin: streamfs.RotatePlugin(), Config: vfs.Config{"output_path": "/m"}})
+}
+
 func TestSettings(t *testing.T) {
 	both := "buffer_size and ring_buffer_size are two names of one setting and differ: leave one out"
 	for _, c := range []struct {

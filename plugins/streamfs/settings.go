@@ -26,11 +26,8 @@ func params() []vfs.Param {
 	}
 }
 
-// ring reads the settings.
+// ring reads the settings of a streamfs.
 func ring(c vfs.Config) (int64, error) {
-	if err := c.Check(params()); err != nil {
-		return 0, err
-	}
 	how, err := c.String(durability, "log")
 	switch {
 	case err != nil:
