@@ -11,6 +11,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/queuefs"
 	"github.com/pfs-project/pfs/plugins/s3fs"
 	"github.com/pfs-project/pfs/plugins/serverinfofs"
+	"github.com/pfs-project/pfs/plugins/sqlfs"
 	"github.com/pfs-project/pfs/plugins/streamfs"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -28,6 +29,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		localfs.Plugin(),
 		s3fs.Plugin(),
 		httpfs.Plugin(),
+		sqlfs.Plugin(),
 		hellofs.Plugin(),
 		serverinfofs.Plugin(t),
 		devfs.Plugin(),

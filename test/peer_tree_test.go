@@ -385,7 +385,8 @@ func (p *peer) noneOnDisk(dir, text string) {
 
 // peerNames uses names that the peer takes for one.
 func peerNames(p *peer) {
-	kv, q := p.dir+"-kv", p.dir+"-q"
+	kv, q, table := p.dir+"-kv", p.dir+"-q", p.dir+"-sql"
+	p.mount("sqlfs", table, fmt.Sprintf(`{"db_path":%q}`, filepath.Join(p.TempDir(), "db")))
 	p.mount("kvfs", kv, "")
 	p.mount("queuefs", q, "")
 	names := []string{"a-b", "a.b", "a_b", "a%b", "aXb", "A-b", "a b", "a'; DROP TABLE t--", "é", "e\u0301"}
@@ -393,6 +394,7 @@ func peerNames(p *peer) {
 		e := url.QueryEscape(name)
 		p.put(p.dir+"/"+e, name)
 		p.put(kv+"/keys/"+e, name)
+		p.put(table+"/"+e+"/f", name)
 		p.want(201, "POST", "/directories?path="+q+"/"+e, "")
 		p.put(q+"/"+e+"/enqueue", name)
 	}
@@ -405,6 +407,13 @@ func peerNames(p *peer) {
 		p.reads(q+"/"+e+"/size", "1")
 	}
 	p.want(200, "DELETE", "/files?path="+kv+"/keys/a_b", "")
+	p.want(200, "DELETE", "/files?path="+table+"/a_b&recursive=true", "")
+	for _, name := range []string{"a-b", "aXb", "A-b"} {
+		p.reads(table+"/"+url.QueryEscape(name)+"/f", name)
+	}
+	if got := p.names(table); len(got) != len(names)-1 {
+		p.Errorf("sqlfs: %q", got)
+	}
 	p.want(200, "DELETE", "/files?path="+q+"/a%25b&recursive=true", "")
 	p.reads(kv+"/keys/a-b", "a-b")
 	p.reads(kv+"/keys/d/a-b", "below")

@@ -32,6 +32,7 @@ func scriptMounts(t *testing.T) map[string]vfs.Config {
 		"s3fs":         s3server.Start(t).Config(), // each mount has its own prefix
 		"serverinfofs": {"version": "v1"},
 		"streamfs":     nil,
+		"sqlfs":        {"db_path": ""}, // so has each of these
 	}
 }
 
@@ -102,6 +103,9 @@ func newRemote(t *testing.T, c *harness.Cluster, fstype string, config vfs.Confi
 	if fstype == "s3fs" {
 		config = maps.Clone(config)
 		config["prefix"] = strings.Trim(r.at, "/")
+	}
+	if _, ok := config["db_path"]; ok {
+		config = vfs.Config{"db_path": filepath.Join(t.TempDir(), "db")}
 	}
 	body, err := json.Marshal(map[string]any{"fstype": fstype, "path": r.at, "config": config})
 	if config == nil {

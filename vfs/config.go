@@ -131,6 +131,21 @@ func (c Config) Int(key string, def int64) (int64, error) {
 	return 0, Invalid.Withf("%s must be an integer", key)
 }
 
+// Bool returns the truth at key, or def: a boolean, or text as "true" or "0".
+func (c Config) Bool(key string, def bool) (bool, error) {
+	switch v := c[key].(type) {
+	case nil:
+		return def, nil
+	case bool:
+		return v, nil
+	case string:
+		if b, err := strconv.ParseBool(v); err == nil {
+			return b, nil
+		}
+	}
+	return false, Invalid.Withf("%s must be a boolean", key)
+}
+
 // Size returns bytes: a whole number, or text such as "10MB" (1024-based).
 func (c Config) Size(key string, def int64) (int64, error) {
 	s, ok := c[key].(string)
