@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
 	"github.com/pfs-project/pfs/test/s3server"
@@ -26,7 +30,7 @@ type seaport struct {
 }
 
 func startSeaport(t *testing.T) *seaport {
-	p := &seaport{T: t, c: harness.Start(t, harness.Options{Nodes: 3}), s: s3server.Start(t)}
+	p := &seaport{T: t, c: harness.Start(t, harness.Options{Nodes: 3, Env: []string{"S3_TEST_SECRET=" + s3server.Secret}}), s: s3server.Start(t)}
 	for _, n := range p.c.Nodes {
 		p.w = append(p.w, newWeb(t, n))
 	}
@@ -51,6 +55,10 @@ func TestS3fs(t *testing.T) {
 	p.conditions()
 	p.longFile()
 	p.manyKeys()
+	p.leftOff()
+	p.refused()
+	p.secrets()
+	p.serverGone()
 }
 
 // everyVerb makes each change through one node and looks at it through the
@@ -210,4 +218,132 @@ func (p *seaport) manyKeys() {
 	}
 	p.w[0].want(200, "DELETE", "/files?path=/s3/many&recursive=true", "")
 	p.w[1].want(404, "GET", "/stat?path=/s3/many", "")
+}
+
+// leftOff loses the client in the middle of a long file: the old content stays,
+// and nothing half-written.
+func (p *seaport) leftOff() {
+	p.w[0].put("/s3/torn", "the old content")
+	for i := range 3 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.c.Nodes[i].URL, "http://"))
+		if err != nil {
+			p.Fatal(err)
+		}
+		fmt.Fprintf(conn, "PUT /api/v1/files?path=/s3/torn HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n%s", strings.Repeat("x", 20<<20))
+		conn.Close()
+	}
+	parts := func() (left []string) {
+		err := filepath.WalkDir(filepath.Join(p.s.Dir, ".sgwtmp"), func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				left = append(left, name)
+			}
+			return nil
+		})
+		if err != nil {
+			p.Error(err)
+		}
+		return left
+	}
+	if !harness.Poll(40*time.Second, func() bool { return len(parts()) == 0 }) {
+		p.Errorf("parts are left: %q", parts())
+	}
+	p.w[1].reads("/s3/torn", "the old content")
+}
+
+// refused mounts what cannot work.
+func (p *seaport) refused() {
+	for i, m := range []struct {
+		status                        int
+		bucket, endpoint, key, secret string
+		words                         string
+	}{
+		{400, "bucket", p.s.URL, s3server.KeyID, "wrong", "check access_key_id and secret_access_key"},
+		{400, "bucket", p.s.URL, "nobody", s3server.Secret, "check access_key_id and secret_access_key"},
+		{400, "missing", p.s.URL, s3server.KeyID, s3server.Secret, "the bucket missing does not exist"},
+		{400, "../x", p.s.URL, s3server.KeyID, s3server.Secret, "bucket"},
+		{400, "bucket", "http://169.254.169.254", s3server.KeyID, s3server.Secret, "not to be reached"},
+		{503, "bucket", "http://127.0.0.1:1", s3server.KeyID, s3server.Secret, "does not answer"},
+	} {
+		a := p.w[i%3].want(m.status, "POST", "/mount", fmt.Sprintf(
+			`{"fstype":"s3fs","path":"/bad","config":{"bucket":%q,"endpoint":%q,"access_key_id":%q,"secret_access_key":%q}}`,
+			m.bucket, m.endpoint, m.key, m.secret))
+		if !strings.Contains(a.body, m.words) || strings.Contains(a.body, s3server.Secret) {
+			p.Errorf("%q is not in %s", m.words, a.body)
+		}
+	}
+	a := p.w[0].want(400, "POST", "/mount", `{"fstype":"s3fs","path":"/bad","config":{"bucket":"b","access_key":"x"}}`)
+	if !strings.Contains(a.body, "'access_key_id'") {
+		p.Errorf("an unknown setting: %s", a.body)
+	}
+	if m := p.w[0].shown("/bad"); m.Path != "" {
+		p.Errorf("a mount that was refused: %+v", m)
+	}
+}
+
+// secrets are in no answer, log or file of a node, given inline or by name.
+func (p *seaport) secrets() {
+	p.w[1].mount("s3fs", "/byname", fmt.Sprintf(`{"bucket":"bucket","endpoint":%q,"access_key_id":%q,"secret_access_key":"env:S3_TEST_SECRET"}`,
+		p.s.URL, s3server.KeyID))
+	p.w[2].reads("/byname/data/torn", "the old content")
+	for i, n := range p.c.Nodes {
+		var seen []string
+		for _, route := range []string{"/mounts", "/plugins", "/stat?path=/s3/torn", "/health"} {
+			seen = append(seen, p.w[i].want(200, "GET", route, "").body)
+		}
+		if m := p.w[i].shown("/s3"); m.Placement != "shared" || m.Status != "mounted" || strings.Count(seen[0], `"secret_access_key":"***"`) != 2 {
+			p.Errorf("%+v, %s", m, seen[0])
+		}
+		log, err := os.ReadFile(n.Log)
+		if err != nil {
+			p.Fatal(err)
+		}
+		for _, text := range append(seen, string(log)) {
+			if strings.Contains(text, s3server.Secret) {
+				p.Errorf("the secret is in %.200s", text)
+			}
+		}
+		err = filepath.WalkDir(n.Dir, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return nil // files come and go under a node that runs
+			}
+			if b, err := os.ReadFile(name); err == nil && bytes.Contains(b, []byte(s3server.Secret)) {
+				p.Errorf("the secret is in %s", name)
+			}
+			return nil
+		})
+		if err != nil {
+			p.Error(err)
+		}
+	}
+}
+
+// serverGone kills the S3 server: clear errors in bounded time, and nothing
+// else suffers.
+func (p *seaport) serverGone() {
+	p.s.Stop()
+	var wg sync.WaitGroup
+	for _, w := range p.w {
+		for _, r := range []struct{ method, route, body string }{
+			{"GET", "/files?path=/s3/torn", ""}, {"GET", "/directories?path=/s3", ""}, {"GET", "/stat?path=/s3/torn", ""},
+			{"PUT", "/files?path=/s3/x", "x"}, {"DELETE", "/files?path=/s3/torn", ""},
+		} {
+			wg.Go(func() {
+				start := time.Now()
+				a := w.want(503, r.method, r.route, r.body)
+				if took := time.Since(start); took > 40*time.Second || !strings.Contains(a.body, "the S3 server does not answer") {
+					p.Errorf("%s %s after %v: %s", r.method, r.route, took, a.body)
+				}
+			})
+		}
+	}
+	for n := range 20 {
+		f := fmt.Sprintf("/memfs/gone%d", n)
+		start := time.Now()
+		p.w[n%3].put(f, "x")
+		p.w[n%3].reads(f, "x")
+		if took := time.Since(start); took > 15*time.Second {
+			p.Errorf("a write to another mount took %v", took)
+		}
+	}
+	wg.Wait()
 }

@@ -19,7 +19,7 @@ import (
 
 const (
 	attempts   = 4                // of one request
-	maxBackoff = 5 * time.Second  // between two of them, with jitter
+	maxBackoff = 2 * time.Second  // between two of them, with jitter: all tries fit into one request of a client
 	dialTime   = 5 * time.Second  // to connect
 	answerTime = 30 * time.Second // from the end of a request to the head of its answer
 	idleConns  = 16               // kept of one mount
@@ -39,7 +39,7 @@ func (f *FS) Start(ctx context.Context) error {
 	if err = kindOf(err); err != nil {
 		f.http.CloseIdleConnections()
 	}
-	if vfs.KindOf(err) == vfs.NotFound || errors.Is(err, codes["NoSuchBucket"]) {
+	if errors.Is(err, codes["NoSuchBucket"]) {
 		return vfs.Invalid.Withf("the bucket %s does not exist on the S3 server; make it first", f.set.bucket)
 	}
 	return err
@@ -75,7 +75,7 @@ func (s *settings) options(creds aws.Credentials, t http.RoundTripper) s3.Option
 		Credentials:  aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
 		HTTPClient:   &http.Client{Transport: t, CheckRedirect: stay},
 		Retryer: retry.NewStandard(func(r *retry.StandardOptions) {
-			r.MaxAttempts, r.MaxBackoff = attempts, maxBackoff
+			r.MaxAttempts, r.MaxBackoff = attempts, s.backoff
 		}),
 		// More than what is required is not understood by every server. What
 		// is sent is signed with its hash, or goes through TLS.

@@ -20,6 +20,7 @@ var codes = map[string]error{
 	"NoSuchBucket":                 vfs.Unavailable.With("the bucket does not exist"),
 	"InvalidAccessKeyId":           errCredentials,
 	"SignatureDoesNotMatch":        errCredentials,
+	"XAdminUserNotFound":           errCredentials,
 	"InvalidToken":                 errCredentials,
 	"ExpiredToken":                 errCredentials,
 	"AccessDenied":                 vfs.Permission.With("the S3 server denies access: the access key may not do this"),
@@ -84,7 +85,7 @@ func status(n int, api smithy.APIError) error {
 		words = "S3 server answers " + api.ErrorCode()
 	}
 	switch {
-	case n == http.StatusNotFound:
+	case n == http.StatusNotFound && api == nil:
 		return vfs.NotFound
 	case n == http.StatusUnauthorized, n == http.StatusForbidden:
 		return vfs.Permission.With("the S3 server refuses: check the access key and what it may do")
@@ -98,7 +99,7 @@ func status(n int, api smithy.APIError) error {
 		return vfs.NoSpace
 	case n == http.StatusNotImplemented:
 		return vfs.Unsupported.With("the " + words)
-	case n >= 500, n == http.StatusTooManyRequests:
+	case n >= 500, n == http.StatusNotFound, n == http.StatusTooManyRequests:
 		return vfs.Unavailable.With("the " + words + "; try again")
 	}
 	return vfs.Internal.With("the " + words)

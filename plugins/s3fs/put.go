@@ -3,9 +3,9 @@ package s3fs
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,6 +23,7 @@ const (
 	slotTime  = 30 * time.Second
 	partTime  = 2 * time.Minute // for one request with content, retries included
 	abortTime = 10 * time.Second
+	markName  = "pfs-write"
 )
 
 // partSize returns how long part n is. Later parts are longer, so that all of
@@ -48,7 +49,7 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error
 
 // replace writes the file under a condition that the server decides.
 func (f *FS) replace(ctx context.Context, op vfs.Op, cond condition, r io.Reader) (vfs.Result, error) {
-	u := upload{f: f, key: f.set.keys.file(op.Path), cond: cond, r: r}
+	u := upload{f: f, key: f.set.keys.file(op.Path), cond: cond, r: r, mark: rand.Text()}
 	turn := f.cache.turn()
 	err := u.run(ctx)
 	f.cache.changed(op.Path)
@@ -143,6 +144,7 @@ type upload struct {
 	key  string
 	cond condition
 	r    io.Reader
+	mark string // goes with the object, to know it again when an answer is lost
 
 	sent  int64
 	etag  string
@@ -196,12 +198,33 @@ func (f *FS) enter(ctx context.Context) error {
 func (u *upload) whole(ctx context.Context, b []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, partTime)
 	defer cancel()
-	out, err := u.f.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &u.f.set.bucket, Key: &u.key,
-		Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))), IfMatch: u.cond.match, IfNoneMatch: u.cond.none})
-	if err != nil {
-		return missingIsStale(kindOf(err))
+	u.sent = int64(len(b))
+	in := &s3.PutObjectInput{Bucket: &u.f.set.bucket, Key: &u.key, Body: bytes.NewReader(b),
+		ContentLength: &u.sent, IfMatch: u.cond.match, IfNoneMatch: u.cond.none}
+	if u.cond != (condition{}) {
+		in.Metadata = u.metadata()
 	}
-	u.sent, u.etag = int64(len(b)), aws.ToString(out.ETag)
+	out, err := u.f.s3.PutObject(ctx, in)
+	if err == nil {
+		u.etag = aws.ToString(out.ETag)
+		return nil
+	}
+	return u.settled(ctx, missingIsStale(kindOf(err)))
+}
+
+func (u *upload) metadata() map[string]string { return map[string]string{markName: u.mark} }
+
+// settled returns nil for an error of a request that was sent again because
+// its first answer was lost, and was refused because the first had done it.
+func (u *upload) settled(ctx context.Context, err error) error {
+	if vfs.KindOf(err) != vfs.Stale && !errors.Is(err, codes["NoSuchUpload"]) {
+		return err
+	}
+	h, herr := u.f.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &u.f.set.bucket, Key: &u.key})
+	if herr != nil || u.mark == "" || h.Metadata[markName] != u.mark {
+		return err
+	}
+	u.etag = aws.ToString(h.ETag)
 	return nil
 }
 
@@ -217,7 +240,8 @@ func missingIsStale(err error) error {
 // inParts sends content part by part. Nothing is under the key before the end,
 // and nothing is left of it after an error.
 func (u *upload) inParts(ctx context.Context, buf []byte) (err error) {
-	out, err := u.f.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &u.f.set.bucket, Key: &u.key})
+	out, err := u.f.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &u.f.set.bucket, Key: &u.key, Metadata: u.metadata()})
 	if err != nil {
 		return kindOf(err)
 	}
@@ -273,21 +297,7 @@ func (u *upload) complete(ctx context.Context) error {
 		u.etag = aws.ToString(out.ETag)
 		return nil
 	}
-	err = kindOf(err)
-	if errors.Is(err, codes["NoSuchUpload"]) && u.arrived(ctx) {
-		return nil // the first answer was lost, and the second says that it is done
-	}
-	return missingIsStale(err)
-}
-
-// arrived reports whether what is under the key can only be this upload.
-func (u *upload) arrived(ctx context.Context) bool {
-	h, err := u.f.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &u.f.set.bucket, Key: &u.key})
-	if err != nil || aws.ToInt64(h.ContentLength) != u.sent {
-		return false
-	}
-	u.etag = aws.ToString(h.ETag)
-	return strings.Contains(u.etag, "-") && aws.ToTime(h.LastModified).After(time.Now().Add(-partTime))
+	return u.settled(ctx, missingIsStale(kindOf(err)))
 }
 
 // abort drops the parts.

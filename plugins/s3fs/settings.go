@@ -58,11 +58,13 @@ type settings struct {
 	cache                    bool
 	listTTL, statTTL         time.Duration
 	cacheSize                int
+	backoff                  time.Duration // between two tries, at most
 }
 
 var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
 
 func parse(c vfs.Config) (s settings, err error) {
+	s.backoff = maxBackoff
 	for name, to := range map[string]*string{keyBucket: &s.bucket, keyRegion: &s.region,
 		keyID: &s.id, keySecret: &s.secret, keyEndpoint: &s.endpoint} {
 		if *to, err = c.String(name, ""); err != nil {

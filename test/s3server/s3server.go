@@ -25,7 +25,11 @@ type Server struct {
 	URL    string
 	Bucket string
 	Dir    string // whose files are the objects
+	stop   func()
 }
+
+// Stop kills the server.
+func (s *Server) Stop() { s.stop() }
 
 // Start runs a server until the test ends. The program is installed by the
 // gate; without it the test fails.
@@ -56,10 +60,11 @@ func Start(t testing.TB) *Server {
 		_ = cmd.Wait() // it is killed
 		close(ended)
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	s.stop = func() {
+		_ = cmd.Process.Kill() // once more does nothing
 		<-ended
-	})
+	}
+	t.Cleanup(s.stop)
 	for end := time.Now().Add(30 * time.Second); ; {
 		if resp, err := http.Get(s.URL); err == nil {
 			resp.Body.Close()
