@@ -63,7 +63,7 @@ var rooms = []room{
 	{"plugins/queuefs", 2, []string{"vfs", "plugins/queuefs/early"}},
 	{"plugins/s3fs", 2, []string{"vfs", aws, "github.com/aws/smithy-go"}},
 	{"plugins/httpfs", 2, []string{"vfs", "github.com/yuin/goldmark", "github.com/microcosm-cc/bluemonday"}},
-	{"plugins/proxyfs", 2, []string{"vfs", "client"}},
+	{"plugins/proxyfs", 2, []string{"vfs", "client", "remote"}},
 	{"vfs/vfstest", 2, []string{"vfs", "vfs/wire"}},
 	{"ffi", 2, []string{"vfs", "vfs/wire"}},
 	{"ffi/native", 2, []string{"vfs", "vfs/wire", "ffi", "github.com/ebitengine/purego"}},

@@ -28,6 +28,7 @@ type call struct {
 	plain  bool          // the Ops of this request take neither its key nor its conditions
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
+	via    []string      // the clusters that the request has come through
 	idem   *string       // the idempotency key, once it was looked at
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.
@@ -116,7 +117,9 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 	q, err := parseQuery(string(fc.URI().QueryString()))
 	if err == nil {
 		c.query = q
-		err = r.serve(c)
+		if err = c.comesFrom(); err == nil {
+			err = r.serve(c)
+		}
 	}
 	if err != nil {
 		c.fail(err)

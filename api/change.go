@@ -199,11 +199,18 @@ func (c *call) changed(a change) {
 // done answers a change: its message, its index, and what the filesystem adds.
 func (c *call) done(status int, text string, a change) error {
 	c.changed(a)
+	extra := a.result().Data
+	var own struct {
+		Message string `json:"message"`
+	}
+	if a.external && json.Unmarshal(extra, &own) == nil && own.Message != "" { // a Device says it in its own words
+		text, extra = own.Message, nil
+	}
 	b, err := json.Marshal(message{text, a.out.Index})
 	if err != nil {
 		return err
 	}
-	c.raw(status, append(joined(b, a.result().Data), '\n'))
+	c.raw(status, append(joined(b, extra), '\n'))
 	return nil
 }
 

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pfs-project/pfs/remote"
@@ -14,16 +16,48 @@ import (
 type life struct {
 	*Server
 	trace  *trace.Trace
-	hopped bool // another node has sent the request on
+	hopped bool     // another node has sent the request on
+	via    []string // the clusters that the request has come through
+	fresh  bool     // a read that is to be linearizable
 }
 
-func (c *call) life() life { return life{c.s, c.trace, c.header(remote.HopHeader) != ""} }
+func (c *call) life() life {
+	v, _ := c.query.get("consistency")
+	return life{c.s, c.trace, c.header(remote.HopHeader) != "", c.via, v == "linearizable"}
+}
+
+// maxVia is through how many clusters a request may come.
+const maxVia = 8
+
+// comesFrom finds out through which clusters the request has come, and refuses
+// one that has been here before.
+func (c *call) comesFrom() error {
+	v := c.header(remote.ViaHeader)
+	if v == "" {
+		return nil
+	}
+	c.via = strings.Split(v, ",")
+	own := c.s.cfg.ClusterID
+	switch {
+	case len(c.via) > maxVia:
+		return vfs.Invalid.Withf("loop: the request has come through more than %d clusters", maxVia)
+	case own != nil && own() != "" && slices.Contains(c.via, own()):
+		return vfs.Invalid.With("loop: the request has come through this cluster before")
+	}
+	return nil
+}
 
 // context is that of all requests, and names this one.
 func (l life) context() context.Context {
 	ctx := trace.With(l.base, l.trace)
 	if l.hopped {
 		ctx = vfs.WithHop(ctx)
+	}
+	if l.fresh {
+		ctx = vfs.WithFresh(ctx)
+	}
+	if l.via != nil {
+		ctx = vfs.WithVia(ctx, l.via)
 	}
 	return ctx
 }

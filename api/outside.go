@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -11,17 +12,30 @@ import (
 
 // device runs an Op outside the log; op has the paths as the client gave them.
 func (c *call) device(ctx context.Context, m vfs.Mounted, op, rel vfs.Op) (change, error) {
-	return c.outside(m, op, rel, func() (vfs.Result, error) { return c.s.cfg.Node.Do(ctx, m, rel) })
+	ctx, err := c.keyed(ctx, m, op, "")
+	if err != nil {
+		return change{}, err
+	}
+	r, err := c.s.cfg.Node.Do(ctx, m, rel)
+	return c.outside(m, op, rel, r, err)
 }
 
-// outside is what comes before and after a change of a Device.
-func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, do func() (vfs.Result, error)) (change, error) {
-	if key, err := c.key(); err != nil {
-		return change{}, err
-	} else if key != "" {
-		return change{}, vfs.Unsupported.Withf("%s: %s: idempotency keys are not kept outside the log", op.Verb, op.Path)
+// keyed returns ctx with the idempotency key for a change of a Device, if it has
+// one and the Device is one behind which keys are kept. suffix tells the parts
+// of one request from each other.
+func (c *call) keyed(ctx context.Context, m vfs.Mounted, op vfs.Op, suffix string) (context.Context, error) {
+	key, err := c.key()
+	if err != nil || key == "" {
+		return ctx, err
 	}
-	r, err := do()
+	if d, ok := m.FS.(vfs.Keyer); !ok || !d.KeepsKeys() || len(key)+len(suffix) > 128 {
+		return ctx, vfs.Unsupported.Withf("%s: %s: idempotency keys are not kept outside the log", op.Verb, op.Path)
+	}
+	return vfs.WithKey(ctx, key+suffix), nil
+}
+
+// outside is what comes after a change of a Device.
+func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, r vfs.Result, err error) (change, error) {
 	ctx, cancel := c.within()
 	defer cancel()
 	img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{})
@@ -52,16 +66,32 @@ func (c *call) pour(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, err
 	}
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
-	a, err := c.outside(m, op, rel, func() (vfs.Result, error) {
-		return c.s.cfg.Node.Put(ctx, m, rel, in)
-	})
+	ctx, err := c.keyed(ctx, m, op, "")
+	if err != nil {
+		return change{}, 0, err
+	}
+	seen := &seen{r: in}
+	r, err := c.s.cfg.Node.Put(ctx, m, rel, seen)
 	switch {
 	case in.err != nil:
 		return change{}, 0, in.err // what the client did wrong, before what followed from it
-	case vfs.KindOf(err) == vfs.Unsupported:
+	case vfs.KindOf(err) == vfs.Unsupported && !seen.any:
 		return c.feed(m, op, rel, in)
 	}
-	return a, a.result().N, err
+	a, err := c.outside(m, op, rel, r, err)
+	return a, r.N, err
+}
+
+// seen knows whether anything of a body was asked for.
+type seen struct {
+	r   io.Reader
+	any bool
+}
+
+// Read reads on.
+func (s *seen) Read(b []byte) (int, error) {
+	s.any = true
+	return s.r.Read(b)
 }
 
 // feed writes the body to a Device, piece by piece as it arrives.
@@ -74,7 +104,7 @@ func (c *call) feed(m vfs.Mounted, op, rel vfs.Op, in *body) (a change, n int64,
 		}
 		if k > 0 || first {
 			rel.Data = bytes.Clone(buf[:k])
-			if a, err = c.feedPiece(m, op, rel); err != nil {
+			if a, err = c.feedPiece(m, op, rel, n); err != nil {
 				return a, n, err
 			}
 			n += int64(k)
@@ -90,10 +120,20 @@ func (c *call) feed(m vfs.Mounted, op, rel vfs.Op, in *body) (a change, n int64,
 	}
 }
 
-func (c *call) feedPiece(m vfs.Mounted, op, rel vfs.Op) (change, error) {
+// feedPiece writes one piece, the one that begins n bytes into the body.
+func (c *call) feedPiece(m vfs.Mounted, op, rel vfs.Op, n int64) (change, error) {
 	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
 	defer cancel()
-	return c.device(ctx, m, op, rel)
+	suffix := ""
+	if n > 0 {
+		suffix = fmt.Sprint(".", n)
+	}
+	ctx, err := c.keyed(ctx, m, op, suffix)
+	if err != nil {
+		return change{}, err
+	}
+	r, err := c.s.cfg.Node.Do(ctx, m, rel)
+	return c.outside(m, op, rel, r, err)
 }
 
 // openTries is how often a file that changes is looked at and opened until any

@@ -70,6 +70,7 @@ type Config struct {
 	Plugins                    []vfs.Plugin              // those that can be mounted
 	Env                        func(vfs.Mounted) vfs.Env // what a plugin gets when a mount is tried
 	Backups                    Backups                   // nil: there are none
+	ClusterID                  func() string             // the id of the cluster, "" before it has one; nil: it has none
 	Secrets                    *secret.Box               // seals what a mount must not show; nil: nothing can be sealed
 	Cluster                    Cluster                   // nil: only this node's id is told
 	Alive, Serves              func() error              // what /livez and /readyz say; nil: ok, and what Ready says

@@ -40,6 +40,18 @@ func newCall(verb, method, route, path string) call {
 
 const keyHeader = "Idempotency-Key"
 
+type headerKey struct{}
+
+type freshKey struct{}
+
+// WithFresh makes the reads under the context linearizable.
+func WithFresh(ctx context.Context) context.Context { return context.WithValue(ctx, freshKey{}, true) }
+
+// WithHeader makes h go along with the requests made under the context.
+func WithHeader(ctx context.Context, h http.Header) context.Context {
+	return context.WithValue(ctx, headerKey{}, h)
+}
+
 // keyed makes a call repeatable under a key of its own.
 func (k call) keyed() call {
 	var b [16]byte
@@ -77,6 +89,9 @@ func (c *Client) do(ctx context.Context, k call) (*answer, error) {
 	if at := c.wrote.Load(); at > 0 && len(c.bases) > 1 && k.safe() && k.query != nil {
 		k.query.Set("min_index", strconv.FormatUint(at, 10)) // another node may be behind
 	}
+	if k.safe() && k.query != nil && ctx.Value(freshKey{}) != nil {
+		k.query.Set("consistency", "linearizable")
+	}
 	tries := 1
 	if k.repeatable() {
 		tries += c.retries
@@ -100,10 +115,12 @@ func (c *Client) do(ctx context.Context, k call) (*answer, error) {
 		if unsure && temporary(err) && !errors.Is(err, ErrUnknown) {
 			err = unsettled{err}
 		}
+		if temporary(err) {
+			c.current.CompareAndSwap(node, node+1) // the next call, too, asks another one
+		}
 		if try >= tries || !temporary(err) || ctx.Err() != nil || c.hopeless(err, try) {
 			return nil, &fs.PathError{Op: k.verb, Path: k.path, Err: err}
 		}
-		c.current.CompareAndSwap(node, node+1)
 		if serr := sleep(ctx, waits.after(err, try, int(node)%len(c.bases))); serr != nil {
 			return nil, &fs.PathError{Op: k.verb, Path: k.path, Err: &timeUp{serr, err}}
 		}
@@ -227,6 +244,9 @@ func (c *Client) request(ctx context.Context, k *call, base string) (*http.Reque
 		return nil, nil, err
 	}
 	maps.Copy(req.Header, c.header)
+	if h, ok := ctx.Value(headerKey{}).(http.Header); ok {
+		maps.Copy(req.Header, h)
+	}
 	maps.Copy(req.Header, k.header)
 	if k.body == nil {
 		return req, nil, nil

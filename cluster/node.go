@@ -232,6 +232,7 @@ func (n *Node) remounted() {
 func (n *Node) Env(m vfs.Mounted) vfs.Env {
 	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version, Mount: m.Path}
 	if m.Place != vfs.Replicated {
+		e.Cluster = n.self.cluster
 		e.Log, e.DataDir, e.Tree = n.c.Log.With("mount", string(m.Path)), n.c.Dir, whole{n.machine}
 	}
 	return e

@@ -86,3 +86,6 @@ func (a *apis) close() {
 		cl.Close()
 	}
 }
+
+// ClusterID returns the id of the cluster, "" before it has formed.
+func (n *Node) ClusterID() string { return n.self.cluster() }

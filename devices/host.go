@@ -31,6 +31,7 @@ var (
 	_ vfs.Putter   = (*host)(nil)
 	_ vfs.Streamer = (*host)(nil)
 	_ vfs.Replier  = (*host)(nil)
+	_ vfs.Keyer    = (*host)(nil)
 )
 
 func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
@@ -176,6 +177,12 @@ func (h *host) Reply(ctx context.Context, r vfs.Result, w io.Writer) error {
 		return err
 	}
 	return h.guard(ctx, func(ctx context.Context) error { return d.Reply(ctx, r, w) })
+}
+
+// KeepsKeys reports whether idempotency keys are kept behind the Device.
+func (h *host) KeepsKeys() bool {
+	d, ok := h.fs.(vfs.Keyer)
+	return ok && d.KeepsKeys()
 }
 
 // Stream reads on from an offset; Unsupported where the Device does not. The

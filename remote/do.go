@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -48,21 +49,19 @@ var verbs = [...]func(ctx context.Context, cl *client.Client, name string, op vf
 
 // Do asks the server for one change.
 func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
-	if !f.c.Verbs.Has(op.Verb) {
+	known := op.Verb == vfs.Rename || int(op.Verb) < len(verbs) && verbs[op.Verb] != nil
+	if !f.c.Verbs.Has(op.Verb) || !known || len(op.Refs) > 0 {
 		return vfs.Result{}, vfs.Unsupported
 	}
 	ctx, cancel := f.within(ctx)
 	defer cancel()
-	cl, name, err := f.at(ctx, op.Path)
+	ctx, cl, name, err := f.at(ctx, op.Path)
 	if err != nil {
 		return vfs.Result{}, err
 	}
-	opts := f.options(op)
+	opts := f.options(ctx, op)
 	if op.Verb == vfs.Rename {
 		return vfs.Result{}, f.told(cl.Rename(ctx, name, string(f.c.Root.Join(op.To)), opts...))
-	}
-	if int(op.Verb) >= len(verbs) || verbs[op.Verb] == nil || len(op.Refs) > 0 {
-		return vfs.Result{}, vfs.Unsupported
 	}
 	r, err := verbs[op.Verb](ctx, cl, name, op, opts)
 	return r, f.told(err)
@@ -73,7 +72,7 @@ func write(ctx context.Context, cl *client.Client, name string, op vfs.Op, opts 
 		opts = append(opts, client.At(op.Off))
 	}
 	w, err := cl.WriteFile(ctx, name, op.Data, append(opts, client.Flags(flags(op)))...)
-	return vfs.Result{N: int64(len(op.Data)), Version: version(w.ETag)}, err
+	return vfs.Result{N: int64(len(op.Data)), Version: version(w.ETag), Data: extra(w.Body)}, err
 }
 
 // flags names the flags of a write as the API takes them; "" for a write that
@@ -97,10 +96,16 @@ func flags(op vfs.Op) string {
 	return strings.Join(names, ",")
 }
 
-// options carries the condition of an Op.
-func (f *FS) options(op vfs.Op) (opts []client.Option) {
+// KeepsKeys reports that another cluster keeps idempotency keys. A node of this
+// one has none for what is outside the log.
+func (f *FS) KeepsKeys() bool { return !f.c.Sibling }
+
+// options carries the condition of an Op, and its key.
+func (f *FS) options(ctx context.Context, op vfs.Op) (opts []client.Option) {
 	if f.c.Sibling {
 		opts = append(opts, client.NoKey())
+	} else if key := vfs.KeyOf(ctx); key != "" {
+		opts = append(opts, client.Key(key))
 	}
 	switch op.If.Kind {
 	case vfs.IfVersion:
@@ -115,3 +120,22 @@ func (f *FS) options(op vfs.Op) (opts []client.Option) {
 }
 
 func etag(version uint64) string { return strconv.Quote(strconv.FormatUint(version, 10)) }
+
+// extra is what the answer to a write says beside what every answer does: the id
+// of a message.
+func extra(answer []byte) []byte {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(answer, &all) != nil {
+		return nil
+	}
+	delete(all, "message")
+	delete(all, "index")
+	if len(all) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(all)
+	if err != nil { // not of what was JSON
+		panic(err)
+	}
+	return b
+}

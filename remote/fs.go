@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,10 @@ import (
 // is not sent on again.
 const HopHeader = "X-Pfs-Hop"
 
+// ViaHeader has the ids of the clusters that a request has come through, with
+// commas between them.
+const ViaHeader = "X-Pfs-Via"
+
 // Config says whose files they are.
 type Config struct {
 	Name string // of the server, for errors
@@ -26,6 +31,14 @@ type Config struct {
 	// Sibling says that the server is a node of this cluster: a request that
 	// came from one is not sent on to another.
 	Sibling bool
+	// Cluster returns the id of this cluster, which a request to another one
+	// carries along; nil for none.
+	Cluster func() string
+	// Servers is how many servers Dial's client knows; 0: one.
+	Servers int
+	// Tries is how many calls go unanswered, one after the other, before the
+	// server is left alone for a while; 0: it never is.
+	Tries int
 	// Verbs are the changes that are passed on; others are Unsupported.
 	Verbs vfs.VerbSet
 	// Timeout bounds each call, and how long content may stand still; 0: 8 s.
@@ -33,7 +46,10 @@ type Config struct {
 }
 
 // FS is the Device. Safe for concurrent use.
-type FS struct{ c Config }
+type FS struct {
+	c Config
+	b breaker
+}
 
 var (
 	_ vfs.Device   = (*FS)(nil)
@@ -50,7 +66,7 @@ func New(c Config) *FS {
 	if c.Timeout <= 0 {
 		c.Timeout = callTime
 	}
-	return &FS{c}
+	return &FS{c: c, b: breaker{tries: c.Tries}}
 }
 
 // within bounds a call.
@@ -58,26 +74,48 @@ func (f *FS) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, f.c.Timeout)
 }
 
-// at returns the client, and what p is called on the server.
-func (f *FS) at(ctx context.Context, p vfs.Path) (*client.Client, string, error) {
+// at returns the client, what p is called on the server, and the context for the
+// call. If there is no error, told must hear of its end.
+func (f *FS) at(ctx context.Context, p vfs.Path) (context.Context, *client.Client, string, error) {
 	if f.c.Sibling && vfs.Hopped(ctx) {
-		return nil, "", vfs.Unavailable.With("mount is moving, try again")
+		return nil, nil, "", vfs.Unavailable.With("mount is moving, try again")
+	}
+	via := vfs.Via(ctx)
+	if f.c.Cluster != nil {
+		via = append(via[:len(via):len(via)], f.c.Cluster())
+	}
+	if len(via) > 0 {
+		ctx = client.WithHeader(ctx, http.Header{ViaHeader: {strings.Join(via, ",")}})
+	}
+	if vfs.Fresh(ctx) {
+		ctx = client.WithFresh(ctx)
 	}
 	cl, err := f.c.Dial()
-	return cl, string(f.c.Root.Join(p)), err
+	if err == nil {
+		if why := f.b.enter(time.Now()); why != nil {
+			err = vfs.Unavailable.With(f.silent(why))
+		}
+	}
+	return ctx, cl, string(f.c.Root.Join(p)), err
 }
 
-// told drops what the client says of verb and path: the Table adds its own.
+// told drops what the client says of verb and path: the Table adds its own. nil
+// is nil.
 func (f *FS) told(err error) error {
+	f.b.leave(err, time.Now())
+	return f.said(err)
+}
+
+func (f *FS) said(err error) error {
 	var e *client.Error
 	var u *client.Unreachable
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &e) && (!errors.Is(err, client.ErrUnknown) || plain(e)):
+		return answered(e)
 	case errors.Is(err, client.ErrUnknown):
 		return &vfs.Unknown{Cause: vfs.Unavailable.With(f.silent(err))}
-	case errors.As(err, &e):
-		return &vfs.Error{Kind: vfs.KindOf(e), Reason: e.Message, Version: version(e.ETag)}
 	case errors.As(err, &u):
 		return vfs.Unavailable.With(f.silent(u))
 	}
@@ -107,19 +145,17 @@ func infoOf(i client.Info) vfs.Info {
 func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error) {
 	ctx, cancel := f.within(ctx)
 	defer cancel()
-	cl, name, err := f.at(ctx, p)
+	ctx, cl, name, err := f.at(ctx, p)
 	if err != nil {
 		return vfs.Info{}, err
 	}
 	i, err := cl.Stat(ctx, name)
-	if err != nil {
-		return vfs.Info{}, f.told(err)
-	}
 	out := infoOf(i)
-	if out.Mode.IsLink() {
-		if out.Target, err = cl.Readlink(ctx, name); err != nil {
-			return vfs.Info{}, f.told(err)
-		}
+	if err == nil && out.Mode.IsLink() {
+		err = f.readlink(ctx, cl, p, &out)
+	}
+	if err = f.told(err); err != nil {
+		return vfs.Info{}, err
 	}
 	out.Name = p.Base()
 	return out, nil
@@ -129,23 +165,20 @@ func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error)
 func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
 	ctx, cancel := f.within(ctx)
 	defer cancel()
-	cl, name, err := f.at(ctx, p)
+	ctx, cl, name, err := f.at(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	page, err := cl.Page(ctx, name, after, limit)
-	if err != nil {
-		return nil, f.told(err)
-	}
 	out := make([]vfs.Info, len(page))
 	for i := range page {
 		out[i] = infoOf(page[i])
-		if !out[i].Mode.IsLink() {
-			continue
+		if err == nil && out[i].Mode.IsLink() {
+			err = f.readlink(ctx, cl, p.Child(page[i].Name), &out[i])
 		}
-		if out[i].Target, err = cl.Readlink(ctx, string(f.c.Root.Join(p.Child(page[i].Name)))); err != nil {
-			return nil, f.told(err)
-		}
+	}
+	if err = f.told(err); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -160,7 +193,7 @@ func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off i
 	}
 	ctx, cancel := f.within(ctx)
 	defer cancel()
-	cl, name, err := f.at(ctx, p)
+	ctx, cl, name, err := f.at(ctx, p)
 	if err != nil {
 		return 0, err
 	}
@@ -172,6 +205,7 @@ func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off i
 	cerr := r.Close()
 	switch {
 	case err == io.EOF, err == io.ErrUnexpectedEOF: // one that was cut off has the client's wrapping
+		_ = f.told(nil)
 		return n, io.EOF
 	case err == nil:
 		err = cerr

@@ -39,7 +39,7 @@ func (w *watch) end() {
 // Stream reads on from an offset.
 func (f *FS) Stream(ctx context.Context, p vfs.Path, version uint64, off int64) (io.ReadCloser, error) {
 	ctx, w := f.watch(ctx)
-	cl, name, err := f.at(ctx, p)
+	ctx, cl, name, err := f.at(ctx, p)
 	if err != nil {
 		w.end()
 		return nil, err
@@ -54,6 +54,7 @@ func (f *FS) Stream(ctx context.Context, p vfs.Path, version uint64, off int64) 
 		return nil, f.told(err)
 	}
 	w.rest()
+	_ = f.told(nil)
 	return &download{r, f, w}, nil
 }
 
@@ -71,7 +72,7 @@ func (d *download) Read(b []byte) (int, error) {
 	n, err := d.ReadCloser.Read(b)
 	d.w.rest()
 	if err != nil && err != io.EOF {
-		err = d.f.told(err)
+		err = d.f.said(err)
 	}
 	return n, err
 }
@@ -86,17 +87,21 @@ func (d *download) Close() error {
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error) {
 	ctx, w := f.watch(ctx)
 	defer w.end()
-	cl, name, err := f.at(ctx, op.Path)
+	ctx, cl, name, err := f.at(ctx, op.Path)
 	if err != nil {
 		return vfs.Result{}, err
 	}
 	up := &upload{r: r, w: w}
-	opts := f.options(op)
+	defer up.end()
+	opts := f.options(ctx, op)
 	if op.Flag&vfs.FlagExclusive != 0 {
 		opts = append(opts, client.Flags("create,exclusive,truncate"))
 	}
 	out, err := cl.Write(ctx, name, up, -1, opts...)
-	return vfs.Result{N: up.end(), Version: version(out.ETag)}, f.told(err)
+	for try := 1; try < f.c.Servers && up.untouched(err); try++ {
+		out, err = cl.Write(ctx, name, up, -1, opts...) // asks the next server
+	}
+	return vfs.Result{N: up.end(), Version: version(out.ETag), Data: extra(out.Body)}, f.told(err)
 }
 
 // upload is a body on its way to the server. While it is read, the time of the
@@ -126,6 +131,14 @@ func (u *upload) Read(b []byte) (int, error) {
 		u.w.t.Reset(u.w.patience + time.Duration(u.n/syncRate)*time.Second)
 	}
 	return n, err
+}
+
+// untouched reports whether nothing was read for a request that was never sent.
+func (u *upload) untouched(err error) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var gone *client.Unreachable
+	return u.n == 0 && errors.As(err, &gone) && gone.Refused()
 }
 
 // end waits for a Read under way, lets no more happen, and returns how many

@@ -172,10 +172,11 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 	return api.Config{
 		Slow: slow, Alive: n.cluster.Alive, Serves: n.cluster.Serves,
 		Node: n.cluster, Backups: n.cluster, Plugins: builtin,
-		Env:     n.cluster.Env,
-		Secrets: n.cluster.Secrets(),
-		Cluster: members{n.cluster},
-		Metrics: n.registry(), MaxBody: n.config.Server.MaxBody,
+		Env:       n.cluster.Env,
+		ClusterID: n.cluster.ClusterID,
+		Secrets:   n.cluster.Secrets(),
+		Cluster:   members{n.cluster},
+		Metrics:   n.registry(), MaxBody: n.config.Server.MaxBody,
 		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,
 	}
 }

@@ -152,6 +152,12 @@ type Streamer interface {
 	Stream(ctx context.Context, p Path, version uint64, off int64) (io.ReadCloser, error)
 }
 
+// Keyer is a Device behind which idempotency keys are kept: that of a request is
+// in its context, as [KeyOf] tells.
+type Keyer interface {
+	KeepsKeys() bool
+}
+
 // Starter is a Device that must be started; with io.Closer, stopped.
 type Starter interface {
 	Start(ctx context.Context) error
@@ -198,12 +204,13 @@ type Chunks interface {
 // Env is what a plugin may use. A Folder gets Chunks only.
 type Env struct {
 	Chunks  Chunks
-	Node    string       // the node's id
-	Version string       // the server's version
-	Log     *slog.Logger // never nil for a Device
-	DataDir string       // of the node, for a Device to keep away from; "": none
-	Mount   Path         // where it is mounted
-	Tree    Tree         // for a Device; nil: there is none
+	Node    string        // the node's id
+	Version string        // the server's version
+	Cluster func() string // the id of the cluster, "" before it has one; nil for a Folder
+	Log     *slog.Logger  // never nil for a Device
+	DataDir string        // of the node, for a Device to keep away from; "": none
+	Mount   Path          // where it is mounted
+	Tree    Tree          // for a Device; nil: there is none
 }
 
 // Tree is the whole tree, for a Device to read from.
