@@ -12,7 +12,11 @@ import (
 // that nodes of two versions fold the same log into the same state. A change
 // that an older version would fold in another way raises the number; a plugin
 // names the level that brought it in its Since.
-const Level = 10 // 2: heartbeatfs; 3: leases of queues; 4: localfs; 5: keys of kvfs that end; 6: streamfs; 7: s3fs; 8: httpfs; 9: streamrotatefs; 10: sqlfs
+//
+// What each brought: 2 heartbeatfs, 3 leases of queues, 4 localfs, 5 keys of
+// kvfs that end, 6 streamfs, 7 s3fs, 8 httpfs, 9 streamrotatefs, 10 sqlfs,
+// 11 proxyfs.
+const Level = 11
 
 // raise takes the cluster to a feature level. A version that does not know the
 // level stops: it could not fold what follows.

@@ -8,6 +8,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/kvfs"
 	"github.com/pfs-project/pfs/plugins/localfs"
 	"github.com/pfs-project/pfs/plugins/memfs"
+	"github.com/pfs-project/pfs/plugins/proxyfs"
 	"github.com/pfs-project/pfs/plugins/queuefs"
 	"github.com/pfs-project/pfs/plugins/s3fs"
 	"github.com/pfs-project/pfs/plugins/serverinfofs"
@@ -21,6 +22,7 @@ import (
 func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 	return []vfs.Plugin{
 		memfs.Plugin(),
+		proxyfs.Plugin(),
 		kvfs.Plugin(),
 		queuefs.Plugin(),
 		streamfs.Plugin(),

@@ -28,6 +28,7 @@ func scriptMounts(t *testing.T) map[string]vfs.Config {
 		"kvfs":         {"initial_data": map[string]any{"welcome": "hello", "port": 8080, "team/lead": "ann"}},
 		"localfs":      {"local_dir": ""}, // each mount has its own
 		"memfs":        {"init_dirs": []any{"/home/user", "tmp", "/home"}},
+		"proxyfs":      {"base_url": ""}, // a directory of another cluster
 		"queuefs":      nil,
 		"s3fs":         s3server.Start(t).Config(), // each mount has its own prefix
 		"serverinfofs": {"version": "v1"},
@@ -106,6 +107,11 @@ func newRemote(t *testing.T, c *harness.Cluster, fstype string, config vfs.Confi
 	}
 	if _, ok := config["db_path"]; ok {
 		config = vfs.Config{"db_path": filepath.Join(t.TempDir(), "db")}
+	}
+	if _, ok := config["base_url"]; ok {
+		other := harness.Start(t, harness.Options{}).Nodes[0]
+		newWeb(t, other).mkdir("/memfs/served")
+		config = vfs.Config{"base_url": other.URL + "/api/v1", "remote_path": "/memfs/served"}
 	}
 	body, err := json.Marshal(map[string]any{"fstype": fstype, "path": r.at, "config": config})
 	if config == nil {
