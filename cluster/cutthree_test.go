@@ -237,20 +237,6 @@ func (b *blackout) round() {
 	b.op.check()
 }
 
-// lifeless tells what is wrong.
-func (b *blackout) lifeless() (out string) {
-	for i, h := range b.hosts {
-		l := h.life.Load()
-		switch {
-		case l == nil:
-			out += fmt.Sprintf("%s is down; ", h.conf.NodeID)
-		default:
-			out += fmt.Sprintf("%s (%s) is ready: %v, %v; ", h.conf.NodeID, b.op.role[i], l.Ready(), l.configuration().Servers)
-		}
-	}
-	return out
-}
-
 // rise starts what is down.
 func (b *blackout) rise() {
 	for _, i := range b.random().Perm(len(b.hosts)) {

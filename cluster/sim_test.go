@@ -344,6 +344,18 @@ func (s *sim) ready() bool {
 	return true
 }
 
+// lifeless tells how the nodes are.
+func (s *sim) lifeless() (out string) {
+	for _, h := range s.hosts {
+		if l := h.life.Load(); l == nil {
+			out += h.conf.NodeID + " is down; "
+		} else {
+			out += fmt.Sprintf("%s is ready: %v, at %d of %v; ", h.conf.NodeID, l.Ready(), l.machine.Applied(), l.configuration().Servers)
+		}
+	}
+	return out
+}
+
 // settled waits until all nodes have applied the same, and compares them with
 // each other and with the copy that was made of the log alone.
 func (s *sim) settled() {
@@ -394,8 +406,14 @@ func simRun(t *testing.T, seed uint64, size simSize, hours int) {
 		done()
 		s.heal()
 		healed := time.Now()
-		if !s.within(2*time.Minute, s.alive) {
-			s.bad("no life two minutes after all faults have ended")
+		up := func() bool {
+			for _, h := range s.hosts {
+				s.start(h) // it may just have given up because of its disk
+			}
+			return s.alive()
+		}
+		if !s.within(2*time.Minute, up) {
+			s.bad("no life two minutes after all faults have ended: %s", s.lifeless())
 		}
 		slowest = max(slowest, time.Since(healed))
 		s.load.pause()

@@ -24,6 +24,8 @@ type powered struct {
 	mu    sync.Mutex
 	acked map[string]string // path to content
 	fresh map[string]string // of these, what the last cut came after
+
+	refused error // the last
 }
 
 func startPowered(t *testing.T, bin, logStore string) *powered {
@@ -54,7 +56,9 @@ func (p *powered) cut(round int, which []int) time.Duration {
 	wg := p.write(ctx, round, 50+rand.IntN(200), trigger)
 	select {
 	case <-time.After(30 * time.Second):
-		p.t.Fatalf("round %d: too few acknowledgements in 30 s", round)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.t.Fatalf("round %d: too few acknowledgements in 30 s; one error was %v", round, p.refused)
 	case at := <-trigger:
 		var cuts sync.WaitGroup
 		for _, i := range which {
@@ -85,8 +89,8 @@ func (p *powered) cut(round int, which []int) time.Duration {
 	return 0
 }
 
-// write has clients write until ctx is done, or until they get no answer. After
-// so many acknowledgements it pulls the trigger.
+// write has clients write until ctx is done. After so many acknowledgements it
+// pulls the trigger.
 func (p *powered) write(ctx context.Context, round, after int, trigger chan<- time.Time) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	n := 0
@@ -97,10 +101,14 @@ func (p *powered) write(ctx context.Context, round, after int, trigger chan<- ti
 			for k := 0; ctx.Err() == nil; k++ {
 				path, content := fmt.Sprintf("/memfs/r%d-c%d-%d", round, i, k), fmt.Sprintf("round %d client %d write %d", round, i, k)
 				if i%4 == 0 { // long enough to be chunks
-					content = strings.Repeat(content+"\n", 4000)
+					content = strings.Repeat(content+"\n", 1500)
 				}
-				if _, err := cl.WriteFile(ctx, path, []byte(content)); err != nil {
-					return
+				if _, err := cl.WriteFile(ctx, path, []byte(content)); err != nil { // who leads may change
+					p.mu.Lock()
+					p.refused = err
+					p.mu.Unlock()
+					<-time.After(10 * time.Millisecond)
+					continue
 				}
 				now := time.Now()
 				p.mu.Lock()
