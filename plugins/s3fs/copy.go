@@ -39,7 +39,15 @@ func (f *FS) copy(ctx context.Context, from, to, etag string, size int64) error 
 		in.MetadataDirective = types.MetadataDirectiveReplace // or the server sees nothing to do
 	}
 	_, err := f.s3.CopyObject(ctx, in)
-	return kindOf(err)
+	return changedMeanwhile(kindOf(err))
+}
+
+// changedMeanwhile: the condition of a copy is ours, not the client's.
+func changedMeanwhile(err error) error {
+	if vfs.KindOf(err) == vfs.Stale {
+		return vfs.Conflict.With("the object has changed meanwhile; try again")
+	}
+	return err
 }
 
 // escape writes a bucket and key as the source of a copy. A plus is a space to
@@ -66,7 +74,7 @@ func (f *FS) copyParts(ctx context.Context, source, to, etag string, size int64)
 			PartNumber: &part, CopySource: &source, CopySourceIfMatch: &etag,
 			CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", off, min(off+copyPart, size)-1))})
 		if err != nil {
-			return kindOf(err)
+			return changedMeanwhile(kindOf(err))
 		}
 		u.parts = append(u.parts, types.CompletedPart{ETag: got.CopyPartResult.ETag, PartNumber: &part})
 	}

@@ -167,6 +167,9 @@ func (f *FS) truncate(ctx context.Context, op vfs.Op) (vfs.Result, error) {
 	}
 	res, err := f.replace(ctx, op, condition{match: &e.etag}, r)
 	res.N = 0
+	if op.If.Kind == vfs.Always {
+		err = changedMeanwhile(err)
+	}
 	return res, err
 }
 

@@ -127,8 +127,8 @@ func (c *content) open() error {
 	if err != nil {
 		return err
 	}
-	if in.Range != nil && aws.ToString(out.ContentRange) == "" {
-		return errors.Join(vfs.Unavailable.With("the S3 server does not answer ranges"), out.Body.Close())
+	if out.ContentLength == nil || in.Range != nil && aws.ToString(out.ContentRange) == "" {
+		return errors.Join(vfs.Unavailable.With("the S3 server answers without a length, or no ranges"), out.Body.Close())
 	}
 	c.from, c.left, c.etag = out.Body, aws.ToInt64(out.ContentLength), aws.ToString(out.ETag)
 	return nil
