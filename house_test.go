@@ -59,6 +59,7 @@ var rooms = []room{
 	{"plugins/queuefs/early", 1, []string{"vfs"}},
 	{"raftlog", 2, []string{raft, "github.com/hashicorp/raft-boltdb/v2", "go.etcd.io/bbolt", pebble, hclog}},
 	{"plugins/*", 2, []string{"vfs", "vfs/content", "vfs/tree"}},
+	{"plugins/sqlfs2", 2, []string{"vfs", "sqldb", "sqldb/sqldbtest"}},
 	{"plugins/sqlfs", 2, []string{"vfs", "sqldb", "sqldb/sqldbtest"}},
 	{"plugins/queuefs", 2, []string{"vfs", "plugins/queuefs/early"}},
 	{"plugins/s3fs", 2, []string{"vfs", aws, "github.com/aws/smithy-go"}},

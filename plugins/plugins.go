@@ -13,6 +13,7 @@ import (
 	"github.com/pfs-project/pfs/plugins/s3fs"
 	"github.com/pfs-project/pfs/plugins/serverinfofs"
 	"github.com/pfs-project/pfs/plugins/sqlfs"
+	"github.com/pfs-project/pfs/plugins/sqlfs2"
 	"github.com/pfs-project/pfs/plugins/streamfs"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -32,6 +33,7 @@ func Builtin(t serverinfofs.Traffic) []vfs.Plugin {
 		s3fs.Plugin(),
 		httpfs.Plugin(),
 		sqlfs.Plugin(),
+		sqlfs2.Plugin(),
 		hellofs.Plugin(),
 		serverinfofs.Plugin(t),
 		devfs.Plugin(),

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite" too
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -185,3 +185,39 @@ func (d *DB) Close() error {
 	}
 	return errors.Join(d.read.Close(), d.write.Close())
 }
+
+// Sessions opens a pool of connections that are each used for whatever SQL a
+// client gives. With SQLite it reaches no other file.
+func (s Settings) Sessions(ctx context.Context) (*sql.DB, error) {
+	if s.Dialect == MySQL {
+		db, err := s.openServer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		db.read.SetMaxOpenConns(0) // who uses it counts
+		return db.read, nil
+	}
+	if err := s.touch(); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", s.dsn("synchronous(FULL)"))
+	if err == nil {
+		err = db.PingContext(ctx)
+	}
+	if err != nil {
+		return nil, Kind(err)
+	}
+	return db, nil
+}
+
+// Confine keeps a connection from attaching other files, VACUUM INTO too.
+func (d Dialect) Confine(c *sql.Conn) error {
+	if d != SQLite {
+		return nil
+	}
+	_, err := sqlite.Limit(c, limitAttached, 0)
+	return err
+}
+
+// limitAttached is SQLITE_LIMIT_ATTACHED.
+const limitAttached = 7

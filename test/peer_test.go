@@ -54,6 +54,7 @@ func weaknesses() []weakness {
 		{"27", "a file of a heartbeat takes the item with it", peerHeartbeat},
 		{"E8", "concurrent use of queues ends the process", peerQueueHammer},
 		{"E12", "a link leads out of localfs, and removing its root removes the directory", peerLocal},
+		{"E7", "sessions of SQL never commit", peerSessions},
 		{"E11", "different names become one", peerNames},
 	}
 }
@@ -77,7 +78,6 @@ func leftOut() map[string]string {
 		"E4": "WASM plugins do not exist yet",
 		"E5": "WASM plugins do not exist yet",
 		"E6": "plugins are not loaded yet",
-		"E7": "sqlfs2 does not exist yet",
 	}
 }
 

@@ -33,6 +33,7 @@ func scriptMounts(t *testing.T) map[string]vfs.Config {
 		"s3fs":         s3server.Start(t).Config(), // each mount has its own prefix
 		"serverinfofs": {"version": "v1"},
 		"streamfs":     nil,
+		"sqlfs2":       {"db_path": ""},
 		"sqlfs":        {"db_path": ""}, // so has each of these
 	}
 }
