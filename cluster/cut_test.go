@@ -130,22 +130,29 @@ func (g *cutRig) sample(d *memdisk.Disk, l *ledger, share int) {
 	}
 }
 
+// roll draws a number below n, beside those that the disk's calls draw.
+func (g *cutRig) roll(n int) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.r.IntN(n)
+}
+
 // work has a node do a bit of everything.
 func (g *cutRig) work(n *Node, l *ledger) error {
 	errs := make(chan error, 16)
 	var wg sync.WaitGroup
 	for c := range 3 {
-		times, long := 1+g.r.IntN(4), g.r.IntN(3) == 0
+		times, long := 1+g.roll(4), g.roll(3) == 0
 		wg.Go(func() {
 			for range times {
 				errs <- g.write(n, l, fmt.Sprint("c", c), long)
 			}
 		})
 	}
-	if g.r.IntN(2) == 0 {
+	if g.roll(2) == 0 {
 		wg.Go(func() { _ = n.raft.Snapshot().Error() }) // raft may find that this is not the time
 	}
-	if g.r.IntN(3) == 0 {
+	if g.roll(3) == 0 {
 		wg.Go(func() { errs <- l.step(memberCount, n.flip) })
 	}
 	wg.Wait()

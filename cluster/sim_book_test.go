@@ -25,14 +25,15 @@ import (
 // copy of the state machine that never fails folds it.
 type logBook struct {
 	s       *sim
-	entries []*raft.Log // entries[i] has the index i+1
+	turn    chan struct{} // a mutex: the clock of a simulation stands still for those that wait for a sync.Mutex
+	entries []*raft.Log   // entries[i] has the index i+1
 	seen    map[*life]uint64
 	copy    *fsm.Machine
 	outs    [][]vfs.Outcome // of entries[i], as the copy answers them
 }
 
 func newLogBook(s *sim) *logBook {
-	b := &logBook{s: s, seen: map[*life]uint64{}}
+	b := &logBook{s: s, turn: make(chan struct{}, 1), seen: map[*life]uint64{}}
 	var err error
 	if b.copy, err = fsm.Open(fsm.Options{Dir: "/copy", StoreOptions: store.Options{FS: memdisk.New(), CacheBytes: 1 << 20},
 		Plugins: s.hosts[0].conf.Plugins}); err != nil {
@@ -50,6 +51,8 @@ func (b *logBook) run(ctx context.Context) {
 
 // collect reads what the nodes have applied since the last time.
 func (b *logBook) collect() {
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
 	for _, h := range b.s.hosts {
 		l := h.life.Load()
 		if l == nil {
@@ -114,6 +117,8 @@ func (b *logBook) fold(upto uint64) {
 
 // sums returns those of the copy, which has nothing but the log up to index.
 func (b *logBook) sums(index uint64) fsm.Sums {
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
 	if uint64(len(b.outs)) > index {
 		b.s.bad("the log goes on after %d, to %d", index, len(b.outs))
 	}
