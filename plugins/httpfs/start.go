@@ -18,6 +18,7 @@ const (
 	idleTime  = time.Minute
 	stallTime = 30 * time.Second // a client that takes nothing for so long has gone
 	closeTime = 2 * time.Second  // for answers under way, when the mount goes
+	freeTime  = time.Second      // for the port, when another mount had it
 	maxHead   = 32 << 10         // bytes of a request's head
 	maxAtOnce = 256              // requests at once
 )
@@ -27,8 +28,7 @@ func (f *FS) Start(ctx context.Context) error {
 	if err := f.exists(ctx); err != nil {
 		return err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(f.host, strconv.FormatInt(f.port, 10)))
+	l, err := f.listen(ctx)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return vfs.Invalid.Withf("port %d of %s is in use: choose another http_port", f.port, f.host)
@@ -47,6 +47,22 @@ func (f *FS) Start(ctx context.Context) error {
 		}
 	}()
 	return nil
+}
+
+// listen takes the port, which a mount that has just gone may still be giving up.
+func (f *FS) listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	for until := time.Now().Add(freeTime); ; {
+		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(f.host, strconv.FormatInt(f.port, 10)))
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(until) {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(freeTime / 20):
+		}
+	}
 }
 
 // exists demands that there is a directory to serve.
