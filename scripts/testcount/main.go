@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -85,11 +87,14 @@ func read(in io.Reader, out io.Writer) (c count, err error) {
 		case e.Test != "":
 			c.add(e.Action, e.Test)
 			show(out, e, said[e.Package+" "+e.Test])
+			if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
+				delete(said, e.Package+" "+e.Test)
+			}
 		case e.Action == "pass" || e.Action == "fail": // "skip" is a package without tests
 			fmt.Fprintf(out, "%-4s %7.1fs %s\n", e.Action, e.Elapsed, e.Package)
 			if e.Action == "fail" {
 				c.broken = append(c.broken, e.Package)
-				fmt.Fprint(out, strings.Join(said[e.Package+" "], ""))
+				cutOff(out, e.Package, said)
 			}
 		}
 		if rerr == io.EOF {
@@ -124,6 +129,16 @@ func show(out io.Writer, e event, said []string) {
 			if strings.HasPrefix(s, "    ") || strings.HasPrefix(s, "---") {
 				fmt.Fprint(out, s)
 			}
+		}
+	}
+}
+
+// cutOff prints what a package and those of its tests said that have not ended:
+// the process has, by a panic or an exit.
+func cutOff(out io.Writer, pkg string, said map[string][]string) {
+	for _, key := range slices.Sorted(maps.Keys(said)) {
+		if strings.HasPrefix(key, pkg+" ") {
+			fmt.Fprint(out, strings.Join(said[key], ""))
 		}
 	}
 }
