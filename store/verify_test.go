@@ -29,7 +29,8 @@ func TestVerifyTables(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(dir, Options{}); err != nil { // the log becomes tables
+	// The log becomes tables. Pebble may look at one of them while it is damaged.
+	if s, err = Open(dir, Options{Fatal: func(error) {}}); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
