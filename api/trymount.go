@@ -19,17 +19,19 @@ func (c *call) try(p vfs.Path, plugin vfs.Plugin, spec *fsm.MountSpec) error {
 	if err != nil {
 		return err
 	}
-	switch _, there, err := c.mountAt(p); {
+	_, there, err := c.mountAt(p)
+	switch {
 	case err != nil:
 		return err
 	case there && key == "":
 		return &vfs.Error{Kind: vfs.Exists, Reason: "mount already exists: " + string(p)}
-	case there: // perhaps a repeat, whose first outcome is in the log
-		return nil
 	}
 	invalid := func(err error) error { return vfs.Invalid.Withf("failed to validate plugin: %v", err) }
-	if err := spec.Config.Check(plugin.Params); err != nil {
+	if err := spec.Config.Vet(plugin.Params); err != nil {
 		return invalid(err)
+	}
+	if there { // perhaps a repeat, whose first outcome is in the log
+		return nil
 	}
 	place := vfs.Replicated
 	if plugin.Place != nil {

@@ -166,15 +166,20 @@ func load(file string) (Config, error) {
 func parse(b []byte) (Config, error) {
 	c := defaults()
 	err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict())
-	var unknown *yaml.UnknownFieldError
-	if errors.As(err, &unknown) {
-		key := unknown.GetToken().Value
-		if s := vfs.Nearest(key, knownKeys()); s != "" {
-			return c, fmt.Errorf("%w\nunknown key %q: did you mean %q?", err, key, s)
-		}
-		return c, fmt.Errorf("%w\nunknown key %q", err, key)
+	if err == nil {
+		return c, nil
 	}
-	return c, err
+	var unknown *yaml.UnknownFieldError
+	if !errors.As(err, &unknown) {
+		// Without the lines around it: there may be a password in them.
+		return c, errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	token := unknown.GetToken()
+	at := fmt.Sprintf("[%d:%d] unknown key %q", token.Position.Line, token.Position.Column, token.Value)
+	if s := vfs.Nearest(token.Value, knownKeys()); s != "" {
+		return c, fmt.Errorf("%s: did you mean %q?", at, s)
+	}
+	return c, errors.New(at)
 }
 
 // check refuses values that no node could run with.

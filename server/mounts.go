@@ -64,7 +64,7 @@ func (e mountConfig) mount(key, typ string, builtin []vfs.Plugin) (fsm.FileMount
 		return fsm.FileMount{}, fmt.Errorf("plugins.%s: path %q: %w", key, e.Path, err)
 	}
 	i := slices.IndexFunc(builtin, func(b vfs.Plugin) bool { return b.Type == typ })
-	if err := vfs.Config(e.Config).Check(builtin[i].Params); err != nil {
+	if err := vfs.Config(e.Config).Vet(builtin[i].Params); err != nil {
 		return fsm.FileMount{}, fmt.Errorf("plugins.%s: %w", key, err)
 	}
 	name := e.Name

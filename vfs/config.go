@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -16,7 +17,8 @@ import (
 // JSON number is a float64. A value of the wrong form gives [Invalid].
 type Config map[string]any
 
-// Check refuses settings that params does not name, and names missing ones.
+// Check refuses settings that params does not name, and names missing ones. Its
+// texts are in outcomes that the state keeps: they stay as they are.
 func (c Config) Check(params []Param) error {
 	var unknown, allowed []string
 	for _, p := range params {
@@ -40,6 +42,42 @@ func (c Config) Check(params []Param) error {
 	}
 	return Invalid.Withf("unknown configuration parameter(s) %s - allowed parameters are: %s",
 		strings.Join(unknown, ", "), list)
+}
+
+// Vet refuses what no Mount should bring into the log: what Check refuses, and a
+// password in a setting that is shown. It names what an unknown setting may have
+// been meant to be.
+func (c Config) Vet(params []Param) error {
+	if err := c.Check(params); err != nil {
+		if s := c.suggest(params); s != "" {
+			return fmt.Errorf("%w; %s", err, s)
+		}
+		return err
+	}
+	for _, p := range params {
+		if !p.Secret && p.Type != "map" && passwordIn.MatchString(fmt.Sprint(c[p.Name])) {
+			return Invalid.Withf("%s must not hold a user or a password: it is shown, and in the log of every node", p.Name)
+		}
+	}
+	return nil
+}
+
+// passwordIn finds the user of a URL, or of a data source name.
+var passwordIn = regexp.MustCompile(`://[^/?#\s]*@|:[^\s]*@(tcp|unix)\(`)
+
+// suggest asks whether the unknown settings were meant to be others.
+func (c Config) suggest(params []Param) string {
+	var names, out []string
+	for _, p := range params {
+		names = append(names, p.Name)
+	}
+	for k := range c {
+		if n := Nearest(k, names); n != "" && !slices.Contains(names, k) {
+			out = append(out, fmt.Sprintf("unknown key %s: did you mean %s?", k, n))
+		}
+	}
+	sort.Strings(out)
+	return strings.Join(out, " ")
 }
 
 // HasSecret reports whether a secret is set.

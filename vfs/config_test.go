@@ -104,3 +104,31 @@ func TestInfo(t *testing.T) {
 		t.Error(take)
 	}
 }
+
+// What no Mount may bring into the log is refused with a text that does not
+// repeat it.
+func TestConfigVet(t *testing.T) {
+	params := []vfs.Param{{Name: "buffer_size"}, {Name: "base_url"}, {Name: "urls", Type: "list"},
+		{Name: "dsn", Secret: true}, {Name: "data", Type: "map"}}
+	shown := " must not hold a user or a password: it is shown, and in the log of every node"
+	for _, c := range []struct {
+		config vfs.Config
+		want   string
+	}{
+		{vfs.Config{"buffer_size": 1, "base_url": "http://h/a@b?c=:d@e"}, "ok"},
+		{vfs.Config{"bufer_size": 1}, "unknown configuration parameter(s) 'bufer_size' - allowed parameters are: 'buffer_size', 'base_url', 'urls', 'dsn', 'data'" +
+			"; unknown key bufer_size: did you mean buffer_size?"},
+		{vfs.Config{"Dsn": 1, "base-url": 1, "zzzzzz": 1}, "unknown configuration parameter(s) 'Dsn', 'base-url', 'zzzzzz' - allowed parameters are: 'buffer_size', 'base_url', 'urls', 'dsn', 'data'" +
+			"; unknown key Dsn: did you mean dsn? unknown key base-url: did you mean base_url?"},
+		{vfs.Config{"base_url": "http://u:hunter2@h"}, "base_url" + shown},
+		{vfs.Config{"base_url": "http://a,https://hunter2@h/x"}, "base_url" + shown},
+		{vfs.Config{"base_url": "u:hunter2@tcp(h:1)/d"}, "base_url" + shown},
+		{vfs.Config{"urls": []any{"http://a", "http://u:hunter2@h"}}, "urls" + shown},
+		{vfs.Config{"dsn": "u:hunter2@tcp(h:1)/d", "data": map[string]any{"a": "http://u:p@h"}}, "ok"},
+	} {
+		err := c.config.Vet(params)
+		if got := answer("ok", err); got != c.want || err != nil && vfs.KindOf(err) != vfs.Invalid {
+			t.Errorf("%v: %s, want %s", c.config, got, c.want)
+		}
+	}
+}
