@@ -70,6 +70,8 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 		return named(vfs.IsDirectory, "read", p)
 	case i.Consumes():
 		return named(vfs.Invalid.With("reading it takes something away"), "read", p)
+	case i.Endless():
+		return named(errEndless, "read", p)
 	}
 	c.validators(i)
 	f := &fileBody{s: c.life(), img: img, path: at, asked: p}

@@ -62,7 +62,7 @@ func (c *call) readFile() error {
 		c.validators(i)
 		c.set("Accept-Ranges", "bytes")
 		part := span{max(off, 0), size, false}
-		if done, err := c.conditions(i, &part, !o && !s); done || err != nil {
+		if done, err := c.conditions(i, &part, !o && !s && !i.Endless()); done || err != nil {
 			return err
 		}
 		f.off = part.off
@@ -85,7 +85,10 @@ func (c *call) readFile() error {
 // content answers a part of the file f. It takes over the image and returns
 // what of it the caller must still release.
 func (c *call) content(f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
-	n := part.within(i.Size)
+	n := part.of(i)
+	if i.Endless() && part.size < 0 && c.method() != "HEAD" {
+		return f.img, named(errEndless, "read", f.asked)
+	}
 	m, _, _ := f.img.Table.Route(f.path)
 	live := m.Place > vfs.Replicated // its size may not be known
 	c.fc.Response.Header.SetContentType("application/octet-stream")
@@ -102,7 +105,7 @@ func (c *call) content(f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
 	case c.method() == "HEAD":
 		c.fc.Response.Header.SetContentLength(int(n))
 		return f.img, nil
-	case live && i.Size == 0:
+	case live && i.Size == 0 && !i.Endless():
 		return f.img, c.unsized(f, part)
 	case n <= small:
 		b, err := f.bytes(int(n))

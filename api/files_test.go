@@ -80,6 +80,37 @@ func TestAnswersOfAChange(t *testing.T) {
 	}
 }
 
+// TestEndlessFile: a file without an end is read by parts, and nothing that
+// reads to the end of files tries it.
+func TestEndlessFile(t *testing.T) {
+	s := start(t)
+	const size = 3 << 20
+	if a := s.Do(t, "GET", v1+fmt.Sprintf("/files?path=/dev/zero&size=%d", size), ""); a.Status != 200 || a.Body != strings.Repeat("\x00", size) {
+		t.Errorf("%d, %d bytes", a.Status, len(a.Body))
+	}
+	for _, c := range []struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		{"GET", "/files?path=/dev/zero", "", 400, "size=BYTES"},
+		{"GET", "/files?path=/dev/random&offset=5", "", 400, "no end"},
+		{"HEAD", "/files?path=/dev/zero", "", 200, ""},
+		{"POST", "/digest", `{"algorithm":"md5","path":"/dev/full"}`, 400, "no end"},
+		{"POST", "/grep", `{"path":"/dev/zero","pattern":"x"}`, 400, "no end"},
+		{"POST", "/grep", `{"path":"/dev","pattern":"x","recursive":true}`, 200, `"count":0`},
+		{"PUT", "/files?path=/dev/full", "x", 507, "no space left"},
+		{"PUT", "/files?path=/dev/zero", "x", 200, "Written 1 bytes"},
+	} {
+		if a := s.Do(t, c.method, v1+c.target, c.body); a.Status != c.status || !strings.Contains(a.Body, c.want) {
+			t.Errorf("%s %s: %d %s", c.method, c.target, a.Status, a.Body)
+		}
+	}
+	if a := s.Do(t, "GET", v1+"/files?path=/dev/zero", "", "Range", "bytes=0-9"); a.Status != 400 {
+		t.Errorf("by a range: %d %q", a.Status, a.Body)
+	}
+}
+
 // newPattern returns content that can be made again to be compared.
 func newPattern() io.Reader { return rand.NewChaCha8([32]byte{1}) }
 

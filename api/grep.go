@@ -85,6 +85,8 @@ func (c *call) grep() error {
 	switch {
 	case i.Consumes():
 		return vfs.Invalid.Withf("grep failed: %s: reading it takes something away", p)
+	case i.Endless():
+		return vfs.Invalid.Withf("grep failed: %s has no end", p)
 	case in.Stream:
 		streams = true
 		c.fc.SetStatusCode(200)

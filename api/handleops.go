@@ -264,7 +264,7 @@ func (c *call) handleRead(h *handle) error {
 		return c.handleTake(h, p, img, off, size, moves)
 	}
 	part := span{off, size, false}
-	n := part.within(i.Size)
+	n := part.of(i)
 	c.set("X-Bytes-Read", strconv.FormatInt(n, 10))
 	left, err := c.content(&fileBody{s: c.life(), img: img, path: p, asked: p}, i, part)
 	img = left

@@ -24,6 +24,17 @@ func (s span) within(size int64) int64 {
 	return n
 }
 
+// errEndless refuses to read a file to its end that has none.
+var errEndless = vfs.Invalid.With("it has no end: ask for a part of it with size=BYTES")
+
+// of returns how many bytes of the span a file has.
+func (s span) of(i vfs.Info) int64 {
+	if i.Endless() {
+		return max(s.size, 0)
+	}
+	return s.within(i.Size)
+}
+
 // conditions applies the conditional headers of a read, in the order of RFC
 // 9110, and its Range. done: an answer has been given.
 func (c *call) conditions(i vfs.Info, part *span, rangeAllowed bool) (done bool, err error) {

@@ -159,7 +159,7 @@ func (f fileInfo) Mode() fs.FileMode {
 		m |= fs.ModeSymlink
 	case f.i.IsDir:
 		m |= fs.ModeDir
-	case f.i.Consumes():
+	case f.i.Consumes(), f.i.Endless():
 		m |= fs.ModeIrregular
 	}
 	return m

@@ -32,4 +32,7 @@ func (i Info) Consumes() bool { return i.Meta.Content[vfs.ConsumeKey] == "true" 
 
 // Control reports whether the file is there to command something or to ask it,
 // rather than to hold content.
-func (i Info) Control() bool { return i.Meta.Type == "control" || i.Consumes() }
+func (i Info) Control() bool { return i.Meta.Type == "control" || i.Consumes() || i.Endless() }
+
+// Endless reports whether a read never comes to the end of the file.
+func (i Info) Endless() bool { return i.Meta.Content[vfs.EndlessKey] == "true" }

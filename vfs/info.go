@@ -33,6 +33,11 @@ type Meta struct {
 // takes something away. Walks, searches, digests, copies and HEAD skip it.
 const ConsumeKey = "consume"
 
+// EndlessKey in Meta.Content with the value "true" marks a file that a read never
+// comes to the end of. It is read by parts only; walks, searches, digests and
+// copies skip it.
+const EndlessKey = "endless"
+
 // Info describes one file.
 type Info struct {
 	Name    string // last element of its path; "/" for the root
@@ -50,3 +55,6 @@ func (i Info) IsDir() bool { return i.Mode.IsDir() }
 
 // Consumes reports whether reading the file takes something away.
 func (i Info) Consumes() bool { return i.Meta.Content[ConsumeKey] == "true" }
+
+// Endless reports whether a read never comes to the end of the file.
+func (i Info) Endless() bool { return i.Meta.Content[EndlessKey] == "true" }

@@ -29,7 +29,7 @@ func Walk(ctx context.Context, f FileSystem, v View, p Path, fn func(p Path, inf
 }
 
 func walkInto(ctx context.Context, f FileSystem, v View, p Path, info Info, fn func(Path, Info, error) error) error {
-	if info.Consumes() {
+	if info.Consumes() || info.Endless() {
 		return nil
 	}
 	if err := fn(p, info, nil); err != nil || !info.IsDir() {

@@ -1,3 +1,3 @@
-// Package devfs is the filesystem of devices. It has one, null, which takes
-// all that is written and gives nothing. Each node answers alone.
+// Package devfs is the filesystem of devices, which behave as their namesakes of
+// Unix do: null, zero, random and full. Each node answers alone.
 package devfs

@@ -2,8 +2,10 @@ package devfs
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -14,14 +16,20 @@ var readme string
 
 const (
 	pluginType = "devfs"
+	full       = vfs.Path("/full")
 	null       = vfs.Path("/null")
+	random     = vfs.Path("/random")
+	zero       = vfs.Path("/zero")
 )
+
+// devices returns the files, in the order of a listing.
+func devices() []vfs.Path { return []vfs.Path{full, null, random, zero} }
 
 // FS is the filesystem. It never changes.
 type FS struct{ since time.Time }
 
 // Plugin returns the plugin. It takes every change, to refuse what is not for
-// null as one on a filesystem that is read-only.
+// a device as one on a filesystem that is read-only.
 func Plugin() vfs.Plugin {
 	return vfs.Plugin{
 		Type: pluginType,
@@ -41,30 +49,41 @@ func (f FS) Stat(_ context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error) {
 	switch p {
 	case vfs.Root:
 		info.Mode, info.Meta.Type = vfs.ModeDir|0o555, "directory"
+		return info, nil
+	case full, random, zero:
+		info.Meta.Content = map[string]string{vfs.EndlessKey: "true"}
 	case null:
-		info.Mode, info.Meta.Type = 0o666, "device"
 	default:
 		return vfs.Info{}, vfs.NotFound
 	}
+	info.Mode, info.Meta.Type = 0o666, "device"
 	return info, nil
 }
 
 // List names the devices.
-func (f FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, _ int) ([]vfs.Info, error) {
+func (f FS) List(ctx context.Context, v vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
 	info, err := f.Stat(ctx, v, p)
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
 		return nil, vfs.NotDirectory
-	case after >= null.Base():
-		return []vfs.Info{}, nil
 	}
-	info, err = f.Stat(ctx, v, null)
-	return []vfs.Info{info}, err
+	out := []vfs.Info{}
+	for _, d := range devices() {
+		if d.Base() <= after || limit > 0 && len(out) == limit {
+			continue
+		}
+		info, err := f.Stat(ctx, v, d)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, info)
+	}
+	return out, nil
 }
 
-// ReadAt finds null empty.
+// ReadAt finds null empty, and the others without end.
 func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off int64) (int, error) {
 	info, err := f.Stat(ctx, v, p)
 	switch {
@@ -76,18 +95,26 @@ func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off in
 		return 0, vfs.Invalid.With("negative offset")
 	case len(b) == 0:
 		return 0, nil
+	case p == null:
+		return 0, io.EOF
+	case p == random:
+		return rand.Read(b)
 	}
-	return 0, io.EOF
+	clear(b)
+	return len(b), nil
 }
 
-// Do drops what is written to null and refuses every other change. To set the
-// length or the time of null succeeds and does nothing.
+// Do drops what is written to a device and refuses every other change. To set
+// the length or the time of one succeeds and does nothing.
 func (FS) Do(_ context.Context, op vfs.Op) (vfs.Result, error) {
-	if op.Path == null {
+	if slices.Contains(devices(), op.Path) {
 		switch op.Verb {
 		case vfs.Write:
 			if op.Flag&vfs.FlagExclusive != 0 {
 				return vfs.Result{}, vfs.Exists
+			}
+			if op.Path == full && op.Size() > 0 {
+				return vfs.Result{}, vfs.NoSpace
 			}
 			return vfs.Result{N: op.Size()}, nil
 		case vfs.Truncate, vfs.Touch:

@@ -1,6 +1,7 @@
 package devfs
 
 import (
+	"bytes"
 	"io"
 	"testing"
 
@@ -37,7 +38,9 @@ func TestNullTakesAllAndGivesNothing(t *testing.T) {
 		{vfs.Op{Verb: vfs.Create, Path: "/null"}, 0, vfs.Exists},
 		{vfs.Op{Verb: vfs.Remove, Path: "/null"}, 0, vfs.Permission},
 		{vfs.Op{Verb: vfs.Chmod, Path: "/null"}, 0, vfs.Permission},
-		{vfs.Op{Verb: vfs.Write, Path: "/zero"}, 0, vfs.Permission},
+		{vfs.Op{Verb: vfs.Write, Path: "/one"}, 0, vfs.Permission},
+		{vfs.Op{Verb: vfs.Write, Path: "/full", Data: []byte("x")}, 0, vfs.NoSpace},
+		{vfs.Op{Verb: vfs.Write, Path: "/zero", Data: []byte("x")}, 1, 0},
 		{vfs.Op{Verb: vfs.Mkdir, Path: "/d"}, 0, vfs.Permission},
 		{vfs.Op{Verb: vfs.Rename, Path: "/null", To: "/n"}, 0, vfs.Permission},
 	} {
@@ -54,13 +57,20 @@ func TestNullTakesAllAndGivesNothing(t *testing.T) {
 func TestOnlyNullIsThere(t *testing.T) {
 	d := newDevice(t)
 	infos, err := d.List(t.Context(), nil, "/", "", 0)
-	if err != nil || len(infos) != 1 || infos[0].Name != "null" || infos[0].Mode != 0o666 || infos[0].Meta.Type != "device" {
+	if err != nil || len(infos) != 4 || infos[1].Name != "null" || infos[1].Mode != 0o666 || infos[1].Meta.Type != "device" || infos[1].Endless() || !infos[3].Endless() {
 		t.Fatalf("%+v, %v", infos, err)
 	}
-	if more, err := d.List(t.Context(), nil, "/", "null", 0); err != nil || len(more) != 0 {
+	if more, err := d.List(t.Context(), nil, "/", "null", 1); err != nil || len(more) != 1 || more[0].Name != "random" {
 		t.Errorf("after null: %v, %v", more, err)
 	}
-	if _, err := d.Stat(t.Context(), nil, "/zero"); vfs.KindOf(err) != vfs.NotFound {
+	a, b := make([]byte, 64), make([]byte, 64)
+	if _, err := d.ReadAt(t.Context(), nil, "/random", a, 1<<40); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.ReadAt(t.Context(), nil, "/random", b, 1<<40); err != nil || bytes.Equal(a, b) {
+		t.Errorf("%x twice, %v", a, err)
+	}
+	if _, err := d.Stat(t.Context(), nil, "/one"); vfs.KindOf(err) != vfs.NotFound {
 		t.Errorf("stat: %v", err)
 	}
 	if _, err := d.List(t.Context(), nil, "/null", "", 0); vfs.KindOf(err) != vfs.NotDirectory {

@@ -26,6 +26,9 @@ func (v *visit) file(info vfs.Info) error {
 	if info.Consumes() {
 		return vfs.Permission.With("a read of this file takes something away: use the API")
 	}
+	if info.Endless() {
+		return vfs.Permission.With("this file has no end: use the API, with a size")
+	}
 	h := v.w.Header()
 	h.Set("Content-Security-Policy", filePolicy)
 	h.Set("Content-Type", contentType(info.Name))

@@ -56,7 +56,7 @@ func (v *visit) pack(z *zip.Writer, dir vfs.Path, prefix string) error {
 
 func (v *visit) packOne(z *zip.Writer, p vfs.Path, name string, i vfs.Info) error {
 	switch {
-	case i.Mode.IsLink(), i.Consumes():
+	case i.Mode.IsLink(), i.Consumes(), i.Endless():
 		return nil
 	case i.IsDir():
 		if _, err := z.CreateHeader(&zip.FileHeader{Name: name + "/", Modified: i.ModTime}); err != nil {
