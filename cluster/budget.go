@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// budget bounds the bytes that something holds in memory. Who waits is served
+// budget bounds what something holds, mostly bytes of memory. Who waits is served
 // in order of arrival.
 type budget struct {
 	mu      sync.Mutex

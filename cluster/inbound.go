@@ -105,7 +105,7 @@ func (in *inbound) answer(ctx context.Context, rpc raft.RPC, beat bool) {
 		rpc.Respond(nil, err)
 		return
 	}
-	r := in.t.hand(rpc)
+	r := in.t.hand(ctx, rpc)
 	in.free()
 	rpc.RespChan <- r
 }

@@ -80,14 +80,14 @@ func (i *installs) install(ctx context.Context, req *raft.InstallSnapshotRequest
 		return raft.RPCResponse{Error: err}
 	}
 	received := time.Since(start)
-	if err := i.forget(req); err != nil {
+	if err := i.forget(ctx, req); err != nil {
 		return raft.RPCResponse{Error: err}
 	}
 	token := a.got.Token()
 	short := *req
 	short.Size = int64(len(token))
 	done := i.n.logs.Installing()
-	resp = i.n.net.hand(raft.RPC{Command: &short, Reader: bytes.NewReader(token)})
+	resp = i.n.net.hand(ctx, raft.RPC{Command: &short, Reader: bytes.NewReader(token)})
 	done()
 	if r, ok := resp.Response.(*raft.InstallSnapshotResponse); ok && r.Success && resp.Error == nil {
 		i.n.metrics.installs.WithLabelValues("installed").Inc()
@@ -119,9 +119,11 @@ func (i *installs) receive(a *arrival, req *raft.InstallSnapshotRequest, from io
 // forget has raft forget entries that contradict the snapshot; see
 // raftlog.Watched.Conflict. It is as if the leader had sent an entry that they
 // have to give way to.
-func (i *installs) forget(req *raft.InstallSnapshotRequest) error {
-	i.n.net.order.Lock()
-	defer i.n.net.order.Unlock()
+func (i *installs) forget(ctx context.Context, req *raft.InstallSnapshotRequest) error {
+	if err := i.n.net.order.take(ctx, everyRequest); err != nil {
+		return err
+	}
+	defer i.n.net.order.give(everyRequest)
 	keep, stale, err := i.n.logs.Conflict(req.LastLogIndex, req.LastLogTerm)
 	switch {
 	case stale:

@@ -17,7 +17,8 @@ const (
 	raftDial    = time.Second
 	// pipelineTime is how long a pipeline may have no room for a request.
 	pipelineTime = 2 * time.Second
-	raftPool     = 4 // idle streams to each node
+	raftPool     = 4       // idle streams to each node
+	everyRequest = 1 << 20 // of those that raft may have at once
 )
 
 // network is raft's transport over the mux. It passes on what guard lets
@@ -33,7 +34,7 @@ type network struct {
 	installing             atomic.Bool                    // raft takes a snapshot from its leader
 	muted                  *atomic.Bool                   // nothing that raft says is sent any more
 	shots                  *shots
-	order                  sync.RWMutex // held by a request that raft has; alone while raft forgets
+	order                  *budget // one for each request that raft has, all while raft forgets
 	install                func(context.Context, *raft.InstallSnapshotRequest, io.Reader, func()) raft.RPCResponse
 	backlog                func() int64 // bytes that wait to be folded
 	pace                   *pacer       // of snapshots to other nodes
@@ -57,6 +58,7 @@ func newNetwork(m *mux, muted *atomic.Bool, addresses raft.ServerAddressProvider
 		muted:  muted,
 		rpcs:   make(chan raft.RPC),
 		memory: newBudget(requestMemory),
+		order:  newBudget(everyRequest),
 		slow:   requestTime,
 		stop:   make(chan struct{}),
 	}
@@ -172,10 +174,12 @@ func (t *network) admit(ctx context.Context, command any) error {
 	return nil
 }
 
-// hand has raft answer a request, unless it is about to forget.
-func (t *network) hand(rpc raft.RPC) raft.RPCResponse {
-	t.order.RLock()
-	defer t.order.RUnlock()
+// hand has raft answer a request, once it does not forget.
+func (t *network) hand(ctx context.Context, rpc raft.RPC) raft.RPCResponse {
+	if err := t.order.take(ctx, 1); err != nil {
+		return raft.RPCResponse{Error: err}
+	}
+	defer t.order.give(1)
 	return t.raftly(rpc)
 }
 

@@ -274,7 +274,8 @@ func (s *sim) snapshot() (end func()) {
 	return func() {}
 }
 
-// opensPebble reports whether the caller is under pebble.Open.
+// opensPebble reports whether the caller is under pebble.Open, which holds a
+// mutex all along: while somebody waits for one, false time stands still.
 func opensPebble() bool {
 	var pc [64]uintptr
 	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc[:])])

@@ -229,7 +229,7 @@ func (h *host) fault(l *life, k memdisk.Kind, name string) error {
 		}
 		return errors.New("input/output error")
 	}
-	if lag := time.Duration(h.lag.Load()); lag > 0 && k == memdisk.Sync && h.life.Load() == l {
+	if lag := time.Duration(h.lag.Load()); lag > 0 && k == memdisk.Sync && h.life.Load() == l && !opensPebble() {
 		simPause(lag)
 	}
 	return nil

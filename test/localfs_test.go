@@ -326,6 +326,15 @@ func (o *outpost) ownerGone() {
 	if !harness.Poll(60*time.Second, back) {
 		o.Fatalf("the mount does not come back: %+v", o.ask(0).shown("/local"))
 	}
+	// A leader that stands still takes the answers of writes with it that it has
+	// begun, which is not what is looked at here.
+	aside := func() bool {
+		_, err := o.c.Client((o.owner + 1) % 3).Transfer(o.Context(), "")
+		return err == nil
+	}
+	if !harness.Poll(time.Minute, func() bool { return o.c.Leader() != owner || !aside() && false }) {
+		o.Fatalf("%s stays the leader", owner.ID)
+	}
 	owner.Pause()
 	others("paused")
 	owner.Signal(syscall.SIGCONT)
