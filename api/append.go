@@ -18,17 +18,18 @@ const (
 // committed the next is gathered, so that a slow body is appended byte by byte
 // as it comes, and a fast one in long pieces. It holds two of them.
 type appending struct {
-	s  *Server
-	op vfs.Op // of the next piece
+	s    *Server
+	op   vfs.Op // of the next piece
+	send func(ctx context.Context, piece []byte) error
 
 	mu     sync.Mutex
 	news   sync.Cond
 	next   []byte // gathered
 	ended  bool   // no more comes
 	err    error  // why no more is taken
-	out    vfs.Outcome
-	stored int64 // bytes
-	events int
+	out    change // of the last piece
+	stored int64  // bytes
+	pieces int
 }
 
 // appendBody appends a body of any length to a stream, piece by piece as it
@@ -40,11 +41,47 @@ func (c *call) appendBody(op vfs.Op, mount uint64, in *body) (change, int64, err
 	if err := c.hold(2 * pieceMost); err != nil {
 		return change{}, 0, err
 	}
+	op.Off, op.Mount = vfs.AtEnd, mount
+	a := &appending{s: c.s, op: op}
+	a.send = a.commit
+	return a.pour(c, in)
+}
+
+// appendOutside is appendBody for a Device.
+func (c *call) appendOutside(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+	if err := c.hold(2 * pieceMost); err != nil {
+		return change{}, 0, err
+	}
+	l := c.life()
+	c.lived = &l
+	a := &appending{s: c.s, op: rel}
+	a.send = func(ctx context.Context, piece []byte) (err error) {
+		for first := true; err == nil && (first || len(piece) > 0); first = false {
+			n := min(len(piece), vfs.MaxInline)
+			a.op.Data = bytes.Clone(piece[:n])
+			piece = piece[n:]
+			err = c.appendPart(ctx, m, op, a)
+		}
+		return err
+	}
+	return a.pour(c, in)
+}
+
+// appendPart is one call of the Device.
+func (c *call) appendPart(ctx context.Context, m vfs.Mounted, op vfs.Op, a *appending) error {
+	ctx, cancel := context.WithTimeout(ctx, c.s.limits.Op)
+	defer cancel()
+	r, err := c.s.cfg.Node.Do(ctx, m, a.op)
+	a.out, err = c.outside(m, op, a.op, r, err)
+	a.op.Flag, a.op.If = a.op.Flag&^(vfs.FlagExclusive|vfs.FlagTruncate), vfs.Cond{}
+	return err
+}
+
+// pour appends a body; it waits for all that it starts.
+func (a *appending) pour(c *call, in *body) (change, int64, error) {
 	if c.conn != nil {
 		c.conn.patient = true
 	}
-	op.Off, op.Mount = vfs.AtEnd, mount
-	a := &appending{s: c.s, op: op}
 	a.news.L = &a.mu
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
@@ -58,7 +95,7 @@ func (c *call) appendBody(op vfs.Op, mount uint64, in *body) (change, int64, err
 	if err == nil {
 		err = a.err
 	}
-	return change{out: a.out}, a.stored, err
+	return a.out, a.stored, err
 }
 
 // gather reads the body until its end, or until no more of it is taken.
@@ -107,7 +144,7 @@ func (a *appending) run(ctx context.Context) {
 		if !ok {
 			return
 		}
-		err := a.commit(ctx, piece)
+		err := a.put(ctx, piece)
 		a.mu.Lock()
 		a.err = err
 		a.news.Broadcast()
@@ -115,6 +152,8 @@ func (a *appending) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		a.stored += int64(len(piece))
+		a.pieces++
 		spare = piece[:0]
 	}
 }
@@ -128,13 +167,17 @@ func (a *appending) take(spare []byte) (piece []byte, ok bool) {
 	}
 	piece, a.next = a.next, spare
 	a.news.Broadcast()
-	return piece, len(piece) > 0 || a.events == 0
+	return piece, len(piece) > 0 || a.pieces == 0
+}
+
+func (a *appending) put(ctx context.Context, piece []byte) (err error) {
+	defer a.s.caught(&err)
+	return a.send(ctx, piece)
 }
 
 // commit appends one piece by one Event. From the second on it goes to the file
 // and not to its name: a stream of that name that came later is another one.
-func (a *appending) commit(ctx context.Context, piece []byte) (err error) {
-	defer a.s.caught(&err)
+func (a *appending) commit(ctx context.Context, piece []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, a.s.limits.Op)
 	defer cancel()
 	ops, err := a.ops(ctx, piece)
@@ -151,9 +194,7 @@ func (a *appending) commit(ctx context.Context, piece []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	a.out = out
-	a.stored += int64(len(piece))
-	a.events++
+	a.out = change{out: out}
 	a.op.File, a.op.Flag, a.op.If = out.Results[len(out.Results)-1].File, 0, vfs.Cond{}
 	return nil
 }

@@ -29,6 +29,7 @@ type call struct {
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
 	via    []string      // the clusters that the request has come through
+	lived  *life         // once it is kept, since the request is read meanwhile
 	idem   *string       // the idempotency key, once it was looked at
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.

@@ -107,7 +107,9 @@ func (c *call) stat() error {
 	c.validators(i)
 	out := describe(ctx, img, p, i)
 	m, _, _ := img.Table.Route(p)
-	c.s.audience.count(heard{m.ID, i.ID}, &out)
+	if m.Place == vfs.Replicated { // others count their own
+		c.s.audience.count(heard{m.ID, i.ID}, &out)
+	}
 	return c.json(200, out)
 }
 

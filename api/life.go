@@ -22,6 +22,9 @@ type life struct {
 }
 
 func (c *call) life() life {
+	if c.lived != nil {
+		return *c.lived
+	}
 	v, _ := c.query.get("consistency")
 	return life{c.s, c.trace, c.header(remote.HopHeader) != "", c.via, v == "linearizable"}
 }

@@ -61,6 +61,9 @@ func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, r vfs.Result, err error) (
 // pour writes the body to a Device: as a stream where it takes one, in pieces
 // otherwise.
 func (c *call) pour(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+	if key, err := c.key(); err == nil && key == "" && rel.Off == vfs.AtEnd {
+		return c.appendOutside(m, op, rel, in)
+	}
 	if op.Flag&^(vfs.FlagSync|vfs.FlagExclusive) != vfs.FlagCreate|vfs.FlagTruncate || op.Off != 0 {
 		return c.feed(m, op, rel, in)
 	}

@@ -97,7 +97,8 @@ type Server struct {
 	peers    *fasthttp.Client
 	windows  windows
 	waits    *waits
-	audience audience
+	audience audience        // of streams in the log
+	relays   audience        // of streams outside
 	held     atomic.Int64    // bytes that calls hold in memory
 	base     context.Context // of all requests; ends when a shutdown loses patience
 	cancel   context.CancelFunc

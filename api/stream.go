@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"sync"
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
@@ -12,6 +13,9 @@ import (
 
 // errOver says that a stream has come to its end: it is gone.
 var errOver = errors.New("stream is over")
+
+// errFrom says from where a stream can be read.
+var errFrom = vfs.Invalid.With("from must be oldest, now, or an offset")
 
 // follower is a reader of a stream, as the body of an answer. It holds neither
 // an image nor a buffer while there is nothing to send, and nothing but a buffer
@@ -39,7 +43,8 @@ func (c *call) readStream(p vfs.Path, from string) error {
 	if err != nil {
 		return err
 	}
-	defer img.Release()
+	release := sync.OnceFunc(img.Release)
+	defer release()
 	ctx, cancel := c.within()
 	defer cancel()
 	_, at, err := img.Table.Lookup(ctx, img.View, "read", p)
@@ -49,7 +54,12 @@ func (c *call) readStream(p vfs.Path, from string) error {
 		return err
 	}
 	m, rel, _ := img.Table.Route(at)
-	if _, ok := m.FS.(vfs.Follower); !ok {
+	switch d := m.FS.(type) {
+	case vfs.Follower:
+	case vfs.Tuner:
+		release() // not to be held while it waits
+		return c.relayStream(d, rel, p, from)
+	default:
 		if err == nil {
 			err = vfs.NotFound.Withf("filesystem does not support streaming: %s", p)
 		}
@@ -107,7 +117,7 @@ func (c *call) from(f *follower, live vfs.Live, def string) error {
 	default:
 		n, ok := digits([]byte(v))
 		if !ok {
-			return vfs.Invalid.With("from must be oldest, now, or an offset")
+			return errFrom
 		}
 		if f.off = n; n < live.Oldest || n > live.End {
 			c.oldest = &live.Oldest
@@ -119,9 +129,7 @@ func (c *call) from(f *follower, live vfs.Live, def string) error {
 
 // follow answers with a stream; its head is sent at once.
 func (c *call) follow(f *follower, mount, row []byte) error {
-	c.fc.Response.Header.SetContentType("application/octet-stream")
-	c.set("X-Content-Type-Options", "nosniff")
-	c.fc.SetStatusCode(200)
+	c.streamHead()
 	if c.method() == "HEAD" {
 		c.set("X-Pfs-Offset", strconv.FormatInt(f.off, 10))
 		return nil
@@ -138,6 +146,12 @@ func (c *call) follow(f *follower, mount, row []byte) error {
 	c.fc.Response.ImmediateHeaderFlush = true
 	c.fc.Response.SetBodyStream(f, -1)
 	return nil
+}
+
+func (c *call) streamHead() {
+	c.fc.Response.Header.SetContentType("application/octet-stream")
+	c.set("X-Content-Type-Options", "nosniff")
+	c.fc.SetStatusCode(200)
 }
 
 // nudge has the follower look at the stream again; it does not wait.

@@ -25,6 +25,7 @@ type Error struct {
 	Code       string        `json:"code"`       // a kind's code, as "not_found"; "" from others than nodes
 	Outcome    string        `json:"outcome"`    // "unknown": the write may or may not be there
 	ETag       string        `json:"etag"`       // with code stale: the current version
+	Oldest     *int64        `json:"oldest"`     // with code range: of a stream, the first offset that is kept
 	RequestID  string        `json:"request_id"` // for the node's log
 	RetryAfter time.Duration `json:"-"`          // what the node asks to wait; 0: nothing said
 }

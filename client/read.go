@@ -39,11 +39,32 @@ func (c *Client) OpenRange(ctx context.Context, path string, r Range, opts ...Op
 	return c.open(ctx, readCall(path, &r).with(opts))
 }
 
-// Stream follows a stream until it ends or the caller closes it.
-func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, error) {
+// Places in a stream to follow it from; the others are offsets in bytes.
+const (
+	Oldest = "oldest" // the first byte that is kept
+	Now    = "now"    // the next one to come
+)
+
+// Follow follows a stream from a place on until it ends or the caller closes it,
+// and returns the offset of the first byte: -1 if the server does not say. An
+// offset that is not there is vfs.Range, and the Error names the oldest. A
+// content that is cut off, in io.ErrUnexpectedEOF, has more behind it.
+func (c *Client) Follow(ctx context.Context, path, from string) (io.ReadCloser, int64, error) {
 	k := newCall("read", http.MethodGet, "/files", path)
 	k.query.Set("stream", "true")
-	return c.open(ctx, k)
+	if from != Oldest {
+		k.query.Set("from", from)
+	}
+	k.stream, k.slow = true, true // older servers send no head before the first byte
+	a, err := c.do(ctx, k)
+	if err != nil {
+		return nil, -1, err
+	}
+	off, err := strconv.ParseInt(a.header.Get("X-Pfs-Offset"), 10, 64)
+	if err != nil {
+		off = -1
+	}
+	return a.body, off, nil
 }
 
 func (c *Client) open(ctx context.Context, k call) (io.ReadCloser, error) {

@@ -10,9 +10,13 @@ import (
 	"github.com/pfs-project/pfs/vfs"
 )
 
+// silentCalls is how many calls in a row a node leaves unanswered before those
+// to its mounts fail at once, but for one every other second.
+const silentCalls = 3
+
 // elsewhere is what stands on this node for a mount that lives on another.
 func (n *Node) elsewhere(m vfs.Mounted) vfs.FileSystem {
-	return remote.New(remote.Config{Name: "node " + m.Node, Root: m.Path, Verbs: m.Verbs, Sibling: true, Dial: func() (*client.Client, error) {
+	return remote.New(remote.Config{Name: "node " + m.Node, Root: m.Path, Verbs: m.Verbs, Sibling: true, Tries: silentCalls, Dial: func() (*client.Client, error) {
 		url, ok := n.API(m.Node)
 		if !ok {
 			return nil, vfs.Unavailable.With("mount lives on node " + m.Node + ", which is not known")

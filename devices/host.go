@@ -19,6 +19,9 @@ type host struct {
 	fs    vfs.FileSystem
 	log   *slog.Logger
 
+	ending context.Context // over once the mount goes
+	going  context.CancelFunc
+
 	mu    sync.Mutex
 	last  uint64                        // call
 	calls map[uint64]context.CancelFunc // under way
@@ -30,12 +33,15 @@ var (
 	_ vfs.Device   = (*host)(nil)
 	_ vfs.Putter   = (*host)(nil)
 	_ vfs.Streamer = (*host)(nil)
+	_ vfs.Tuner    = (*host)(nil)
 	_ vfs.Replier  = (*host)(nil)
 	_ vfs.Keyer    = (*host)(nil)
 )
 
 func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
-	return &host{mount: m, fs: fs, log: log, calls: map[uint64]context.CancelFunc{}, idle: make(chan struct{})}
+	h := &host{mount: m, fs: fs, log: log, calls: map[uint64]context.CancelFunc{}, idle: make(chan struct{})}
+	h.ending, h.going = context.WithCancel(context.Background())
+	return h
 }
 
 // enter lets a call in; leave ends it.
@@ -77,6 +83,7 @@ func (h *host) abort() {
 
 // end lets nobody in any more, waits for calls under way and closes the Device.
 func (h *host) end() {
+	h.going()
 	h.mu.Lock()
 	h.ended = true
 	if len(h.calls) == 0 {
@@ -192,6 +199,46 @@ func (h *host) Stream(ctx context.Context, p vfs.Path, version uint64, off int64
 	if !ok {
 		return nil, vfs.Unsupported
 	}
+	return h.open(ctx, func(ctx context.Context) (io.ReadCloser, error) { return d.Stream(ctx, p, version, off) })
+}
+
+// Tune follows a stream; Unsupported where the Device has none. It ends when the
+// mount does: nobody waits for it.
+func (h *host) Tune(ctx context.Context, p vfs.Path, from string) (_ io.ReadCloser, off int64, err error) {
+	d, ok := h.fs.(vfs.Tuner)
+	if !ok {
+		return nil, -1, vfs.Unsupported
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.ending, cancel)
+	r, err := h.open(ctx, func(ctx context.Context) (r io.ReadCloser, err error) {
+		r, off, err = d.Tune(ctx, p, from)
+		return r, err
+	})
+	if err != nil {
+		stop()
+		cancel()
+		return nil, off, err
+	}
+	return &tuned{r, stop, cancel}, off, nil
+}
+
+// tuned is a stream that ends with its mount.
+type tuned struct {
+	io.ReadCloser
+	stop   func() bool
+	cancel context.CancelFunc
+}
+
+// Close ends it.
+func (t *tuned) Close() error {
+	defer t.cancel()
+	t.stop()
+	return t.ReadCloser.Close()
+}
+
+// open opens a reader. The call is under way until that is closed.
+func (h *host) open(ctx context.Context, open func(ctx context.Context) (io.ReadCloser, error)) (_ io.ReadCloser, err error) {
 	ctx, leave, err := h.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -205,7 +252,7 @@ func (h *host) Stream(ctx context.Context, p vfs.Path, version uint64, off int64
 			leave()
 		}
 	}()
-	if r, err = d.Stream(ctx, p, version, off); err != nil {
+	if r, err = open(ctx); err != nil {
 		return nil, err
 	}
 	return &stream{ReadCloser: r, h: h, leave: leave}, nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,4 +128,38 @@ func (s *slowReader) Read(b []byte) (int, error) {
 	<-time.After(s.wait + s.wait/2)
 	s.left--
 	return copy(b, "0123456789"), nil
+}
+
+// After three calls without an answer the next ones do not wait. Once the server
+// is back, one that finds out opens the way for all.
+func TestBreaker(t *testing.T) {
+	var well atomic.Bool
+	f := against(t, func(w http.ResponseWriter, r *http.Request) {
+		if !well.Load() {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.WriteString(w, `{"name":"x"}`)
+	})
+	f.b.tries = 3
+	call := func() error { _, err := f.Stat(t.Context(), nil, "/x"); return err }
+	for range 3 {
+		if err := call(); err == nil || strings.Contains(err.Error(), "asked again") {
+			t.Error(err)
+		}
+	}
+	for range 100 {
+		if err := call(); vfs.KindOf(err) != vfs.Unavailable || !strings.Contains(err.Error(), "asked again in") {
+			t.Fatal(err)
+		}
+	}
+	well.Store(true)
+	for start := time.Now(); call() != nil; <-time.After(50 * time.Millisecond) {
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("the server is back, and not asked")
+		}
+	}
+	if err := call(); err != nil {
+		t.Error(err)
+	}
 }

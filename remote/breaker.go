@@ -11,14 +11,16 @@ import (
 )
 
 const (
-	firstPause = time.Second
-	lastPause  = 15 * time.Second
+	firstPause   = time.Second
+	lastPause    = 15 * time.Second
+	siblingPause = 2 * time.Second // a node of this cluster is back soon, and near
 )
 
 // breaker leaves a server alone that does not answer: calls fail at once, but
 // for one now and then that finds out whether it is back.
 type breaker struct {
-	tries int // 0: it never does
+	tries int           // 0: it never does
+	most  time.Duration // between two calls that find out
 
 	mu     sync.Mutex
 	silent int // calls without an answer, one after the other
@@ -41,6 +43,13 @@ func (b *breaker) enter(now time.Time) error {
 	return nil
 }
 
+// pass ends a call of which nothing is known.
+func (b *breaker) pass() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asking = false
+}
+
 // leave notes how a call has ended. An error that the server answered is an
 // answer; that of a caller who has left tells nothing.
 func (b *breaker) leave(err error, now time.Time) {
@@ -54,6 +63,6 @@ func (b *breaker) leave(err error, now time.Time) {
 	case errors.Is(u.Err, context.Canceled) && !errors.Is(u.Err, errStill):
 	default:
 		b.silent, b.why = b.silent+1, u
-		b.until = now.Add(min(firstPause<<min(max(b.silent-b.tries, 0), 10), lastPause))
+		b.until = now.Add(min(firstPause<<min(max(b.silent-b.tries, 0), 10), b.most))
 	}
 }

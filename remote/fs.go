@@ -55,6 +55,7 @@ var (
 	_ vfs.Device   = (*FS)(nil)
 	_ vfs.Putter   = (*FS)(nil)
 	_ vfs.Streamer = (*FS)(nil)
+	_ vfs.Tuner    = (*FS)(nil)
 )
 
 // callTime is less than what a node waits for an Op, so that the caller learns
@@ -66,7 +67,11 @@ func New(c Config) *FS {
 	if c.Timeout <= 0 {
 		c.Timeout = callTime
 	}
-	return &FS{c: c, b: breaker{tries: c.Tries}}
+	most := lastPause
+	if c.Sibling {
+		most = siblingPause
+	}
+	return &FS{c: c, b: breaker{tries: c.Tries, most: most}}
 }
 
 // within bounds a call.

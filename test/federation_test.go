@@ -1,8 +1,10 @@
 package test
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -231,5 +233,65 @@ func (f *federation) away() {
 		return err == nil && r.body == "2"
 	}) {
 		f.Errorf("the other cluster is back, and not reached: %s", a.want(200, "GET", "/files?path=/b/memfs/cond", "").body)
+	}
+}
+
+// TestFederatedStream follows a stream of another cluster while it is written
+// through a third party, from any place, until it is removed.
+func TestFederatedStream(t *testing.T) {
+	t.Parallel()
+	a := harness.Start(t, harness.Options{}).Nodes[0]
+	b := harness.Start(t, harness.Options{}).Nodes[0]
+	near, far := newWeb(t, a), newWeb(t, b)
+	near.mount("proxyfs", "/b", fmt.Sprintf(`{"base_url":%q}`, b.URL))
+	near.want(404, "GET", "/files?stream=true&path=/b/memfs", "")
+	near.want(400, "GET", "/files?stream=true&path=/b/streamfs/tv&from=soon", "")
+	first := near.tune(t.Context(), "/b/streamfs/tv") // there is none yet
+	if off := first.Header.Get("X-Pfs-Offset"); off != "0" {
+		t.Errorf("the head says offset %q", off)
+	}
+	heard := bufio.NewReader(first.Body)
+	say, body := io.Pipe()
+	wrote := make(chan error, 1)
+	go func() { // a slow source, appended as it comes
+		r, err := near.do("PUT", "/files?path=/b/streamfs/tv&flags=append,create", say)
+		if err == nil && r.status != 200 {
+			err = fmt.Errorf("%d %s", r.status, r.body)
+		}
+		wrote <- err
+	}()
+	for i := range 3 {
+		line := fmt.Sprintf("line %d\n", i)
+		if _, err := io.WriteString(body, line); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := heard.ReadString('\n'); err != nil || got != line {
+			t.Fatalf("heard %q, %v", got, err)
+		}
+	}
+	body.Close()
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	second := near.tune(t.Context(), "/b/streamfs/tv&from=14")
+	if s := near.want(416, "GET", "/files?stream=true&path=/b/streamfs/tv&from=99", "").body; !strings.Contains(s, `"oldest":0`) {
+		t.Errorf("an offset that is not there: %s", s)
+	}
+	long := strings.Repeat("0123456789abcdef", 64<<10)
+	near.put("/b/streamfs/tv", long)
+	if b, err := io.ReadAll(io.LimitReader(second.Body, int64(7+len(long)))); err != nil || string(b) != "line 2\n"+long {
+		t.Errorf("%d bytes from the third line on, %v", len(b), err)
+	}
+	if s := near.want(200, "GET", "/stat?path=/b/streamfs/tv", "").body; !strings.Contains(s, `"active_readers":"2"`) {
+		t.Errorf("stat: %s", s)
+	}
+	far.want(200, "DELETE", "/files?path=/streamfs/tv", "")
+	if n, err := io.Copy(io.Discard, heard); err != nil || n != int64(len(long)) {
+		t.Errorf("until the end: %d bytes, %v", n, err)
+	}
+	held := near.tune(t.Context(), "/b/streamfs/tv")
+	near.want(200, "POST", "/unmount", `{"path":"/b"}`)
+	if _, err := io.Copy(io.Discard, held.Body); err == nil {
+		t.Error("a reader of a mount that is gone hears the end of the stream")
 	}
 }

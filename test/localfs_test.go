@@ -283,8 +283,9 @@ func (o *outpost) ownerGone() {
 				wg.Go(func() {
 					start := time.Now()
 					a := w.want(503, r.method, r.route, r.body)
+					sent := r.method != "GET" && !strings.Contains(a.body, "asked again in")
 					if took := time.Since(start); took > 25*time.Second || !strings.Contains(a.body, "node "+owner.ID+" does not answer") ||
-						state == "paused" && (r.method != "GET") != strings.Contains(a.body, `"outcome":"unknown"`) {
+						state == "paused" && sent != strings.Contains(a.body, `"outcome":"unknown"`) {
 						o.Errorf("owner %s: %s %s after %v: %s", state, r.method, r.route, took, a.body)
 					}
 				})
@@ -300,6 +301,13 @@ func (o *outpost) ownerGone() {
 				}
 			}
 			wg.Wait()
+			start := time.Now()
+			for range 10 { // one of them may find out whether the owner is back
+				w.want(503, "GET", "/files?path=/local/there", "")
+			}
+			if took := time.Since(start); took > 40*time.Second {
+				o.Errorf("owner %s: ten calls took %v", state, took)
+			}
 			ok := harness.Poll(20*time.Second, func() bool {
 				m := w.shown("/local")
 				return m.Status == "failed" && strings.Contains(m.Error, "node "+owner.ID+" does not answer") && m.Node == owner.ID && m.Placement == "pinned"

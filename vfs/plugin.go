@@ -152,6 +152,15 @@ type Streamer interface {
 	Stream(ctx context.Context, p Path, version uint64, off int64) (io.ReadCloser, error)
 }
 
+// Tuner is a Device with streams: Tune follows the one at p from a place on,
+// "oldest", "now" or an offset, for as long as ctx lasts, and tells the offset
+// of the first byte, -1 if that is not known. With Range it tells the oldest
+// offset. Unsupported: p is no stream. The caller closes the reader; io.EOF is
+// the end of the stream itself.
+type Tuner interface {
+	Tune(ctx context.Context, p Path, from string) (r io.ReadCloser, off int64, err error)
+}
+
 // Keyer is a Device behind which idempotency keys are kept: that of a request is
 // in its context, as [KeyOf] tells.
 type Keyer interface {

@@ -167,14 +167,32 @@ func (a *app) stat() *cobra.Command {
 
 func (a *app) cat() *cobra.Command {
 	var stream bool
+	var from string
 	c := &cobra.Command{Use: "cat path…", Short: "Write files to stdout", Args: cobra.MinimumNArgs(1), SuggestFor: []string{"read", "type", "more"},
-		Long: "Writes files to stdout. Reading a file that is consumed, such as a queue's dequeue, takes from it."}
+		Long: `Writes files to stdout. Reading a file that is consumed, such as a queue's
+dequeue, takes from it.
+
+With --stream a stream is followed until it is removed, from the oldest byte that
+is kept or from where --from says. One that is cut off ends with exit code 5: there
+is more behind what came. Bytes that are gone are refused, and the refusal says
+which are there.`}
 	c.Flags().BoolVar(&stream, "stream", false, "follow a stream until interrupted")
+	c.Flags().StringVar(&from, "from", "start", "with --stream: begin at this offset in bytes, at the start of what is kept, or at the end")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		place, err := placeInStream(from)
+		if err == nil && !stream && cmd.Flags().Changed("from") {
+			err = usage("--from is of streams: add --stream")
+		}
+		if err != nil {
+			return err
+		}
 		return a.each(cmd, args, func(ctx context.Context, c *client.Client, p string) error {
 			open := c.Open
 			if stream {
-				open = c.Stream
+				open = func(ctx context.Context, p string) (io.ReadCloser, error) {
+					r, _, err := c.Follow(ctx, p, place)
+					return r, err
+				}
 			}
 			r, err := open(ctx, p)
 			if err != nil {
@@ -186,4 +204,18 @@ func (a *app) cat() *cobra.Command {
 		})
 	}
 	return c
+}
+
+// placeInStream is what the API calls a value of --from.
+func placeInStream(from string) (string, error) {
+	switch from {
+	case "start":
+		return client.Oldest, nil
+	case "end":
+		return client.Now, nil
+	}
+	if _, err := strconv.ParseUint(from, 10, 63); err != nil {
+		return "", usage("--from is start, end, or an offset in bytes, not %q", from)
+	}
+	return from, nil
 }

@@ -177,6 +177,8 @@ func TestErrors(t *testing.T) {
 		{"frobnicate", "", 2, "", "pfs: unknown command \"frobnicate\" for \"pfs\"\nhint: see: pfs --help\n"},
 		{"cluster sttus", "", 2, "", "pfs: unknown command \"sttus\" for \"pfs cluster\"\nhint: did you mean: pfs cluster status\n"},
 		{"ls --frob", "", 2, "", "pfs: unknown flag: --frob\nhint: see: pfs ls --help\n"},
+		{"cat --from 3 /memfs/d/f", "", 2, "", "pfs: --from is of streams: add --stream\nhint: see: pfs cat --help\n"},
+		{"cat --stream --from -3 /memfs/d/f", "", 2, "", "pfs: --from is start, end, or an offset in bytes, not \"-3\"\nhint: see: pfs cat --help\n"},
 		{"cat", "", 2, "", "pfs: requires at least 1 arg(s), only received 0\nhint: see: pfs cat --help\n"},
 		{"-o yaml ls", "", 2, "", "pfs: --output yaml is neither text nor json\nhint: …\n"},
 		{"--url ftp://x ls", "", 2, "", "pfs: \"ftp://x\" is not the URL of a node, such as …\nhint: …\n"},

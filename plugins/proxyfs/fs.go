@@ -46,6 +46,7 @@ var (
 	_ vfs.Device   = (*FS)(nil)
 	_ vfs.Putter   = (*FS)(nil)
 	_ vfs.Streamer = (*FS)(nil)
+	_ vfs.Tuner    = (*FS)(nil)
 	_ vfs.Starter  = (*FS)(nil)
 	_ io.Closer    = (*FS)(nil)
 )
@@ -191,6 +192,14 @@ func (f *FS) Stream(ctx context.Context, p vfs.Path, version uint64, off int64) 
 		return nil, vfs.Unsupported
 	}
 	return r, err
+}
+
+// Tune follows a stream.
+func (f *FS) Tune(ctx context.Context, p vfs.Path, from string) (io.ReadCloser, int64, error) {
+	if f.special(p) {
+		return nil, -1, vfs.Unsupported
+	}
+	return f.FS.Tune(ctx, p, from)
 }
 
 // Put replaces a file by what r has.
