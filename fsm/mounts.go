@@ -249,7 +249,7 @@ func (m *Machine) mounted(p vfs.Path, rec record) vfs.Mounted {
 	// record where the plugin is not the same on every node.
 	out.Verbs = rec.Spec.Verbs
 	if plugin, ok := m.plugins[rec.Spec.Type]; ok {
-		out.Verbs = plugin.Verbs
+		out.Verbs, out.File = plugin.Verbs, plugin.File
 	}
 	if rec.Place == vfs.Replicated {
 		out.FS, out.Err = m.NewFS(out)

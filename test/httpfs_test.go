@@ -164,6 +164,9 @@ func TestHTTPFSStatus(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, body)
 		}
 	}
+	if a := s.want(200, "GET", "/directories?path=/", ""); !strings.Contains(a.body, `{"name":"web","size":0,"mode":292,`) {
+		t.Errorf("a file is listed as a directory: %s", a.body)
+	}
 	second := fmt.Sprintf(`{"fstype":"httpfs","path":"/web2","config":{"agfs_path":"/memfs","port":"%d"}}`, s.port)
 	if a := s.want(400, "POST", "/mount", second); !strings.Contains(a.body, fmt.Sprintf("port %d of 127.0.0.1 is in use", s.port)) {
 		t.Errorf("two servers on one port: %s", a.body)

@@ -255,6 +255,7 @@ type Plugin struct {
 	Verbs  VerbSet
 	Params []Param
 	Since  uint64 // the feature level that brought it; 0: always there
+	File   bool   // what is mounted is one file, not a directory
 	Place  func(Config) (Placement, error)
 	New    func(Env, Config) (FileSystem, error) // no side effects
 }

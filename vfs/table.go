@@ -19,6 +19,7 @@ type Mounted struct {
 	Verbs  VerbSet
 	Config Config
 	Node   string // Pinned: the node it lives on
+	File   bool   // it is one file, not a directory
 	Seq    uint64 // of the Event that mounted it
 	When   time.Time
 }
@@ -182,8 +183,12 @@ func (t *Table) mountInfo(dir Path, name string) Info {
 	if info, ok := t.virtual(p); ok {
 		return info
 	}
-	return Info{Name: name, Mode: ModeDir | 0o755, ModTime: t.byPath[p].When.UTC(),
-		Meta: Meta{Name: "rootfs", Type: "mount-point"}}
+	e := t.byPath[p]
+	info := Info{Name: name, Mode: ModeDir | 0o755, ModTime: e.When.UTC(), Meta: Meta{Name: "rootfs", Type: "mount-point"}}
+	if e.File {
+		info.Mode = 0o444
+	}
+	return info
 }
 
 // view returns what the mount may see of the whole state.

@@ -45,6 +45,7 @@ func Plugin() vfs.Plugin {
 		Type:  pluginType,
 		Doc:   readme,
 		Since: 8,
+		File:  true,
 		Verbs: vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Chmod, vfs.Touch,
 			vfs.Remove, vfs.RemoveAll, vfs.Rename, vfs.Symlink),
 		Params: []vfs.Param{
