@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,6 +32,8 @@ type Config struct {
 	// NoWait makes it an error at once when none of the nodes takes
 	// connections and none ever answered this Client.
 	NoWait bool
+	// TLS is used for https, unless HTTP is given; nil: the system's roots.
+	TLS *tls.Config
 	// Header goes along with every request; nil for none.
 	Header http.Header
 }
@@ -71,6 +74,7 @@ func New(c Config) (*Client, error) {
 	patient := cl.http
 	if cl.http == nil {
 		t := transport()
+		t.TLSClientConfig = c.TLS
 		cl.http = &http.Client{Transport: t}
 		t = t.Clone()
 		t.ResponseHeaderTimeout = 0

@@ -15,12 +15,16 @@ const healthTime = 10 * time.Second
 
 // connect makes a client, which asks nobody yet.
 func (f *FS) connect() (*client.Client, error) {
+	secure, err := f.tls.config()
+	if err != nil {
+		return nil, err
+	}
 	// Each of several servers is tried, and the one that answers twice.
 	tries := len(f.urls)
 	if tries == 1 {
 		tries = -1
 	}
-	return client.New(client.Config{URLs: f.urls, Retries: tries, Backoff: 50 * time.Millisecond})
+	return client.New(client.Config{URLs: f.urls, TLS: secure, Retries: tries, Backoff: 50 * time.Millisecond})
 }
 
 // dial returns the client in use.

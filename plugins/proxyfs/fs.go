@@ -37,6 +37,7 @@ type FS struct {
 	urls    []string
 	root    vfs.Path
 	timeout time.Duration
+	tls     tlsSettings
 	cluster func() string
 	client  atomic.Pointer[client.Client]
 	started time.Time
@@ -62,6 +63,9 @@ func Plugin() vfs.Plugin {
 			{Name: "base_url", Type: "string", Description: "URL of the server, as http://host:8080/api/v1; several of one cluster with commas between them"},
 			{Name: "base_urls", Type: "list", Description: "the same as a list"},
 			{Name: "remote_path", Type: "string", Default: "/", Description: "the directory of the server that is the root here"},
+			{Name: "tls_ca_file", Type: "string", Description: "https: a PEM file on every node with the certificates to trust; default: the system's"},
+			{Name: "tls_server_name", Type: "string", Description: "https: the name in the server's certificate; default: that in the URL"},
+			{Name: "tls_skip_verify", Type: "bool", Default: "false", Description: "https: do not verify the server's certificate"},
 			{Name: "timeout", Type: "duration", Default: "30s", Description: "how long a call may take, and content stand still"},
 		},
 		Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Shared, nil },
@@ -106,9 +110,12 @@ func newFS(e vfs.Env, c vfs.Config) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.tls, err = newTLS(c); err != nil {
+		return nil, err
+	}
 	f.FS = remote.New(remote.Config{Name: "remote " + strings.Join(f.urls, ", "), Dial: f.dial, Root: f.root, Verbs: verbs,
 		Timeout: f.timeout, Cluster: e.Cluster, Servers: len(f.urls), Tries: breakAfter})
-	cl, err := f.connect() // tells what is wrong with a URL
+	cl, err := client.New(client.Config{URLs: f.urls}) // tells what is wrong with a URL
 	if err == nil {
 		cl.Close()
 	}
