@@ -238,6 +238,8 @@ func (b BackupConfig) check() error {
 		return errors.New("server.backup.every must be at least 1s")
 	case b.Dir == "":
 		return errors.New("server.backup.dir is missing: where backups go")
+	case strings.HasPrefix(b.Dir, mountPrefix) && !strings.HasPrefix(b.Dir, mountPrefix+"/"):
+		return fmt.Errorf("server.backup.dir is %q; a directory of a mount is written as %s/s3/backups", b.Dir, mountPrefix)
 	case b.Keep < 1:
 		return fmt.Errorf("server.backup.keep is %d; it must be 1 or more", b.Keep)
 	}

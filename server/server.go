@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -118,7 +119,10 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 		n.listener.Close()
 		return nil, err
 	}
-	n.planBackups()
+	if err := n.planBackups(); err != nil {
+		n.listener.Close()
+		return nil, errors.Join(err, n.cluster.Stop(ctx))
+	}
 	n.api = api.New(n.apiConfig(builtin))
 	traffic.api.Store(n.api)
 	n.figures.set(n.api.Metrics())
@@ -138,11 +142,22 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 }
 
 // planBackups makes the schedule that the configuration asks for, if it does.
-func (n *node) planBackups() {
+func (n *node) planBackups() error {
 	b := n.config.Server.Backup
-	if every, _ := b.interval(); every > 0 { // checked when it was read
-		n.backups = newSchedule(n.cluster, dirTarget{b.Dir, n.cluster.ID()}, every, b.Keep, n.log)
+	every, _ := b.interval() // checked when it was read
+	if every == 0 {
+		return nil
 	}
+	var to target = dirTarget{b.Dir, n.cluster.ID()}
+	if dir, ok := strings.CutPrefix(b.Dir, mountPrefix); ok {
+		m, err := newMountTarget(dir, n.listener.Addr(), n.cluster.Image)
+		if err != nil {
+			return err
+		}
+		to = m
+	}
+	n.backups = newSchedule(n.cluster, to, every, b.Keep, n.log)
+	return nil
 }
 
 func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) cluster.Config {
