@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -144,6 +145,16 @@ func describedProxy(d *described) {
 		d.want(200, "PUT", h+"/write?offset=0", "ZZ")
 		d.want(200, "DELETE", h, "")
 		far.reads(at+"/g", "ZZ23")
+		far.put(fmt.Sprint("/streamfs/s", i), "live")
+		r := d.tune(d.Context(), fmt.Sprint(root, "/streamfs/s", i, "&from=oldest"))
+		b := make([]byte, 8)
+		if _, err := io.ReadFull(r.Body, b[:4]); err != nil || string(b[:4]) != "live" {
+			d.Errorf("a stream: %q, %v", b, err)
+		}
+		d.put(fmt.Sprint(root, "/streamfs/s", i), "more")
+		if _, err := io.ReadFull(r.Body, b[:4]); err != nil || string(b[:4]) != "more" {
+			d.Errorf("a stream: %q, %v", b, err)
+		}
 		for route, words := range map[string]string{"GET /files?path=" + root + at + "/none": "not found", "GET /files?path=" + root + at: "is a directory",
 			"DELETE /files?path=" + root + at: "not empty", "PUT /files?path=" + root + "/hellofs/hello": "permission denied"} {
 			method, path, _ := strings.Cut(route, " ")

@@ -81,7 +81,7 @@ func settings() map[string]string {
 func later() map[string]string {
 	return map[string]string{
 		"queuefs": "backends sqlite, tidb and mysql are being built",
-		"proxyfs": "live reads (stream=true) are not passed on, and there is no cache",
+		"proxyfs": "the optional cache is not built",
 	}
 }
 
