@@ -53,17 +53,29 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
 	if !f.c.Verbs.Has(op.Verb) || !known || len(op.Refs) > 0 {
 		return vfs.Result{}, vfs.Unsupported
 	}
+	if f.plain() {
+		if err := plainly(op); err != nil {
+			return vfs.Result{}, err
+		}
+	}
 	ctx, cancel := f.within(ctx)
 	defer cancel()
 	ctx, cl, name, err := f.at(ctx, op.Path)
 	if err != nil {
 		return vfs.Result{}, err
 	}
+	if f.plain() && op.Verb == vfs.Write && appends(op) {
+		r, err := appendPlainly(ctx, cl, name, op)
+		return r, f.told(err)
+	}
 	opts := f.options(ctx, op)
 	if op.Verb == vfs.Rename {
 		return vfs.Result{}, f.told(cl.Rename(ctx, name, string(f.c.Root.Join(op.To)), opts...))
 	}
 	r, err := verbs[op.Verb](ctx, cl, name, op, opts)
+	if f.plain() && op.Verb == vfs.Touch && noTouch(err) {
+		err = vfs.Unsupported.With("the server cannot touch a file that is there")
+	}
 	return r, f.told(err)
 }
 
@@ -97,12 +109,12 @@ func flags(op vfs.Op) string {
 }
 
 // KeepsKeys reports that another cluster keeps idempotency keys. A node of this
-// one has none for what is outside the log.
-func (f *FS) KeepsKeys() bool { return !f.c.Sibling }
+// one has none for what is outside the log, and other servers have none at all.
+func (f *FS) KeepsKeys() bool { return !f.c.Sibling && !f.plain() }
 
 // options carries the condition of an Op, and its key.
 func (f *FS) options(ctx context.Context, op vfs.Op) (opts []client.Option) {
-	if f.c.Sibling {
+	if !f.KeepsKeys() {
 		opts = append(opts, client.NoKey())
 	} else if key := vfs.KeyOf(ctx); key != "" {
 		opts = append(opts, client.Key(key))

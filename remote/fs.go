@@ -34,6 +34,9 @@ type Config struct {
 	// Cluster returns the id of this cluster, which a request to another one
 	// carries along; nil for none.
 	Cluster func() string
+	// Plain reports whether the server is none of ours: one that takes a write
+	// with an offset or a condition, and replaces the file. nil: it is one.
+	Plain func() bool
 	// Servers is how many servers Dial's client knows; 0: one.
 	Servers int
 	// Tries is how many calls go unanswered, one after the other, before the

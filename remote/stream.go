@@ -85,6 +85,9 @@ func (d *download) Close() error {
 
 // Put replaces a file by what r has.
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error) {
+	if f.plain() && (op.If.Kind != vfs.Always || op.Flag&vfs.FlagExclusive != 0) {
+		return vfs.Result{}, vfs.Unsupported // Do says why
+	}
 	ctx, w := f.watch(ctx)
 	defer w.end()
 	ctx, cl, name, err := f.at(ctx, op.Path)

@@ -2,7 +2,9 @@ package proxyfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -49,10 +51,12 @@ func (f *FS) swap(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(healthTime, f.timeout))
 	defer cancel()
-	if err := f.well(ctx, cl); err != nil {
+	plain, err := f.well(ctx, cl)
+	if err != nil {
 		cl.Close()
 		return err
 	}
+	f.plain.Store(plain)
 	if old := f.client.Swap(cl); old != nil {
 		old.Close() // calls under way have their connections to the end
 	}
@@ -60,26 +64,29 @@ func (f *FS) swap(ctx context.Context) error {
 }
 
 // well finds out whether the server has the directory, and is another cluster
-// than this one.
-func (f *FS) well(ctx context.Context, cl *client.Client) error {
+// than this one, or none of ours: plain.
+func (f *FS) well(ctx context.Context, cl *client.Client) (plain bool, err error) {
 	at := strings.Join(f.urls, ", ")
 	i, err := cl.Stat(ctx, string(f.root))
 	switch {
 	case vfs.KindOf(err) == vfs.NotFound:
-		return vfs.Invalid.Withf("remote %s has no directory %s", at, f.root)
+		return false, vfs.Invalid.Withf("remote %s has no directory %s", at, f.root)
 	case err != nil:
-		return vfs.Unavailable.Withf("remote %s is not well: %v", at, err)
+		return false, vfs.Unavailable.Withf("remote %s is not well: %v", at, err)
 	case !i.IsDir:
-		return vfs.Invalid.Withf("remote %s: %s is not a directory", at, f.root)
+		return false, vfs.Invalid.Withf("remote %s: %s is not a directory", at, f.root)
 	}
-	if f.cluster == nil || f.cluster() == "" {
-		return nil
+	s, err := cl.Cluster(ctx)
+	var e *client.Error
+	switch {
+	case err == nil && s.ClusterID != "" && f.cluster != nil && s.ClusterID == f.cluster():
+		return false, vfs.Invalid.Withf("loop: remote %s is this cluster itself", at)
+	case err == nil, errors.As(err, &e) && e.RequestID != "": // all answers of ours have one
+		return false, nil
+	case e != nil && e.Status == http.StatusNotFound:
+		return true, nil
 	}
-	// Servers that are no clusters have no answer to this.
-	if s, err := cl.Cluster(ctx); err == nil && s.ClusterID == f.cluster() {
-		return vfs.Invalid.Withf("loop: remote %s is this cluster itself", at)
-	}
-	return nil
+	return false, vfs.Unavailable.Withf("remote %s is not well: %v", at, err)
 }
 
 // reload takes a new client into use, as a write to the control file asks.

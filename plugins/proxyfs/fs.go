@@ -40,6 +40,7 @@ type FS struct {
 	tls     tlsSettings
 	cluster func() string
 	client  atomic.Pointer[client.Client]
+	plain   atomic.Bool // the server in use is no PFS
 	started time.Time
 }
 
@@ -114,7 +115,7 @@ func newFS(e vfs.Env, c vfs.Config) (*FS, error) {
 		return nil, err
 	}
 	f.FS = remote.New(remote.Config{Name: "remote " + strings.Join(f.urls, ", "), Dial: f.dial, Root: f.root, Verbs: verbs,
-		Timeout: f.timeout, Cluster: e.Cluster, Servers: len(f.urls), Tries: breakAfter})
+		Timeout: f.timeout, Cluster: e.Cluster, Plain: f.plain.Load, Servers: len(f.urls), Tries: breakAfter})
 	cl, err := client.New(client.Config{URLs: f.urls}) // tells what is wrong with a URL
 	if err == nil {
 		cl.Close()
