@@ -109,6 +109,39 @@ func describedServer(d *described) {
 	}
 }
 
+// describedNames keeps names apart that LIKE, case and collations take for one,
+// and moves directories with all below them.
+func describedNames(d *described) {
+	names := []string{"a_b", "aXb", "a%b", "A_B", "a_b ", "e", "é", "e\u0301", "E", "ß", "ss", "a'b"}
+	for _, root := range []string{"/sqlfs/names", "/tidb/names"} {
+		at := func(name string) string { return url.QueryEscape(root + "/" + name) }
+		for _, name := range names {
+			d.put(at(name+"/f"), name)
+			d.put(at("file-"+name), name)
+		}
+		for _, name := range names {
+			d.reads(at(name+"/f"), name)
+			d.reads(at("file-"+name), name)
+		}
+		if got := d.names(root); len(got) != 2*len(names) {
+			d.Errorf("%s lists %q", root, got)
+		}
+		d.want(200, "DELETE", "/files?recursive=true&path="+at("a_b"), "")
+		d.want(200, "POST", "/rename?path="+at("e"), `{"newPath":"`+root+`/moved"}`)
+		for _, name := range names {
+			switch name {
+			case "a_b":
+				d.want(404, "GET", "/stat?path="+at(name), "")
+			case "e":
+				d.reads(at("moved/f"), name)
+			default:
+				d.reads(at(name+"/f"), name)
+			}
+			d.reads(at("file-"+name), name)
+		}
+	}
+}
+
 func describedProxy(d *described) {
 	plain := d.far.Nodes[0].URL + "/api/v1"
 	d.mounted("proxyfs", "/plain", d.config("base_url", plain, "timeout", 30))

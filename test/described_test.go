@@ -41,6 +41,7 @@ func promises() []promise {
 		{"streamfs", "memory never overflows", nil, "TestStream"},
 		{"sqlfs", "backend sqlite, db_path, cache, parents", describedSqlite, ""},
 		{"sqlfs", "backend tidb or mysql, dsn or fields", describedServer, ""},
+		{"sqlfs", "names and moves on both backends", describedNames, ""},
 		{"sqlfs", "files survive kills", nil, "TestSqlfs"},
 		{"proxyfs", "base_url, http and https, everything goes through", describedProxy, ""},
 		{"proxyfs", "unreachable fails the mount", describedProxyAway, ""},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -240,10 +241,12 @@ func peerCompete(p *peer) {
 	}
 }
 
-// peerRename tries what would lose a tree, in memfs and in kvfs.
+// peerRename tries what would lose a tree, in every plugin that has one.
 func peerRename(p *peer) {
 	p.mount("kvfs", p.dir+"-kv", "")
-	for _, d := range []string{p.dir, p.dir + "-kv/keys/k"} {
+	p.mount("localfs", p.dir+"-local", fmt.Sprintf(`{"local_dir":%q}`, p.TempDir()))
+	p.mount("sqlfs", p.dir+"-sql", fmt.Sprintf(`{"db_path":%q}`, filepath.Join(p.TempDir(), "db")))
+	for _, d := range []string{p.dir, p.dir + "-kv/keys/k", p.dir + "-local/k", p.dir + "-sql/k"} {
 		for _, sub := range []string{"", "/a", "/a/b", "/full", "/empty"} {
 			if d != p.dir || sub != "" {
 				p.mkdir(d + sub)

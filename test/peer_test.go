@@ -46,7 +46,9 @@ func weaknesses() []weakness {
 		{"18", "a stream that is refused hangs", peerStream},
 		{"19 E16", "a mount blocks everything else", peerMountBeside},
 		{"20", "readers see half of a write", peerTorn},
-		{"21 E14", "settings of mounts do nothing", peerSettings},
+		{"21", "settings of mounts do nothing", peerSettings},
+		{"E14", "settings of what is outside do nothing", peerSettingsOutside},
+		{"28", "a mistake in the settings is not told", peerUnknown},
 		{"22", "health and mounts disagree after an unmount", peerUnmount},
 		{"23", "grep breaks on long lines and ignores its limit", peerGrep},
 		{"24", "listings have no order and no pages; no ranges, no conditions", peerListing},
@@ -62,8 +64,9 @@ func weaknesses() []weakness {
 // elsewhere names the tests that show what no test here does.
 func elsewhere() map[string]string {
 	return map[string]string{
-		"2": "TestStreamTurnover: 10,000 readers come and go while a stream is written",
-		"9": "TestKillLeader, TestLinearizable, TestScripts: three nodes, one log",
+		"2":  "TestStreamTurnover: 10,000 readers come and go while a stream is written",
+		"30": "TestSqlfs, TestDescribed: the programs are built without cgo, and SQLite works",
+		"9":  "TestKillLeader, TestLinearizable, TestScripts: three nodes, one log",
 	}
 }
 
@@ -72,6 +75,7 @@ func leftOut() map[string]string {
 	return map[string]string{
 		"10": "there are no identities yet; the default address is loopback, and plugins are not loaded",
 		"26": "modes are advice; a rename across mounts is row 30 of the contract's appendix",
+		"29": "clients, not the server: client/faults_test.go has their retries",
 		"E1": "native plugins do not exist yet",
 		"E2": "native plugins do not exist yet",
 		"E3": "WASM plugins do not exist yet",
@@ -105,11 +109,10 @@ func TestPeerWeaknesses(t *testing.T) {
 	}
 }
 
-// TestPeerWeaknessesCounted fails when an item of P0, P1 or of the second list
-// is neither tested nor left out for a reason.
+// TestPeerWeaknessesCounted fails when an item of either list is neither tested nor left out for a reason.
 func TestPeerWeaknessesCounted(t *testing.T) {
 	var all []string
-	for i := range 27 {
+	for i := range 30 {
 		all = append(all, fmt.Sprint(i+1))
 	}
 	for i := range 17 {

@@ -249,6 +249,10 @@ func (f *FS) rename(op vfs.Op) (int64, error) {
 		return 0, vfs.NotDirectory
 	case !st.IsDir() && old.IsDir():
 		return 0, vfs.IsDirectory
+	case old.IsDir() && !os.SameFile(st, old): // which os.Root does not replace, as others do if it is empty
+		if err := f.root.Remove(name(op.To)); err != nil {
+			return 0, err
+		}
 	}
 	if err := f.root.Rename(name(op.Path), name(op.To)); err != nil {
 		return 0, err
