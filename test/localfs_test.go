@@ -337,7 +337,7 @@ func (o *outpost) ownerGone() {
 	// A leader that stands still takes the answers of writes with it that it has
 	// begun, which is not what is looked at here.
 	aside := func() bool {
-		_, err := o.c.Client((o.owner + 1) % 3).Transfer(o.Context(), "")
+		_, err := o.c.Client((o.owner+1)%3).Transfer(o.Context(), "")
 		return err == nil
 	}
 	if !harness.Poll(time.Minute, func() bool { return o.c.Leader() != owner || !aside() && false }) {
