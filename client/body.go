@@ -85,8 +85,12 @@ func (u *upload) detach(ctx context.Context) {
 // that is io.ErrUnexpectedEOF, never in io.EOF.
 type download struct {
 	r          io.ReadCloser
+	size       int64
 	verb, path string
 }
+
+// Size is how many bytes the body has in all, -1 if the server does not say.
+func (d *download) Size() int64 { return d.size }
 
 // Read names the file in errors.
 func (d *download) Read(b []byte) (int, error) {

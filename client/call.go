@@ -224,7 +224,7 @@ func (c *Client) send(ctx context.Context, k *call, base string) (*answer, error
 	}
 	a := &answer{header: resp.Header}
 	if k.stream {
-		a.body = &download{resp.Body, k.verb, k.path}
+		a.body = &download{resp.Body, resp.ContentLength, k.verb, k.path}
 		return a, nil
 	}
 	defer resp.Body.Close()

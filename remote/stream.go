@@ -77,6 +77,14 @@ func (d *download) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Size is how many bytes there are in all, -1 if the server does not say.
+func (d *download) Size() int64 {
+	if s, ok := d.ReadCloser.(interface{ Size() int64 }); ok {
+		return s.Size()
+	}
+	return -1
+}
+
 // Close ends the request.
 func (d *download) Close() error {
 	defer d.w.end()

@@ -33,7 +33,7 @@ func startFederation(t *testing.T) *federation {
 		}
 		return strings.Join(all, ",")
 	}
-	newWeb(t, f.a.Nodes[0]).mount("proxyfs", "/b", fmt.Sprintf(`{"base_url":%q}`, urls(f.b)))
+	newWeb(t, f.a.Nodes[0]).mount("proxyfs", "/b", fmt.Sprintf(`{"base_url":%q,"cache_size":"16MB"}`, urls(f.b)))
 	newWeb(t, f.b.Nodes[0]).mount("proxyfs", "/a", fmt.Sprintf(`{"base_url":%q}`, urls(f.a)))
 	for _, n := range slices.Concat(f.a.Nodes, f.b.Nodes) {
 		w, path := newWeb(t, n), "/b"

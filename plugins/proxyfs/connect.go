@@ -57,6 +57,7 @@ func (f *FS) swap(ctx context.Context) error {
 		return err
 	}
 	f.plain.Store(plain)
+	defer f.cache.clear()
 	if old := f.client.Swap(cl); old != nil {
 		old.Close() // calls under way have their connections to the end
 	}

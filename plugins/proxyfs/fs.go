@@ -1,6 +1,7 @@
 package proxyfs
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"io"
@@ -25,6 +26,7 @@ const (
 	defaultTimeout = 30 * time.Second
 	maxTimeout     = 10 * time.Minute
 	breakAfter     = 3
+	maxCache       = 16 << 30
 )
 
 // verbs are all that a server may offer; what it does not, it refuses itself.
@@ -38,6 +40,7 @@ type FS struct {
 	root    vfs.Path
 	timeout time.Duration
 	tls     tlsSettings
+	cache   *cache
 	cluster func() string
 	client  atomic.Pointer[client.Client]
 	plain   atomic.Bool // the server in use is no PFS
@@ -67,6 +70,7 @@ func Plugin() vfs.Plugin {
 			{Name: "tls_ca_file", Type: "string", Description: "https: a PEM file on every node with the certificates to trust; default: the system's"},
 			{Name: "tls_server_name", Type: "string", Description: "https: the name in the server's certificate; default: that in the URL"},
 			{Name: "tls_skip_verify", Type: "bool", Default: "false", Description: "https: do not verify the server's certificate"},
+			{Name: "cache_size", Type: "size", Default: "0", Description: "bytes of files that each node keeps in memory, if their version on the server is the same; 0: none"},
 			{Name: "timeout", Type: "duration", Default: "30s", Description: "how long a call may take, and content stand still"},
 		},
 		Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Shared, nil },
@@ -114,6 +118,14 @@ func newFS(e vfs.Env, c vfs.Config) (*FS, error) {
 	if f.tls, err = newTLS(c); err != nil {
 		return nil, err
 	}
+	most, err := c.Size("cache_size", 0)
+	if err == nil && (most < 0 || most > maxCache) {
+		err = vfs.Invalid.With("cache_size must be 0 to 16GB")
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.cache = newCache(most)
 	f.FS = remote.New(remote.Config{Name: "remote " + strings.Join(f.urls, ", "), Dial: f.dial, Root: f.root, Verbs: verbs,
 		Timeout: f.timeout, Cluster: e.Cluster, Plain: f.plain.Load, Servers: len(f.urls), Tries: breakAfter})
 	cl, err := client.New(client.Config{URLs: f.urls}) // tells what is wrong with a URL
@@ -195,11 +207,18 @@ func (f *FS) Stream(ctx context.Context, p vfs.Path, version uint64, off int64) 
 	if f.special(p) {
 		return nil, vfs.Unsupported // it is short
 	}
-	r, err := f.FS.Stream(ctx, p, version, off)
-	if doc(p, err) {
-		return nil, vfs.Unsupported
+	if b, ok := f.cache.get(p, version); ok && version > 0 && off <= int64(len(b)) {
+		return io.NopCloser(bytes.NewReader(b[off:])), nil
 	}
-	return r, err
+	turn := f.cache.now()
+	r, err := f.FS.Stream(ctx, p, version, off)
+	switch {
+	case doc(p, err):
+		return nil, vfs.Unsupported
+	case err != nil || version == 0 || off != 0:
+		return r, err
+	}
+	return f.cache.fill(r, turn, p, version), nil
 }
 
 // Tune follows a stream.
