@@ -105,13 +105,22 @@ func (f *FS) end(s *session, why string) {
 	s.turn <- struct{}{}
 }
 
-// use runs do in a session, alone.
-func (f *FS) use(ctx context.Context, at node, do func(s *session) error) error {
+// find returns the open session of a place in the tree.
+func (f *FS) find(at node) (*session, error) {
 	f.mu.Lock()
 	s := f.sessions[at.session]
 	f.mu.Unlock()
 	if s == nil || s.at.db != at.db || s.at.table != at.table {
-		return vfs.NotFound.With("no such session: it was closed, or it was not used for session_timeout and rolled back")
+		return nil, vfs.NotFound.With("no such session: it was closed, or it was not used for session_timeout and rolled back")
+	}
+	return s, nil
+}
+
+// use runs do in a session, alone.
+func (f *FS) use(ctx context.Context, at node, do func(s *session) error) error {
+	s, err := f.find(at)
+	if err != nil {
+		return err
 	}
 	select {
 	case <-s.turn:
