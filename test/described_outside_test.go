@@ -144,7 +144,7 @@ func describedNames(d *described) {
 
 func describedProxy(d *described) {
 	plain := d.far.Nodes[0].URL + "/api/v1"
-	d.mounted("proxyfs", "/plain", d.config("base_url", plain, "timeout", 30))
+	d.mounted("proxyfs", "/plain", d.config("base_url", plain, "timeout", 30, "cache_size", "10MB"))
 	d.mounted("proxyfs", "/tls", d.config("base_url", d.remote+"/api/v1", "timeout", "30s"))
 	far := newWeb(d, d.far.Nodes[0])
 	for i, root := range []string{"/plain", "/tls"} {

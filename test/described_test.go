@@ -70,7 +70,7 @@ func settings() map[string]string {
 		"streamfs":     "buffer_size ring_buffer_size channel_buffer_size",
 		"sqlfs": "backend db_path dsn user password host port database cache_enabled cache_max_size cache_ttl_seconds" +
 			" enable_tls tls_server_name tls_skip_verify",
-		"proxyfs": "base_url timeout",
+		"proxyfs": "base_url timeout cache_size",
 		"s3fs":    "region bucket access_key_id secret_access_key prefix endpoint",
 		"localfs": "local_dir",
 		"httpfs":  "pfs_path agfs_path http_port port host",
@@ -82,7 +82,6 @@ func settings() map[string]string {
 func later() map[string]string {
 	return map[string]string{
 		"queuefs": "backends sqlite, tidb and mysql are being built",
-		"proxyfs": "the optional cache is not built",
 	}
 }
 
