@@ -312,7 +312,7 @@ func peerUnmount(p *peer) {
 		`{"fstype":"memfs","path":"/y","config":{"init_dirs":7}}`:                                           400,
 		`{"fstype":"memfs","path":"/y","config":{"unheard":"of"}}`:                                          400,
 		`{"fstype":"nofs","path":"/y"}`:                                                                     400,
-		`{"fstype":"queuefs","path":"/y","config":{"backend":"sqlite"}}`:                                    400,
+		`{"fstype":"queuefs","path":"/y","config":{"backend":"oracle"}}`:                                    400,
 		`{"fstype":"memfs","path":"/x"}`:                                                                    409,
 		`{"fstype":"kvfs","path":"/y","config":{"initial_data":{"` + strings.Repeat("k", 5000) + `":"v"}}}`: 400,
 		`{"fstype":"memfs","path":"/"}`:                                                                     403,
