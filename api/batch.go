@@ -20,19 +20,9 @@ const (
 // storeBatch commits a body whose lines are things of their own as one Event,
 // of as many Ops as its length needs.
 func (c *call) storeBatch(m vfs.Mounted, op, rel vfs.Op, o vfs.Options, in *body) (change, int64, error) {
-	text, err := io.ReadAll(io.LimitReader(in, maxBatch+1))
-	if herr := c.hold(len(text)); herr != nil && err == nil {
-		err = herr
-	}
-	switch {
-	case err != nil:
-		return change{}, 0, err
-	case len(text) > maxBatch:
-		return change{}, 0, named(vfs.TooLarge.Withf("a batch may have %d bytes, send it in parts", maxBatch), "write", op.Path)
-	}
-	ops, err := batchOps(op, o, text)
+	text, ops, err := c.readBatch(op, o, in)
 	if err != nil {
-		return change{}, 0, named(err, "write", op.Path)
+		return change{}, 0, err
 	}
 	ctx, cancel := c.within()
 	defer cancel()
@@ -41,6 +31,25 @@ func (c *call) storeBatch(m vfs.Mounted, op, rel vfs.Op, o vfs.Options, in *body
 		err = a.merge()
 	}
 	return a, int64(len(text)), err
+}
+
+// readBatch reads a body whose lines are things of their own, and cuts it.
+func (c *call) readBatch(op vfs.Op, o vfs.Options, in *body) (text []byte, ops []vfs.Op, err error) {
+	text, err = io.ReadAll(io.LimitReader(in, maxBatch+1))
+	if herr := c.hold(len(text)); herr != nil && err == nil {
+		err = herr
+	}
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(text) > maxBatch:
+		return nil, nil, named(vfs.TooLarge.Withf("a batch may have %d bytes, send it in parts", maxBatch), "write", op.Path)
+	}
+	ops, err = batchOps(op, o, text)
+	if err != nil {
+		return nil, nil, named(err, "write", op.Path)
+	}
+	return text, ops, nil
 }
 
 // batchOps cuts the text at its lines into Ops.

@@ -126,6 +126,10 @@ func (c *call) target(ctx context.Context, op vfs.Op) (m vfs.Mounted, rel vfs.Op
 func (c *call) commit(op vfs.Op, body [32]byte) (change, error) {
 	ctx, cancel := c.within()
 	defer cancel()
+	return c.commitIn(ctx, op, body)
+}
+
+func (c *call) commitIn(ctx context.Context, op vfs.Op, body [32]byte) (change, error) {
 	var err error
 	if op.If, err = c.cond(); err != nil {
 		return change{}, err

@@ -279,6 +279,9 @@ func (c *call) take(m vfs.Mounted, rel vfs.Path) (change, error) {
 	if _, ok := m.FS.(vfs.Waiter); ok && wait > 0 {
 		return c.await(m, rel, op, wait)
 	}
+	if wait > 0 && m.Place != vfs.Replicated && c.waitable(m, rel) {
+		return c.linger(op, o, wait)
+	}
 	return c.commit(op, [32]byte{})
 }
 

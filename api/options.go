@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pfs-project/pfs/fsm"
@@ -34,6 +35,16 @@ func (c *call) askedOfTake(m vfs.Mounted, rel vfs.Path) (vfs.Options, error) {
 		}
 	}
 	return c.taken(o, m, vfs.Consume, rel)
+}
+
+// waitable reports whether a Device waits at a file until it has something.
+func (c *call) waitable(m vfs.Mounted, rel vfs.Path) bool {
+	f, ok := m.FS.(vfs.Optioned)
+	if !ok {
+		return false
+	}
+	names, err := f.Options(nil, vfs.Consume, rel)
+	return err == nil && slices.Contains(names, "wait")
 }
 
 // askedOfWrite returns those of a write that its file takes.

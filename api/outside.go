@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -56,6 +58,56 @@ func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, r vfs.Result, err error) (
 		}
 	}
 	return change{out: vfs.Outcome{Results: []vfs.Result{r}}, external: true}, nil
+}
+
+// putOutside writes the body to a Device, with what the request asks for.
+func (c *call) putOutside(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+	o, err := c.askedOfWrite(m, rel.Path)
+	if err != nil {
+		return change{}, 0, err
+	}
+	if o["batch"] == "" {
+		rel.Target = o.Encode()
+		return c.pour(m, op, rel, in)
+	}
+	text, _, err := c.readBatch(op, vfs.Options{}, in)
+	if err != nil {
+		return change{}, 0, err
+	}
+	rel.Target, rel.Data = o.Encode(), text
+	ctx, cancel := c.within()
+	defer cancel()
+	a, err := c.device(ctx, m, op, rel)
+	return a, int64(len(text)), err
+}
+
+// linger answers a Consume of a Device that waits itself until it has something
+// to give, or the client has left.
+func (c *call) linger(op vfs.Op, o vfs.Options, wait time.Duration) (change, error) {
+	leave, err := c.s.waits.enter()
+	if err != nil {
+		return change{}, named(err, "read", op.Path)
+	}
+	defer leave()
+	all := vfs.Options{"wait": wait.String()}
+	maps.Copy(all, o)
+	op.Target = all.Encode()
+	ctx, cancel := context.WithTimeout(c.context(), wait+c.s.limits.Op)
+	defer cancel()
+	left, stop := c.left()
+	defer stop()
+	go func() { // until the Device has answered
+		select {
+		case <-left:
+		case <-c.s.waits.over:
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	since := time.Now()
+	a, err := c.commitIn(ctx, op, [32]byte{})
+	c.waited += time.Since(since)
+	return a, err
 }
 
 // pour writes the body to a Device: as a stream where it takes one, in pieces

@@ -63,6 +63,21 @@ func (w *waits) held() int {
 	return w.count
 }
 
+// enter counts one more that waits, until leave.
+func (w *waits) enter() (leave func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.count >= w.s.limits.Waits {
+		return nil, vfs.Throttled.Withf("%d reads are waiting already", w.count)
+	}
+	w.count++
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.count--
+	}, nil
+}
+
 // stop ends all waiting, for good.
 func (w *waits) stop() {
 	w.mu.Lock()

@@ -114,7 +114,7 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	case err != nil:
 		return a, 0, err
 	case m.Place != vfs.Replicated:
-		return c.pour(m, op, rel, in)
+		return c.putOutside(m, op, rel, in)
 	}
 	if _, ok := m.FS.(vfs.Follower); ok && key == "" {
 		return c.appendBody(op, m.ID, in)

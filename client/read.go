@@ -82,6 +82,19 @@ func (c *Client) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	return c.readFile(ctx, readCall(path, nil))
 }
 
+// ReadAsked is ReadFile of a file that gives something away, with what is asked
+// of it in the query: wait, max and lease of a queue.
+func (c *Client) ReadAsked(ctx context.Context, path string, asks map[string]string, opts ...Option) ([]byte, error) {
+	k := readCall(path, nil)
+	for name, value := range asks {
+		k.query.Set(name, value)
+	}
+	for _, o := range opts {
+		o(&k)
+	}
+	return c.readFile(ctx, k)
+}
+
 func (c *Client) readFile(ctx context.Context, k call) ([]byte, error) {
 	a, err := c.do(ctx, k)
 	if err != nil {

@@ -39,6 +39,9 @@ func Key(key string) Option {
 	}
 }
 
+// Header sends a header along.
+func Header(name, value string) Option { return func(k *call) { k.header.Set(name, value) } }
+
 // NoKey sends no idempotency key, to mounts that keep none.
 func NoKey() Option {
 	return func(k *call) {

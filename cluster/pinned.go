@@ -16,13 +16,20 @@ const silentCalls = 3
 
 // elsewhere is what stands on this node for a mount that lives on another.
 func (n *Node) elsewhere(m vfs.Mounted) vfs.FileSystem {
-	return remote.New(remote.Config{Name: "node " + m.Node, Root: m.Path, Verbs: m.Verbs, Sibling: true, Tries: silentCalls, Dial: func() (*client.Client, error) {
+	return remote.New(remote.Config{Name: "node " + m.Node, Root: m.Path, Verbs: m.Verbs, Sibling: true, Keys: n.keeps(m), Tries: silentCalls, Dial: func() (*client.Client, error) {
 		url, ok := n.API(m.Node)
 		if !ok {
 			return nil, vfs.Unavailable.With("mount lives on node " + m.Node + ", which is not known")
 		}
 		return n.apis.dial(url)
 	}})
+}
+
+// keeps reports whether a mount keeps idempotency keys, wherever it lives.
+func (n *Node) keeps(m vfs.Mounted) bool {
+	fs, err := n.machine.NewFS(m)
+	k, ok := fs.(vfs.Keyer)
+	return err == nil && ok && k.KeepsKeys()
 }
 
 // runDevices keeps the Devices of this node.

@@ -36,6 +36,7 @@ var (
 	_ vfs.Tuner    = (*host)(nil)
 	_ vfs.Replier  = (*host)(nil)
 	_ vfs.Keyer    = (*host)(nil)
+	_ vfs.Optioned = (*host)(nil)
 )
 
 func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
@@ -184,6 +185,15 @@ func (h *host) Reply(ctx context.Context, r vfs.Result, w io.Writer) error {
 		return err
 	}
 	return h.guard(ctx, func(ctx context.Context) error { return d.Reply(ctx, r, w) })
+}
+
+// Options returns what the Device takes beside a Write or a Consume of p.
+func (h *host) Options(v vfs.View, verb vfs.Verb, p vfs.Path) ([]string, error) {
+	d, ok := h.fs.(vfs.Optioned)
+	if !ok {
+		return nil, nil
+	}
+	return d.Options(v, verb, p)
 }
 
 // KeepsKeys reports whether idempotency keys are kept behind the Device.

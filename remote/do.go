@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/vfs"
@@ -41,8 +42,8 @@ var verbs = [...]func(ctx context.Context, cl *client.Client, name string, op vf
 	vfs.Symlink: func(ctx context.Context, cl *client.Client, name string, op vfs.Op, opts []client.Option) (vfs.Result, error) {
 		return vfs.Result{}, cl.Symlink(ctx, op.Target, name, opts...)
 	},
-	vfs.Consume: func(ctx context.Context, cl *client.Client, name string, _ vfs.Op, _ []client.Option) (vfs.Result, error) {
-		b, err := cl.ReadFile(ctx, name)
+	vfs.Consume: func(ctx context.Context, cl *client.Client, name string, op vfs.Op, opts []client.Option) (vfs.Result, error) {
+		b, err := cl.ReadAsked(ctx, name, vfs.ParseOptions(op.Target), opts...)
 		return vfs.Result{Data: b}, err
 	},
 }
@@ -58,7 +59,7 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
 			return vfs.Result{}, err
 		}
 	}
-	ctx, cancel := f.within(ctx)
+	ctx, cancel := context.WithTimeout(ctx, f.c.Timeout+waiting(op))
 	defer cancel()
 	ctx, cl, name, err := f.at(ctx, op.Path)
 	if err != nil {
@@ -109,11 +110,65 @@ func flags(op vfs.Op) string {
 }
 
 // KeepsKeys reports that another cluster keeps idempotency keys. A node of this
-// one has none for what is outside the log, and other servers have none at all.
-func (f *FS) KeepsKeys() bool { return !f.c.Sibling && !f.plain() }
+// one has none for what is outside the log, but where the mount keeps them, and
+// other servers have none at all.
+func (f *FS) KeepsKeys() bool { return (!f.c.Sibling || f.c.Keys) && !f.plain() }
 
-// options carries the condition of an Op, and its key.
+// asks are what a request may ask of the files of a queue, and of others, by
+// the header that says so.
+var asks = []struct{ option, header, verb, file string }{
+	{"dedup", "X-Pfs-Dedup-Id", "write", "enqueue"},
+	{"delay", "X-Pfs-Delay", "write", "enqueue"},
+	{"priority", "X-Pfs-Priority", "write", "enqueue"},
+	{"batch", "Content-Type", "write", "enqueue"},
+	{"lease", "", "read", "take"},
+	{"max", "", "read", "take"},
+	{"wait", "", "read", "take"},
+	{"wait", "", "read", "dequeue"},
+}
+
+// Options returns what goes along to the server, which knows whether the file
+// takes it.
+func (f *FS) Options(_ vfs.View, verb vfs.Verb, p vfs.Path) (names []string, _ error) {
+	if f.plain() { // it takes nothing of this
+		return nil, nil
+	}
+	for _, a := range asks {
+		if a.verb == verb.String() && a.file == p.Base() {
+			names = append(names, a.option)
+		}
+	}
+	return names, nil
+}
+
+// asked carries what a write asks for beside its content.
+func asked(op vfs.Op) (opts []client.Option) {
+	o := vfs.ParseOptions(op.Target)
+	for _, a := range asks {
+		v, ok := o[a.option]
+		if !ok || op.Verb != vfs.Write || a.header == "" {
+			continue
+		}
+		if a.option == "batch" {
+			v = "application/x-ndjson"
+		}
+		opts = append(opts, client.Header(a.header, v))
+	}
+	return opts
+}
+
+// waiting is how long a read may take for nothing being there.
+func waiting(op vfs.Op) time.Duration {
+	if op.Verb != vfs.Consume {
+		return 0
+	}
+	d, _ := time.ParseDuration(vfs.ParseOptions(op.Target)["wait"]) // of our own making; 0 without one
+	return d
+}
+
+// options carries the condition of an Op, its key and what it asks for.
 func (f *FS) options(ctx context.Context, op vfs.Op) (opts []client.Option) {
+	opts = asked(op)
 	if !f.KeepsKeys() {
 		opts = append(opts, client.NoKey())
 	} else if key := vfs.KeyOf(ctx); key != "" {

@@ -31,6 +31,8 @@ type Config struct {
 	// Sibling says that the server is a node of this cluster: a request that
 	// came from one is not sent on to another.
 	Sibling bool
+	// Keys says that the mount of a sibling keeps idempotency keys.
+	Keys bool
 	// Cluster returns the id of this cluster, which a request to another one
 	// carries along; nil for none.
 	Cluster func() string
