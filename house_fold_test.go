@@ -122,7 +122,7 @@ var folded = map[string][]string{
 	"vfs/tree":         nil,
 	"plugins/memfs":    nil,
 	"plugins/kvfs":     nil,
-	"plugins/queuefs":  {"check.go"},
+	"plugins/queuefs":  {"check.go", "sql*.go"},
 	"plugins/streamfs": nil,
 	"fsm":              {"backup.go", "devices.go", "dir.go", "image.go", "restore.go", "snapshot.go", "wait.go"},
 }

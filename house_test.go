@@ -61,7 +61,7 @@ var rooms = []room{
 	{"plugins/*", 2, []string{"vfs", "vfs/content", "vfs/tree"}},
 	{"plugins/sqlfs2", 2, []string{"vfs", "sqldb", "sqldb/sqldbtest"}},
 	{"plugins/sqlfs", 2, []string{"vfs", "sqldb", "sqldb/sqldbtest"}},
-	{"plugins/queuefs", 2, []string{"vfs", "plugins/queuefs/early"}},
+	{"plugins/queuefs", 2, []string{"vfs", "plugins/queuefs/early", "sqldb", "sqldb/sqldbtest"}},
 	{"plugins/s3fs", 2, []string{"vfs", aws, "github.com/aws/smithy-go"}},
 	{"plugins/httpfs", 2, []string{"vfs", "github.com/yuin/goldmark", "github.com/microcosm-cc/bluemonday"}},
 	{"plugins/proxyfs", 2, []string{"vfs", "client", "remote"}},

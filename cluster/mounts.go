@@ -149,7 +149,7 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 	if !n.mounts.due(i) {
 		return
 	}
-	if since, level := n.plugin(m.Type).Since, n.level(); since > level { // it would be refused
+	if since, level := n.plugin(m.Type).SinceFor(m.Config), n.level(); since > level { // it would be refused
 		err := fmt.Errorf("%w: feature level %d", errLater, since)
 		if level == 0 { // the cluster has just begun, and gets its level in a moment
 			err = fmt.Errorf("waits for feature level %d", since)

@@ -115,6 +115,11 @@ func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
 		return rec, err
 	}
 	rec.Place, rec.Spec.Place, rec.Spec.Verbs = vfs.Replicated, 0, 0
+	if plugin.Later != nil {
+		if since, before := plugin.Later(spec.Config); since > getNum(e.tx, rowLevel) {
+			return rec, asInvalid(before)
+		}
+	}
 	if plugin.Place != nil {
 		var err error
 		if rec.Place, err = plugin.Place(spec.Config); err != nil {

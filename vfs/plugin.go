@@ -256,6 +256,20 @@ type Plugin struct {
 	Params []Param
 	Since  uint64 // the feature level that brought it; 0: always there
 	File   bool   // what is mounted is one file, not a directory
-	Place  func(Config) (Placement, error)
-	New    func(Env, Config) (FileSystem, error) // no side effects
+	// Later tells of settings that a later feature level brought than the type:
+	// that level, and what versions before it answer to them; 0 for others. nil:
+	// there are none.
+	Later func(Config) (since uint64, before error)
+	Place func(Config) (Placement, error)
+	New   func(Env, Config) (FileSystem, error) // no side effects
+}
+
+// SinceFor returns the feature level that brought the type and all of the
+// settings.
+func (p Plugin) SinceFor(c Config) uint64 {
+	if p.Later == nil {
+		return p.Since
+	}
+	since, _ := p.Later(c)
+	return max(since, p.Since)
 }

@@ -133,17 +133,22 @@ func write(tx vfs.Tx, op vfs.Op) (r vfs.Result, err error) {
 // directory, or is nothing, is an error.
 func fileAt(tx vfs.Tx, s spot) (uint64, error) {
 	id, ok := find(tx, s.queue)
+	return id, fileThere(s, ok)
+}
+
+// fileThere is fileAt for a queue that is there or not.
+func fileThere(s spot, ok bool) error {
 	switch {
 	case !ok && s.file == "":
-		return 0, vfs.Permission.With("only directories can be made here; a message is written to the file enqueue of a queue")
+		return vfs.Permission.With("only directories can be made here; a message is written to the file enqueue of a queue")
 	case !ok:
-		return 0, vfs.NotFound
+		return vfs.NotFound
 	case s.isDir():
-		return 0, vfs.IsDirectory
+		return vfs.IsDirectory
 	case s.entry == "":
-		return id, nil
+		return nil
 	}
-	return 0, vfs.Permission.Withf("what is in %s is read-only", s.file)
+	return vfs.Permission.Withf("what is in %s is read-only", s.file)
 }
 
 // clearQueue drops all but the dead messages, and leaves them to Reap. Numbers

@@ -15,11 +15,16 @@ func (t *tally) die(tx vfs.Tx, seq, attempt, most uint64, reason string) {
 	m := getMessage(tx, t.box, seq)
 	tx.Delete(numberKey(rowMessage, t.box, seq))
 	d := dead{seq: seq, attempt: attempt, at: now(tx), message: m,
-		reason: cut(fmt.Sprintf("attempt %d/%d: %s", attempt, most, reason))}
+		reason: lastWords(attempt, most, reason)}
 	tx.Put(uuidKey(rowDead, t.grave, m.id), d.encode())
 	t.bytes -= m.weight()
 	t.dead++
 	t.totals.died++
+}
+
+// lastWords is the reason of a dead message as it is kept.
+func lastWords(attempt, most uint64, reason string) string {
+	return cut(fmt.Sprintf("attempt %d/%d: %s", attempt, most, reason))
 }
 
 // findDead returns a dead message of the queue.

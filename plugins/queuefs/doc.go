@@ -20,4 +20,16 @@
 //   - A queue is found by the names above it and keyed by its id, so names
 //     that look alike are different queues.
 //   - Message ids sort in the order in which the messages were enqueued.
+//
+// That is the memory backend, which is folded. The SQL backends (the files
+// sql*.go) are a Device with the same files, and keep other rows:
+//
+//   - A queue is a row, found by its whole path, and its messages are rows of
+//     one table below the number of its box. No name becomes SQL.
+//   - What changes a queue holds its row to the end of the transaction, and took
+//     the rows of messages before it; a queue waits for no other queue.
+//   - Only the clock of the database says that a lease or a delay is over. What
+//     is due is done by whoever looks at the queue next, before anything else.
+//   - The answer to an idempotency key commits with what it tells of.
+//   - What is settled is deleted; what cannot be reached is swept, by any server.
 package queuefs

@@ -25,6 +25,7 @@ type sending struct {
 	delay    time.Duration
 	dedup    string
 	added    bool
+	post     func(m message, dedup string) (sent, error) // adds one message, unless it is known
 }
 
 // sent is what became of one message.
@@ -45,7 +46,7 @@ func enqueue(tx vfs.Tx, queue vfs.Path, op vfs.Op) (vfs.Result, error) {
 		return vfs.Result{}, err
 	}
 	s := &sending{tx: tx, id: id, mount: op.Mount, t: getTally(tx, id)}
-	s.settings = getSettings(tx, id, &s.t)
+	s.settings, s.post = getSettings(tx, id, &s.t), s.send
 	o := vfs.ParseOptions(op.Target)
 	if err := s.read(o); err != nil {
 		return vfs.Result{}, err
@@ -90,7 +91,7 @@ func (s *sending) single(op vfs.Op) ([]byte, error) {
 	if len(m.refs) > 0 {
 		m.data = nil
 	}
-	a, err := s.send(m, s.dedup)
+	a, err := s.post(m, s.dedup)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (s *sending) batch(op vfs.Op, first string) ([]byte, error) {
 		if dedup != "" {
 			dedup += ":" + strconv.Itoa(line)
 		}
-		r, err := s.send(message{data: text}, dedup)
+		r, err := s.post(message{data: text}, dedup)
 		if err != nil {
 			return nil, err
 		}
@@ -145,11 +146,8 @@ func (s *sending) send(m message, dedup string) (sent, error) {
 		}
 	}
 	t := &s.t
-	switch {
-	case s.settings.maxMessages > 0 && t.live() >= s.settings.maxMessages:
-		return sent{}, vfs.NoSpace.Withf("the queue holds %d messages, and its max_messages is %d", t.live(), s.settings.maxMessages)
-	case s.settings.maxBytes > 0 && t.bytes+m.size() > s.settings.maxBytes:
-		return sent{}, vfs.NoSpace.Withf("the queue holds %d bytes, and its max_bytes is %d", t.bytes, s.settings.maxBytes)
+	if err := t.room(s.settings, m); err != nil {
+		return sent{}, err
 	}
 	seq := t.next
 	t.next++
@@ -167,6 +165,17 @@ func (s *sending) send(m message, dedup string) (sent, error) {
 	}
 	s.added = true
 	return sent{uuidText(m.id), seq, false}, nil
+}
+
+// room refuses a message that the queue has no room for.
+func (t *tally) room(s settings, m message) error {
+	switch {
+	case s.maxMessages > 0 && t.live() >= s.maxMessages:
+		return vfs.NoSpace.Withf("the queue holds %d messages, and its max_messages is %d", t.live(), s.maxMessages)
+	case s.maxBytes > 0 && t.bytes+m.size() > s.maxBytes:
+		return vfs.NoSpace.Withf("the queue holds %d bytes, and its max_bytes is %d", t.bytes, s.maxBytes)
+	}
+	return nil
 }
 
 // known finds the message that came under a dedup id within the window.

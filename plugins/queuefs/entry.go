@@ -63,17 +63,15 @@ func (t *tally) resident(v vfs.View, dir string, k, b []byte) (name string, r re
 	switch dir {
 	case "dead":
 		d := decodeDead(b)
-		r = resident{d.message, d.seq, d.at, counts(d.seq, d.attempt) +
-			`,"reason":` + quote(d.reason) + `,"died":"` + timestamp(d.at.ns) + `"`}
+		r = resident{d.message, d.seq, d.at, counts(d.seq, d.attempt) + deadExtras(d.reason, d.at.ns)}
 	case "delayed":
 		d := decodeDelayed(b)
-		r = resident{getMessage(v, t.box, d.seq), d.seq, d.at, counts(d.seq, d.attempt) +
-			`,"due":"` + timestamp(d.until) + `"`}
+		r = resident{getMessage(v, t.box, d.seq), d.seq, d.at, counts(d.seq, d.attempt) + delayedExtras(d.until)}
 	default:
 		l, fence := decodeLease(b), binary.BigEndian.Uint64(k[9:])
 		i := item{seq: l.seq, attempt: l.attempt, box: t.box, fence: fence, deadline: l.deadline}
 		return leaseText(t.box, fence), resident{getMessage(v, t.box, l.seq), l.seq, l.at,
-			i.extras() + `,"taken":"` + timestamp(l.at.ns) + `"`}
+			i.extras() + takenExtras(l.at.ns)}
 	}
 	return uuidText(r.id), r
 }
@@ -81,6 +79,14 @@ func (t *tally) resident(v vfs.View, dir string, k, b []byte) (name string, r re
 func counts(seq, attempt uint64) string {
 	return `,"seq":` + strconv.FormatUint(seq, 10) + `,"attempt":` + strconv.FormatUint(attempt, 10)
 }
+
+func deadExtras(reason string, ns int64) string {
+	return `,"reason":` + quote(reason) + `,"died":"` + timestamp(ns) + `"`
+}
+
+func delayedExtras(until int64) string { return `,"due":"` + timestamp(until) + `"` }
+
+func takenExtras(ns int64) string { return `,"taken":"` + timestamp(ns) + `"` }
 
 func quote(s string) string {
 	b, err := json.Marshal(s)

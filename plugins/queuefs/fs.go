@@ -3,6 +3,7 @@ package queuefs
 import (
 	_ "embed"
 
+	"github.com/pfs-project/pfs/sqldb"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -33,67 +34,96 @@ func Plugin() vfs.Plugin {
 		Verbs: vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Touch,
 			vfs.Remove, vfs.RemoveAll, vfs.Consume),
 		Params: params(),
-		Place: func(c vfs.Config) (vfs.Placement, error) {
-			return vfs.Replicated, checkBackend(c)
-		},
-		New: func(e vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
-			if err := checkBackend(c); err != nil {
-				return nil, err
-			}
-			return FS{e.Chunks}, nil
-		},
+		Later:  later,
+		Place:  place,
+		New:    newFS,
 	}
 }
+
+// Defaults of the SQL backends.
+const (
+	defaultFile     = "queue.db"
+	defaultDatabase = "queuedb"
+)
 
 func params() []vfs.Param {
-	return []vfs.Param{
-		{Name: "backend", Type: "string", Default: "memory", Description: "where messages are kept: memory (replicated and durable)"},
-		{Name: "db_path", Type: "string", Default: "queue.db", Description: "file of backend sqlite"},
-		{Name: "dsn", Type: "string", Description: "connection string of backends mysql and tidb", Secret: true},
-		{Name: "user", Type: "string", Default: "root", Description: "database user"},
-		{Name: "password", Type: "string", Description: "database password", Secret: true},
-		{Name: "host", Type: "string", Default: "127.0.0.1", Description: "database host"},
-		{Name: "port", Type: "int", Default: "4000", Description: "database port"},
-		{Name: "database", Type: "string", Default: "queuedb", Description: "database name"},
-		{Name: "enable_tls", Type: "bool", Default: "false", Description: "connect to the database over TLS"},
-		{Name: "tls_server_name", Type: "string", Description: "name in the database server's certificate"},
-		{Name: "tls_skip_verify", Type: "bool", Default: "false", Description: "accept any certificate"},
-	}
+	all := sqldb.Params(defaultFile, defaultDatabase)
+	all[0].Default = "memory"
+	all[0].Description = "where messages are kept: memory (replicated and durable), sqlite (or sqlite3), mysql or tidb"
+	return all
 }
 
-func checkBackend(c vfs.Config) error {
-	name, err := c.String("backend", "memory")
+// sinceSQL is the feature level that brought the SQL backends.
+const sinceSQL = 13
+
+// later tells of the backends that are not of the first level, and what versions
+// before theirs answer to them.
+func later(c vfs.Config) (since uint64, before error) {
+	name, err := backendOf(c)
+	if err != nil || name == memory {
+		return 0, nil
+	}
+	return sinceSQL, vfs.Unsupported.Withf("backend %s: SQL backends are not built yet; "+
+		"use backend memory, which is replicated and durable here", name)
+}
+
+const memory = "memory"
+
+// backendOf returns the backend that the settings name.
+func backendOf(c vfs.Config) (string, error) {
+	name, err := c.String("backend", memory)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, err := c.Int("port", 0); err != nil {
-		return err
+		return "", err
 	}
 	switch name {
-	case "memory":
-		return nil
-	case "tidb", "mysql", "sqlite", "sqlite3":
-		return vfs.Unsupported.Withf("backend %s: SQL backends are not built yet; "+
-			"use backend memory, which is replicated and durable here", name)
+	case memory, "tidb", "mysql", "sqlite", "sqlite3":
+		return name, nil
 	}
-	return vfs.Invalid.Withf("unsupported backend: %s (valid options: memory, tidb, mysql, sqlite)", name)
+	return "", vfs.Invalid.Withf("unsupported backend: %s (valid options: memory, tidb, mysql, sqlite)", name)
+}
+
+// place says where a mount with these settings runs.
+func place(c vfs.Config) (vfs.Placement, error) {
+	name, err := backendOf(c)
+	if err != nil || name == memory {
+		return vfs.Replicated, err
+	}
+	return sqldb.Place(c)
+}
+
+func newFS(e vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
+	name, err := backendOf(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case name == memory:
+		return FS{e.Chunks}, nil
+	}
+	return newSQL(e, c, name)
 }
 
 // Options returns what a client may ask of an enqueue or a take beside it.
 func (FS) Options(v vfs.View, verb vfs.Verb, p vfs.Path) ([]string, error) {
-	s := locate(p)
+	names := optionsAt(locate(p), verb)
+	if verb == vfs.Write && len(names) > 0 && isEarly(v) {
+		return nil, vfs.Unavailable.With("priorities, delays, dedup ids and batches work once every member runs this version; send the message without")
+	}
+	return names, nil
+}
+
+func optionsAt(s spot, verb vfs.Verb) []string {
 	switch {
 	case verb == vfs.Write && s.file == "enqueue":
-		if isEarly(v) {
-			return nil, vfs.Unavailable.With("priorities, delays, dedup ids and batches work once every member runs this version; send the message without")
-		}
-		return []string{"batch", "dedup", "delay", "line", "priority"}, nil
+		return []string{"batch", "dedup", "delay", "line", "priority"}
 	case verb == vfs.Consume && s.file == "take":
-		return []string{"lease", "max", "wait"}, nil
+		return []string{"lease", "max", "wait"}
 	case verb == vfs.Consume && s.file == "dequeue":
-		return []string{"wait"}, nil
+		return []string{"wait"}
 	}
-	return nil, nil
+	return nil
 }
 
 // Await returns how many messages a queue has ready, and its tally.

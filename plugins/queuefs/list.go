@@ -3,6 +3,7 @@ package queuefs
 import (
 	"context"
 	"iter"
+	"slices"
 	"sort"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -97,11 +98,16 @@ func fileNames(v vfs.View, id uint64) (names []string) {
 	if id == rootID {
 		return []string{readmeName}
 	}
-	all := !isEarly(v)
+	names = controlNames()
+	if isEarly(v) {
+		names = slices.DeleteFunc(names, func(n string) bool { return !(spot{file: n}).isEarly() })
+	}
+	return names
+}
+
+func controlNames() (names []string) {
 	for _, c := range controls {
-		if all || (spot{file: c.name}).isEarly() {
-			names = append(names, c.name)
-		}
+		names = append(names, c.name)
 	}
 	return names
 }

@@ -486,8 +486,11 @@ func TestConfig(t *testing.T) {
 	}{
 		{vfs.Config{}, 0, ""},
 		{vfs.Config{"backend": "memory", "port": "4000"}, 0, ""},
-		{vfs.Config{"backend": "sqlite", "db_path": "x"}, vfs.Unsupported, "use backend memory"},
-		{vfs.Config{"backend": "sqlite3"}, vfs.Unsupported, "not built yet"},
+		{vfs.Config{"backend": "sqlite", "db_path": "x"}, 0, ""},
+		{vfs.Config{"backend": "sqlite3"}, 0, ""},
+		{vfs.Config{"backend": "sqlite", "db_path": ":memory:"}, vfs.Invalid, "db_path is invalid"},
+		{vfs.Config{"backend": "tidb", "port": "4000"}, 0, ""},
+		{vfs.Config{"backend": "mysql", "dsn": "x"}, vfs.Invalid, "dsn is invalid"},
 		{vfs.Config{"backend": "x"}, vfs.Invalid, "unsupported backend: x (valid options: memory, tidb, mysql, sqlite)"},
 		{vfs.Config{"port": "many"}, vfs.Invalid, "port must be an integer"},
 		{vfs.Config{"nope": 1}, vfs.Invalid, "unknown configuration parameter"},

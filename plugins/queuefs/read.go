@@ -38,10 +38,19 @@ func (f FS) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, off in
 		return strings.NewReader(t.text(v, id, s.file)).ReadAt(b, off)
 	case "peek":
 		return readRendered(b, off, func(w io.Writer) error { return f.writePeek(ctx, v, &t, w) })
-	case "dequeue", "take":
-		return 0, vfs.Unsupported.With("reading it takes a message")
 	}
-	return 0, vfs.Permission.Withf("%s is write-only", s.file)
+	return 0, unreadable(s.file)
+}
+
+// unreadable tells why a control cannot be read; nil if it can.
+func unreadable(name string) error {
+	switch name {
+	case "size", "ctl", "stats.json", "peek":
+		return nil
+	case "dequeue", "take":
+		return vfs.Unsupported.With("reading it takes a message")
+	}
+	return vfs.Permission.Withf("%s is write-only", name)
 }
 
 // readRendered reads a part of what write writes.

@@ -116,14 +116,8 @@ func (s settings) show() string {
 func setSettings(tx vfs.Tx, id uint64, op vfs.Op) (vfs.Result, error) {
 	t := getTally(tx, id)
 	s := getSettings(tx, id, &t)
-	for word := range strings.FieldsSeq(string(op.Data)) {
-		name, value, ok := strings.Cut(word, "=")
-		if !ok {
-			return vfs.Result{}, vfs.Invalid.Withf("%.64q is not a setting such as lease=60s", word)
-		}
-		if err := setOne(&s, name, value); err != nil {
-			return vfs.Result{}, err
-		}
+	if err := s.read(string(op.Data)); err != nil {
+		return vfs.Result{}, err
 	}
 	s.at = now(tx)
 	tx.Put(key(rowSettings, id), s.encode())
@@ -132,6 +126,20 @@ func setSettings(tx vfs.Tx, id uint64, op vfs.Op) (vfs.Result, error) {
 		tx.Put(key(rowTally, id), t.encode())
 	}
 	return vfs.Result{N: op.Size(), Version: tx.Seq()}, nil
+}
+
+// read takes in what the words of the text name.
+func (s *settings) read(text string) error {
+	for word := range strings.FieldsSeq(text) {
+		name, value, ok := strings.Cut(word, "=")
+		if !ok {
+			return vfs.Invalid.Withf("%.64q is not a setting such as lease=60s", word)
+		}
+		if err := setOne(s, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func setOne(s *settings, name, value string) error {

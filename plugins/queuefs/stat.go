@@ -55,16 +55,10 @@ func (f FS) fileInfo(ctx context.Context, v vfs.View, id uint64, t *tally, name 
 			Meta: vfs.Meta{Name: pluginType, Type: "doc"},
 		}, nil
 	}
-	c := controls[controlIndex(name)]
-	at := fileStamp(v, id, t, name)
-	info := vfs.Info{
-		Name: name, Mode: c.mode, ID: idIn(v, id, name), ModTime: at.time(), Version: at.version,
-		Meta: vfs.Meta{Name: pluginType, Type: c.kind},
-	}
+	info := controlInfo(name, fileStamp(v, id, t, name))
+	info.ID = idIn(v, id, name)
 	var err error
 	switch name {
-	case "dequeue", "take":
-		info.Meta.Content = map[string]string{vfs.ConsumeKey: "true"}
 	case "size", "ctl", "stats.json":
 		info.Size = int64(len(t.text(v, id, name)))
 	case "peek":
@@ -78,17 +72,35 @@ func (f FS) fileInfo(ctx context.Context, v vfs.View, id uint64, t *tally, name 
 	return info, err
 }
 
+// controlInfo describes a control, but for its size and its id.
+func controlInfo(name string, at stamp) vfs.Info {
+	c := controls[controlIndex(name)]
+	info := vfs.Info{Name: name, Mode: c.mode, ModTime: at.time(), Version: at.version, Meta: vfs.Meta{Name: pluginType, Type: c.kind}}
+	if name == "dequeue" || name == "take" {
+		info.Meta.Content = map[string]string{vfs.ConsumeKey: "true"}
+	}
+	return info
+}
+
 // fileStamp tells when the content behind a file changed last.
 func fileStamp(v vfs.View, id uint64, t *tally, name string) stamp {
-	switch {
-	case name == "enqueue":
-		return t.enqueued
-	case name == "clear":
-		return t.cleared
-	case name == "ctl" && t.set:
-		return getSettings(v, id, t).at
-	case name == "ctl":
+	return t.stampOf(name, func() stamp {
+		if t.set {
+			return getSettings(v, id, t).at
+		}
 		return getQueue(v, id).made
+	})
+}
+
+// stampOf is fileStamp; ctl tells when the settings were set.
+func (t *tally) stampOf(name string, ctl func() stamp) stamp {
+	switch name {
+	case "enqueue":
+		return t.enqueued
+	case "clear":
+		return t.cleared
+	case "ctl":
+		return ctl()
 	}
 	return t.changed
 }
@@ -101,8 +113,11 @@ func (t *tally) text(v vfs.View, id uint64, name string) string {
 	case "stats.json":
 		return t.stats(v)
 	}
-	return strconv.FormatUint(t.ready, 10)
+	return t.size()
 }
+
+// size is the content of the file of that name.
+func (t *tally) size() string { return strconv.FormatUint(t.ready, 10) }
 
 func (f FS) writePeek(ctx context.Context, v vfs.View, t *tally, w io.Writer) error {
 	if t.ready == 0 {

@@ -10,6 +10,16 @@ import (
 // stats is the content of stats.json. Times are those of the log: what is as of
 // the last change of the queue does not go on by itself.
 func (t *tally) stats(v vfs.View) string {
+	seq, ok := t.oldest(v)
+	if !ok {
+		return t.statsWith(nil)
+	}
+	m := getMessage(v, t.box, seq)
+	return t.statsWith(&m)
+}
+
+// statsWith is stats with the oldest ready message, nil if there is none.
+func (t *tally) statsWith(oldest *message) string {
 	var s struct {
 		Ready     uint64  `json:"ready"`
 		Delayed   uint64  `json:"delayed"`
@@ -31,10 +41,9 @@ func (t *tally) stats(v vfs.View) string {
 		Duplicates uint64 `json:"duplicates_total"`
 	}
 	s.Ready, s.Delayed, s.Inflight, s.Dead, s.Bytes = t.ready, t.delayed, t.lent, t.dead, t.bytes
-	if seq, ok := t.oldest(v); ok {
-		m := getMessage(v, t.box, seq)
-		at := m.timestamp()
-		s.Oldest, s.OldestAge = &at, time.Duration(t.changed.ns-m.ns).Round(time.Millisecond).Seconds()
+	if oldest != nil {
+		at := oldest.timestamp()
+		s.Oldest, s.OldestAge = &at, time.Duration(t.changed.ns-oldest.ns).Round(time.Millisecond).Seconds()
 	}
 	s.AsOf, s.Enqueued = timestamp(t.changed.ns), t.next-1
 	n := t.totals
