@@ -77,8 +77,10 @@ type said struct {
 	Timestamp time.Time
 }
 
-func describedMessage(d *described) {
-	q := "/queuefs/said"
+func describedMessage(d *described) { d.messages("/queuefs/said") }
+
+func (d *described) messages(q string) {
+	d.Helper()
 	d.mkdir(q)
 	d.reads(q+"/dequeue", "{}")
 	d.reads(q+"/peek", "{}")
@@ -109,8 +111,10 @@ func describedMessage(d *described) {
 	d.reads(q+"/dequeue", "{}")
 }
 
-func describedPeek(d *described) {
-	q := "/queuefs/peeked"
+func describedPeek(d *described) { d.peeks("/queuefs/peeked") }
+
+func (d *described) peeks(q string) {
+	d.Helper()
 	d.mkdir(q)
 	changed := func() time.Time {
 		var e struct{ ModTime time.Time }

@@ -109,6 +109,31 @@ func describedServer(d *described) {
 	}
 }
 
+// describedBackends keeps queues in databases, which two mounts may share.
+func describedBackends(d *described) {
+	fields := []any{"backend", "mysql", "host", d.db.Socket(), "user", "worker", "password", "pass:w@rd", "database", "queues",
+		"enable_tls", false, "tls_server_name", "db", "tls_skip_verify", "false", "port"}
+	d.mounted("queuefs", "/q-lite", d.config("backend", "sqlite", "db_path", filepath.Join(d.dir, "queue.db")))
+	d.mounted("queuefs", "/q-tidb", d.config("backend", "tidb", "dsn", fmt.Sprintf("worker:pass:w@rd@unix(%s)/queues", d.db.Socket())))
+	d.mounted("queuefs", "/q-mysql", d.config(append(fields, 3306)...))
+	d.mounted("queuefs", "/q-mysql2", d.config(append(fields, "3306")...))
+	for _, root := range []string{"/q-lite", "/q-tidb", "/q-mysql"} {
+		d.messages(root + "/said" + root[2:])
+		d.peeks(root + "/peeked" + root[2:])
+		d.c.Run("", "mkdir", "-p", root+"/deep"+root[2:]+"/down")
+		d.put(root+"/deep"+root[2:]+"/down/enqueue", "x")
+		d.reads(root+"/deep"+root[2:]+"/down/size", "1")
+		d.c.Run("", "rm", "-rf", root+"/deep"+root[2:])
+	}
+	d.mkdir("/q-tidb/shared")
+	d.put("/q-tidb/shared/enqueue", "one")
+	d.reads("/q-mysql/shared/size", "1")
+	if a := d.want(200, "GET", "/files?path=/q-mysql2/shared/dequeue", ""); !strings.Contains(a.body, `"one"`) {
+		d.Errorf("a queue of another mount gives %s", a.body)
+	}
+	d.reads("/q-tidb/shared/dequeue", "{}")
+}
+
 // describedNames keeps names apart that LIKE, case and collations take for one,
 // and moves directories with all below them.
 func describedNames(d *described) {
