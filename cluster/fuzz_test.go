@@ -93,7 +93,8 @@ func FuzzRaftStream(f *testing.F) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	f.Fuzz(func(t *testing.T, in []byte) {
-		nt := &network{log: newLogBridge(log), muted: new(atomic.Bool), rpcs: make(chan raft.RPC), memory: newBudget(requestMemory), stop: make(chan struct{}), slow: time.Second,
+		nt := &network{log: newLogBridge(log), muted: new(atomic.Bool), rpcs: make(chan raft.RPC), memory: newBudget(requestMemory), order: newBudget(everyRequest),
+			stop: make(chan struct{}), slow: time.Second,
 			guard: &guard{refused: newRefusals(log), standing: func(context.Context, string) standing { return member },
 				listed: func(string) (bool, bool) { return true, false }, term: func() uint64 { return 5 },
 				leader: func() string { return "x" }, room: func() int64 { return 1000 }}}
