@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -245,12 +245,7 @@ func TestRetryAfter(t *testing.T) {
 
 // refusing returns the URL of a port that takes no connections.
 func refusing(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	return "http://" + ports.Free(t, 1)[0]
 }
 
 func TestNodesTakeTurns(t *testing.T) {

@@ -2,7 +2,11 @@
 
 package cluster
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pfs-project/pfs/test/ports"
+)
 
 // Raft itself reads the address that it is changing, without a lock: the race
 // detector would speak of that.
@@ -12,7 +16,7 @@ func TestNewAddress(t *testing.T) {
 	g := newGang(t, 3, nil)
 	i := (g.leader() + 1) % 3
 	g.stop(i)
-	addr := freeAddrs(t, 1)[0]
+	addr := ports.Free(t, 1)[0]
 	g.wires.own(addr, i)
 	g.conf[i].Address = addr
 	g.start(i)

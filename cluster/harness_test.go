@@ -13,6 +13,7 @@ import (
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/plugins"
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -116,26 +117,12 @@ func (w *wires) isolateFrom(node int) {
 	}
 }
 
-func freeAddrs(t testing.TB, n int) []string {
-	t.Helper()
-	out := make([]string, n)
-	for i := range out {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out[i] = l.Addr().String()
-	}
-	return out
-}
-
 // newGang starts n nodes that form a cluster, and stops them with the test.
 func newGang(t testing.TB, n int, edit func(i int, c *Config)) *gang {
 	t.Helper()
 	g := &gang{t: t, nodes: make([]*Node, n),
 		wires: &wires{owner: map[string]int{}, cut: map[int]bool{}, open: map[*link]bool{}}}
-	addrs := freeAddrs(t, n)
+	addrs := ports.Free(t, n)
 	for i := range n {
 		c := Config{NodeID: fmt.Sprintf("n%d", i+1), Dir: filepath.Join(t.TempDir(), "data"), Address: addrs[i],
 			HTTP: fmt.Sprintf("http://api%d", i+1), Expect: n, Plugins: plugins.Builtin(nil),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/plugins/memfs"
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -102,7 +103,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	refused := g.conf[2]
 	refused.NodeID, refused.Dir = "n4", filepath.Join(t.TempDir(), "data")
-	refused.Address = freeAddrs(t, 1)[0]
+	refused.Address = ports.Free(t, 1)[0]
 	g.wires.own(refused.Address, 2)
 	var said lines
 	refused.Log = slog.New(slog.NewTextHandler(&said, nil))

@@ -20,6 +20,7 @@ import (
 	"github.com/pfs-project/pfs/blob"
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/secret"
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -27,7 +28,7 @@ import (
 func TestLaterNodeJoins(t *testing.T) {
 	g := newGang(t, 1, nil)
 	g.write(0, "/m/a", "before")
-	for i, addr := range freeAddrs(t, 2) {
+	for i, addr := range ports.Free(t, 2) {
 		c := g.conf[0]
 		c.NodeID, c.Address, c.Dir = fmt.Sprintf("n%d", i+2), addr, filepath.Join(t.TempDir(), "data")
 		c.HTTP, c.Join, c.NonVoter = "http://later", []string{g.conf[0].Address, addr}, i == 1
@@ -139,7 +140,7 @@ func TestPromiseHolds(t *testing.T) {
 func TestFormsOnce(t *testing.T) {
 	g := newGang(t, 1, nil)
 	g.stop(0)
-	addrs := freeAddrs(t, 3)
+	addrs := ports.Free(t, 3)
 	g.conf, g.nodes = nil, make([]*Node, 3)
 	for i := range 3 {
 		c := Config{NodeID: fmt.Sprintf("n%d", i+1), Dir: filepath.Join(t.TempDir(), "data"), Address: addrs[i],
@@ -172,7 +173,7 @@ func TestFormsOnce(t *testing.T) {
 func TestNoClusterBeside(t *testing.T) {
 	g := newGang(t, 1, nil)
 	g.stop(0)
-	addrs := freeAddrs(t, 2)
+	addrs := ports.Free(t, 2)
 	g.conf, g.nodes = nil, make([]*Node, 2)
 	for i, expect := range []int{2, 1} {
 		c := Config{NodeID: fmt.Sprintf("n%d", i+1), Dir: filepath.Join(t.TempDir(), "data"), Address: addrs[i],

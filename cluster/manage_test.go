@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -44,7 +45,7 @@ func (g *gang) add(edit func(c *Config)) int {
 	g.t.Helper()
 	i := len(g.nodes)
 	c := g.conf[0]
-	c.NodeID, c.Address, c.Dir = fmt.Sprintf("n%d", i+1), freeAddrs(g.t, 1)[0], filepath.Join(g.t.TempDir(), "data")
+	c.NodeID, c.Address, c.Dir = fmt.Sprintf("n%d", i+1), ports.Free(g.t, 1)[0], filepath.Join(g.t.TempDir(), "data")
 	c.HTTP, c.Expect = fmt.Sprintf("http://api%d", i+1), 1
 	c.Join = nil
 	for _, o := range g.conf {
@@ -140,7 +141,7 @@ func TestAddAgain(t *testing.T) {
 // TestJoinByRequest has members written down before they are started.
 func TestJoinByRequest(t *testing.T) {
 	g := newGang(t, 3, nil)
-	addrs := freeAddrs(t, 2)
+	addrs := ports.Free(t, 2)
 	g.must(0, Action{Do: "join", ID: "n4", Address: addrs[0], Voter: true}, "n4 is a non-voter, and a voter once it has caught up (changed)")
 	g.must(1, Action{Do: "join", ID: "n5", Address: addrs[1]}, "n5 is a non-voter (changed)")
 	g.must(2, Action{Do: "join", ID: "n5", Address: addrs[1]}, "n5 is a non-voter already")

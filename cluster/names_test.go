@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -35,7 +36,7 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 	for round := range 2 {
 		i := (g.leader() + round) % 3
 		g.stop(i)
-		moved := freeAddrs(t, 1)[0]
+		moved := ports.Free(t, 1)[0]
 		g.wires.own(moved, i)
 		g.conf[i].Address = moved
 		mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/pfs-project/pfs/plugins"
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -19,7 +20,7 @@ func (g *gang) grow() int {
 	i := len(g.conf)
 	c := g.conf[0]
 	c.NodeID, c.Dir = fmt.Sprintf("n%d", i+1), filepath.Join(g.t.TempDir(), "data")
-	c.Address, c.HTTP = freeAddrs(g.t, 1)[0], fmt.Sprintf("http://api%d", i+1)
+	c.Address, c.HTTP = ports.Free(g.t, 1)[0], fmt.Sprintf("http://api%d", i+1)
 	c.Join = nil
 	for j, n := range g.nodes {
 		if n != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -146,7 +147,7 @@ func TestOldDirectories(t *testing.T) {
 	}
 	poll(t, "the start is in the log", known(2))
 	twin := g.conf[2]
-	twin.Dir, twin.Address = old, freeAddrs(t, 1)[0]
+	twin.Dir, twin.Address = old, ports.Free(t, 1)[0]
 	g.refused(twin, "old copy")
 	name := filepath.Join(old, identityFile)
 	b, err := os.ReadFile(name)

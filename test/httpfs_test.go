@@ -7,12 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
+	"github.com/pfs-project/pfs/test/ports"
 )
 
 // shop is one node that serves /memfs/site as web pages.
@@ -39,12 +41,8 @@ func openShop(t *testing.T) *shop {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	port := netip.MustParseAddrPort(ports.Free(t, 1)[0]).Port()
+	return int(port)
 }
 
 func (s *shop) mount() {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pfs-project/pfs/sqldb/sqldbtest"
 	"github.com/pfs-project/pfs/test/harness"
+	"github.com/pfs-project/pfs/test/ports"
 	"github.com/pfs-project/pfs/test/s3server"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -98,7 +99,7 @@ func TestSecrets(t *testing.T) {
 	admin := make([]string, 3)
 	// They are never ready: a mount of the file never works.
 	v.c = harness.Start(t, harness.Options{Nodes: 3, NoReady: true, Env: []string{"PFS_TEST_PASSWORD=" + byEnv}, Config: func(i int) string {
-		admin[i] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		admin[i] = ports.Free(t, 1)[0]
 		return fmt.Sprintf("server: {log_level: debug, admin_address: %q}\n", admin[i]) + yaml
 	}})
 	for _, n := range v.c.Nodes {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
+	"github.com/pfs-project/pfs/test/ports"
 )
 
 // papers are the certificate files of a cluster, and the node's copies.
@@ -267,13 +267,7 @@ func outsiders(t *testing.T, p *papers, c *harness.Cluster) {
 			t.Errorf("%v: exit code %d\n%s", args, code, out)
 		}
 	}
-	var lc net.ListenConfig
-	free, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
-	if out, _ := stranger("-raft-addr", free.Addr().String(), "-raft-advertise", "10.1.2.3:7946", "-raft-plaintext"); !strings.Contains(out, "level=WARN") || !strings.Contains(out, "plain TCP") {
+	if out, _ := stranger("-raft-addr", ports.Free(t, 1)[0], "-raft-advertise", "10.1.2.3:7946", "-raft-plaintext"); !strings.Contains(out, "level=WARN") || !strings.Contains(out, "plain TCP") {
 		t.Errorf("plain TCP that was asked for:\n%s", out)
 	}
 }

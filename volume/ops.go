@@ -56,12 +56,16 @@ func (o *ops) end(id uint64) {
 	}
 }
 
-// Stuck returns an error if a call to the disk has not come back for d.
+// Stuck returns an error if a call to the disk has not come back for d, which
+// does not run while writes wait for space.
 func (v *Volume) Stuck(d time.Duration) error {
+	v.mu.Lock()
+	moved := v.hungry // a write was refused then: the disk answers
+	v.mu.Unlock()
 	v.ops.mu.Lock()
 	defer v.ops.mu.Unlock()
 	for _, o := range v.ops.open { // any of them will do
-		if age := time.Since(o.start); age > d {
+		if age := min(time.Since(o.start), time.Since(moved)); age > d {
 			return fmt.Errorf("%s of %s has not come back for %v", o.what, o.name, age.Round(time.Second))
 		}
 	}

@@ -223,3 +223,21 @@ func TestSlowAndStuck(t *testing.T) {
 		t.Errorf("%v, %v", err, heard.Load())
 	}
 }
+
+// TestWaitingIsNotStuck has a call that waits for space, and so would come back
+// if there were some.
+func TestWaitingIsNotStuck(t *testing.T) {
+	v, _ := open(t, Options{Ballast: -1}, 1000, 0)
+	defer v.Begin("append", "raft log")()
+	for range 4 {
+		if !v.Retry(syscall.ENOSPC) {
+			t.Fatal("no second try")
+		}
+		if err := v.Stuck(2 * retryPause); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for v.Stuck(2*retryPause) == nil {
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/test/ports"
 )
 
 // BinEnv names the environment variable with a directory that holds the two
@@ -131,10 +131,10 @@ func Start(t testing.TB, o Options) *Cluster {
 		o.Bin = Build(t)
 	}
 	c := &Cluster{t: t, Bin: o.Bin}
-	ports := freePorts(t, 2*o.Nodes)
+	addrs := ports.Free(t, 2*o.Nodes)
 	var join []string
 	for i := range o.Nodes {
-		join = append(join, addr(ports[2*i+1]))
+		join = append(join, addrs[2*i+1])
 		if o.Front != nil {
 			join[i] = o.Front(i, join[i])
 		}
@@ -144,9 +144,9 @@ func Start(t testing.TB, o Options) *Cluster {
 		if o.Dir != nil {
 			dir = o.Dir(i)
 		}
-		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), URL: "http://" + addr(ports[2*i]), Raft: addr(ports[2*i+1]), Peer: join[i], Dir: dir, bin: o.Bin, env: o.Env}
+		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), URL: "http://" + addrs[2*i], Raft: addrs[2*i+1], Peer: join[i], Dir: dir, bin: o.Bin, env: o.Env}
 		n.Log = filepath.Join(t.TempDir(), n.ID+".log")
-		n.args = []string{"-addr", addr(ports[2*i]), "-raft-addr", n.Raft, "-data-dir", dir, "-node-id", n.ID}
+		n.args = []string{"-addr", addrs[2*i], "-raft-addr", n.Raft, "-data-dir", dir, "-node-id", n.ID}
 		if o.Front != nil {
 			n.args = append(n.args, "-raft-advertise", join[i])
 		}
@@ -171,22 +171,6 @@ func Start(t testing.TB, o Options) *Cluster {
 		c.Ready()
 	}
 	return c
-}
-
-func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
-
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
 }
 
 // Start starts the process if it does not run.

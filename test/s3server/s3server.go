@@ -4,7 +4,6 @@ package s3server
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pfs-project/pfs/test/ports"
 )
 
 // The access key of every server.
@@ -40,12 +41,7 @@ func Start(t testing.TB) *Server {
 	if err := os.Mkdir(s.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := ports.Free(t, 1)[0]
 	s.URL = "http://" + addr
 	var out bytes.Buffer
 	cmd := exec.Command("versitygw", "--port", addr, "--quiet", "--keep-alive", "posix", root)
