@@ -25,7 +25,8 @@ type powered struct {
 	acked map[string]string // path to content
 	fresh map[string]string // of these, what the last cut came after
 
-	refused error // the last
+	refused error     // the last
+	newest  time.Time // of all acknowledgements
 }
 
 func startPowered(t *testing.T, bin, logStore string) *powered {
@@ -43,8 +44,8 @@ func startPowered(t *testing.T, bin, logStore string) *powered {
 }
 
 // cut writes from many clients through all nodes and takes the power of some
-// disks, or of all if which is nil, within 10 ms of an acknowledgement. It
-// returns how long that took. The nodes are down then, their disks mounted.
+// nodes, or of all if which is nil. It returns how long before that the last
+// acknowledgement came. The nodes are down then, their disks mounted.
 func (p *powered) cut(round int, which []int) time.Duration {
 	p.t.Helper()
 	if which == nil {
@@ -52,24 +53,25 @@ func (p *powered) cut(round int, which []int) time.Duration {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	trigger := make(chan time.Time, 1)
+	trigger := make(chan struct{}, 1)
 	wg := p.write(ctx, round, 50+rand.IntN(200), trigger)
 	select {
 	case <-time.After(30 * time.Second):
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.t.Fatalf("round %d: too few acknowledgements in 30 s; one error was %v", round, p.refused)
-	case at := <-trigger:
+	case <-trigger:
 		var cuts sync.WaitGroup
 		for _, i := range which {
 			cuts.Go(func() {
+				p.all[i].Freeze()
 				if err := p.disks[i].Cut(); err != nil {
 					p.t.Errorf("power cut: %v", err)
 				}
 			})
 		}
 		cuts.Wait()
-		took := time.Since(at)
+		at := time.Now()
 		var kills sync.WaitGroup
 		for _, i := range which {
 			kills.Go(p.all[i].Kill)
@@ -84,14 +86,14 @@ func (p *powered) cut(round int, which []int) time.Duration {
 			p.disks[i].Unmount()
 			p.disks[i].Mount()
 		}
-		return took
+		return at.Sub(p.newest)
 	}
 	return 0
 }
 
 // write has clients write until ctx is done. After so many acknowledgements it
 // pulls the trigger.
-func (p *powered) write(ctx context.Context, round, after int, trigger chan<- time.Time) *sync.WaitGroup {
+func (p *powered) write(ctx context.Context, round, after int, trigger chan<- struct{}) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	n := 0
 	p.fresh = map[string]string{}
@@ -110,11 +112,11 @@ func (p *powered) write(ctx context.Context, round, after int, trigger chan<- ti
 					<-time.After(10 * time.Millisecond)
 					continue
 				}
-				now := time.Now()
 				p.mu.Lock()
+				p.newest = time.Now()
 				p.acked[path], p.fresh[path] = content, content
 				if n++; n == after {
-					trigger <- now
+					trigger <- struct{}{}
 				}
 				p.mu.Unlock()
 			}

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -27,19 +28,47 @@ func (n *Node) Pause() {
 	n.t.Helper()
 	n.Signal(syscall.SIGSTOP)
 	still := func() bool {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", n.Pid()))
-		for _, name := range threads {
-			b, rerr := os.ReadFile(name)
-			_, state, _ := strings.Cut(string(b), ") ") // what is before is the name
-			if rerr == nil && !strings.HasPrefix(state, "T") {
-				return false
-			}
-		}
-		return err == nil && len(threads) > 0
+		states := n.states()
+		return len(states) > 0 && bytes.Count(states, []byte{'T'}) == len(states)
 	}
 	if !Poll(10*time.Second, still) {
 		n.t.Errorf("%s does not stand still", n.ID)
 	}
+}
+
+// Freeze ends all that the process does, as the loss of power would: none of its
+// threads runs the program any more, while what they asked of the system goes on.
+func (n *Node) Freeze() {
+	n.t.Helper()
+	n.Signal(syscall.SIGSTOP)
+	// The first thread that stops has told all others to, before they leave the
+	// kernel.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		for _, state := range n.states() {
+			if state == 'T' {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			n.t.Errorf("%s does not freeze", n.ID)
+			return
+		}
+	}
+}
+
+// states returns the state of every thread, a letter each (man 5 proc).
+func (n *Node) states() (all []byte) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", n.Pid()))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, name := range threads {
+		b, err := os.ReadFile(name)
+		if _, state, ok := strings.Cut(string(b), ") "); err == nil && ok { // what is before is the name
+			all = append(all, state[0])
+		}
+	}
+	return all
 }
 
 // proc returns the number behind a label in a file of /proc/PID.
