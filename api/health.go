@@ -27,7 +27,7 @@ func (c *call) healthInfo() healthInfo {
 	}
 	ctx, cancel := c.within()
 	defer cancel()
-	if img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{}); ierr == nil {
+	if img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{Present: true}); ierr == nil {
 		for _, m := range img.Table.Mounts() {
 			h.Mounts.Total++
 			switch m.State().Status {

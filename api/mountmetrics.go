@@ -127,7 +127,7 @@ func (m *mountStates) Describe(ch chan<- *prometheus.Desc) { ch <- m.up; ch <- m
 
 // Collect is for the registry.
 func (m *mountStates) Collect(ch chan<- prometheus.Metric) {
-	img, err := m.node.Image(context.Background(), vfs.Level{})
+	img, err := m.node.Image(context.Background(), vfs.Level{Present: true})
 	if err != nil {
 		return // the node cannot go on
 	}

@@ -67,6 +67,7 @@ type Node struct {
 	slow    bool         // to stand for leadership
 	pulse   atomic.Int64 // last turn of the loops, Unix nanoseconds
 	number  atomic.Uint32
+	fresh   chan struct{}            // closed once reads see what was acknowledged before the start
 	nonce   string                   // of this process
 	sees    atomic.Pointer[[]string] // nodes of no cluster, while this is one
 
@@ -88,7 +89,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	n := &Node{c: c, metrics: newMetrics(), secrets: &secret.Box{}, buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
+	n := &Node{c: c, fresh: make(chan struct{}), metrics: newMetrics(), secrets: &secret.Box{}, buffers: &buffers{}, chunkMem: newBudget(c.ChunkMemory),
 		callMem: newBudget(callMemory), nonce: randomText(), bridge: newLogBridge(c.Log), refused: newRefusals(c.Log),
 		membership: membership{managing: make(turn, 1), hashing: make(turn, 1), verifying: make(turn, 1), started: time.Now()}}
 	n.roster = newRoster(n, c.alone)
@@ -264,6 +265,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.disown,
 		n.watchCertificates,
 		n.runDevices,
+		n.freshen,
 	} {
 		n.crew.spawn(func() { loop(life) })
 	}

@@ -13,13 +13,22 @@ import (
 )
 
 // Image returns the state to read from, as fresh as l asks; the caller
-// releases it. A local read is answered at once. An index that is not applied
+// releases it. A local read is answered at once, but for those of a node that
+// was just started again: its state may be behind what it has acknowledged, and
+// they wait until it is not, for as long as others may be asked. An index that is not applied
 // within l.Wait gives Timeout. A linearizable read that reaches no quorum
 // gives Unavailable within five seconds. So does every read of a node that was
 // removed from the cluster: what it has will never be as the others have it.
 func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	if n.removed.Load() {
 		return nil, errRemoved
+	}
+	if !l.Present {
+		select {
+		case <-n.fresh:
+		case <-ctx.Done():
+			return nil, vfs.Unavailable.With("this node has just started and has not caught up")
+		}
 	}
 	if l.Linearizable {
 		start := time.Now()
@@ -55,6 +64,18 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 }
 
 var errLoading = vfs.Unavailable.With("a backup is being restored into this cluster")
+
+// freshen lets reads go on that wait for a node that was started again. One
+// without a quorum answers from what it has after a while.
+func (n *Node) freshen(ctx context.Context) {
+	defer close(n.fresh)
+	if last, err := n.logs.LastIndex(); err == nil && last == 0 && n.machine.Applied() == 0 {
+		return // it has acknowledged nothing
+	}
+	if err := n.catchUp(ctx); err != nil && ctx.Err() == nil {
+		n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)
+	}
+}
 
 // Watch has hear called when a row of this node's applied state may have
 // changed; see fsm.Machine.Watch.

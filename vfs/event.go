@@ -42,4 +42,5 @@ type Level struct {
 	Linearizable bool          // sees every write acknowledged before it started
 	MinIndex     uint64        // waits until this node has applied it
 	Wait         time.Duration // bounds the wait; 0 means 5 s
+	Present      bool          // what the node has, though it may just have been started and be behind what it has acknowledged
 }
