@@ -96,10 +96,8 @@ func TestRotationFailsWhole(t *testing.T) {
 		"/kv/x":      "403 keys must be under",
 		"/m/README":  "400 not a directory",
 		loop:         "400 is itself written",
-		"/l":         "501 not in the log",
 	} {
 		s := rotating(t, vfs.Config{"output_path": out})
-		s.Mount(t, "/l", "hellofs", nil)
 		s.Do(t, "PUT", v1+"/files?path=/m/README", "x")
 		status, text, _ := strings.Cut(want, " ")
 		a := s.Do(t, "PUT", v1+"/files?path=/r/tv", "x")
@@ -109,6 +107,21 @@ func TestRotationFailsWhole(t *testing.T) {
 		if a := s.Do(t, "GET", v1+"/stat?path=/r/tv", ""); a.Status != 404 {
 			t.Errorf("%s: the stream is there: %+v", out, a)
 		}
+	}
+}
+
+// TestRotationOutside: what a mount outside the log is to get waits in the state,
+// as much as may wait.
+func TestRotationOutside(t *testing.T) {
+	s := rotating(t, vfs.Config{"output_path": "/l", "rotation_size": "4B", "spool_size": "10B"})
+	s.Mount(t, "/l", "hellofs", nil)
+	for i, want := range []int{200, 200, 200, 507} {
+		if a := s.Do(t, "PUT", v1+"/files?path=/r/tv", "abc"); a.Status != want {
+			t.Errorf("write %d: %d %s", i, a.Status, a.Body)
+		}
+	}
+	if a := s.Do(t, "GET", v1+"/stat?path=/r/tv", ""); !strings.Contains(a.Body, `"spooled":"9"`) || !strings.Contains(a.Body, `"total_written":"9"`) {
+		t.Errorf("%s", a.Body)
 	}
 }
 
@@ -124,6 +137,7 @@ func TestRotationSettings(t *testing.T) {
 		{vfs.Config{"output_path": "m"}, "output_path must start with /"},
 		{vfs.Config{"output_path": "/m", "rotation_size": "big"}, "rotation_size must be a size such as 100MB"},
 		{vfs.Config{"output_path": "/m", "rotation_interval": "soon"}, "rotation_interval must be a duration such as 30s, or seconds"},
+		{vfs.Config{"output_path": "/m", "spool_size": "0"}, "spool_size must be a size such as 1GB"},
 		{vfs.Config{"output_path": "/m", "filename_pattern": "../x"}, `filename_pattern "../x" gives no name below output_path`},
 		{vfs.Config{"output_path": "/m", "durability": "memory"}, "durability: memory is not built yet: streams that are not in the log would be lost with a node; leave it out, or use log"},
 	} {

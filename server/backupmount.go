@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/pfs-project/pfs/backup"
@@ -29,19 +27,6 @@ type mountTarget struct {
 	dir   string // "/s3/backups"
 	image func(context.Context, vfs.Level) (*fsm.Image, error)
 	files *client.Client // of this node
-}
-
-// newMountTarget returns the target for a node that listens at an address.
-func newMountTarget(dir string, at net.Addr, image func(context.Context, vfs.Level) (*fsm.Image, error)) (mountTarget, error) {
-	host, port, err := net.SplitHostPort(at.String())
-	if err != nil {
-		return mountTarget{}, err
-	}
-	if ip := net.ParseIP(host); ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	files, err := client.New(client.Config{URLs: []string{"http://" + net.JoinHostPort(host, port)}})
-	return mountTarget{dir, image, files}, err
 }
 
 // usable makes the directory, and demands that what is in it is not in the log:
@@ -65,17 +50,7 @@ func (m mountTarget) usable() error {
 	case at.Place == vfs.Replicated:
 		return fmt.Errorf("server.backup.dir: %s is in the cluster itself; name a directory of a mount such as s3fs or localfs", m.dir)
 	}
-	made := string(at.Path)
-	for name := range strings.SplitSeq(strings.Trim(string(rel), "/"), "/") {
-		if name == "" {
-			continue
-		}
-		made = path.Join(made, name)
-		if err := m.files.Mkdir(ctx, made, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	return nil
+	return mkdirs(ctx, m.files, at, rel)
 }
 
 // Put writes a file, which shows once it is whole, and reads it back.

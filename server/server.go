@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/api"
+	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/cluster"
 	"github.com/pfs-project/pfs/configs"
 	"github.com/pfs-project/pfs/fsm"
@@ -93,7 +94,8 @@ type node struct {
 	figures  *figures
 	served   chan error
 	fault    chan error
-	backups  *schedule // nil: none are made
+	files    *client.Client // of this node itself
+	backups  *schedule      // nil: none are made
 	jobs     sync.WaitGroup
 	manager  *supervisor
 	endJobs  context.CancelFunc
@@ -115,14 +117,14 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	if n.listener, err = net.Listen("tcp", o.config.Server.Address); err != nil {
 		return nil, fmt.Errorf("server.address: %w", err)
 	}
+	if n.files, err = ownFiles(n.listener.Addr()); err != nil {
+		return nil, errors.Join(err, n.listener.Close())
+	}
 	if n.cluster, err = cluster.Start(ctx, n.clusterConfig(builtin, mounts)); err != nil {
 		n.listener.Close()
 		return nil, err
 	}
-	if err := n.planBackups(); err != nil {
-		n.listener.Close()
-		return nil, errors.Join(err, n.cluster.Stop(ctx))
-	}
+	n.planBackups()
 	n.api = api.New(n.apiConfig(builtin))
 	traffic.api.Store(n.api)
 	n.figures.set(n.api.Metrics())
@@ -135,6 +137,8 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	n.endJobs = end
 	n.manager = findSupervisor(os.Getenv, os.Getpid(), n.log)
 	n.jobs.Go(func() { n.manager.follow(jobs, n.cluster.Alive, n.cluster.Serves) })
+	ship := newShipping(n.cluster, n.files, n.log)
+	n.jobs.Go(func() { ship.run(jobs) })
 	if n.backups != nil {
 		n.jobs.Go(func() { n.backups.run(jobs) })
 	}
@@ -142,22 +146,17 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 }
 
 // planBackups makes the schedule that the configuration asks for, if it does.
-func (n *node) planBackups() error {
+func (n *node) planBackups() {
 	b := n.config.Server.Backup
 	every, _ := b.interval() // checked when it was read
 	if every == 0 {
-		return nil
+		return
 	}
 	var to target = dirTarget{b.Dir, n.cluster.ID()}
 	if dir, ok := strings.CutPrefix(b.Dir, mountPrefix); ok {
-		m, err := newMountTarget(dir, n.listener.Addr(), n.cluster.Image)
-		if err != nil {
-			return err
-		}
-		to = m
+		to = mountTarget{dir, n.cluster.Image, n.files}
 	}
 	n.backups = newSchedule(n.cluster, to, every, b.Keep, n.log)
-	return nil
 }
 
 func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) cluster.Config {

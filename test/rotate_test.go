@@ -4,22 +4,54 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
+	"github.com/pfs-project/pfs/test/s3server"
 )
 
 // TestRotate has writers through three nodes append to one stream while its
 // leader is killed. Every piece is in the stream once, and the files hold, one
-// after the other, what the stream holds.
+// after the other, what the stream holds: in the log, on the disk of a node, and
+// in a bucket.
 func TestRotate(t *testing.T) {
-	t.Parallel()
+	for name, mount := range map[string]func(t *testing.T, w web) string{
+		"log": func(*testing.T, web) string { return "/memfs/out" },
+		"disk": func(t *testing.T, w web) string {
+			w.mount("localfs", "/disk", fmt.Sprintf(`{"local_dir":%q}`, t.TempDir()))
+			return "/disk/rec/out"
+		},
+		"bucket": func(t *testing.T, w web) string {
+			w.mount("s3fs", "/s3", s3server.Start(t).JSON("data"))
+			return "/s3/out"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Nodes: 3, Env: []string{"S3_TEST_SECRET=" + s3server.Secret}})
+			leader := c.Leader()
+			stays := c.Nodes[0] // and has the disk
+			if stays == leader {
+				stays = c.Nodes[1]
+			}
+			w := newWeb(t, stays)
+			dir := mount(t, w)
+			w.mount("streamrotatefs", "/rotate", fmt.Sprintf(`{"output_path":%q,"rotation_size":"500KB","filename_pattern":"{channel}-{index}"}`, dir))
+			got := rotatePieces(t, c, leader)
+			w.want(200, "DELETE", "/files?path=/rotate/tv", "") // ends its last file
+			holds(t, w, dir, got)
+		})
+	}
+}
+
+// rotatePieces writes pieces to /rotate/tv and kills the leader meanwhile. It
+// returns what the stream holds then.
+func rotatePieces(t *testing.T, c *harness.Cluster, leader *harness.Node) []byte {
 	const writers, pieces, length = 3, 40, 40 << 10
-	c := harness.Start(t, harness.Options{Nodes: 3})
-	w := newWeb(t, c.Nodes[0])
-	w.mount("streamrotatefs", "/rotate", `{"output_path":"/memfs/out","rotation_size":"500KB","filename_pattern":"{channel}-{index}"}`)
 	var wg sync.WaitGroup
 	half := make(chan struct{}, writers*pieces)
 	for i := range writers {
@@ -39,9 +71,11 @@ func TestRotate(t *testing.T) {
 	for range writers * pieces / 3 {
 		<-half
 	}
-	leader := c.Leader()
 	leader.Kill()
 	wg.Wait()
+	if t.Failed() { // the stream is shorter than what is read below
+		t.FailNow()
+	}
 	leader.Start()
 	c.Ready()
 	c.SameDigest()
@@ -66,13 +100,25 @@ func TestRotate(t *testing.T) {
 			last = at
 		}
 	}
+	return got
+}
+
+// holds waits until the files of a directory hold, one after the other, some
+// bytes.
+func holds(t *testing.T, w web, dir string, want []byte) {
+	t.Helper()
 	var files strings.Builder
-	names := w.names("/memfs/out")
-	for _, name := range names {
-		files.WriteString(w.want(200, "GET", "/files?path=/memfs/out/"+name, "").body)
+	var names []string
+	same := harness.Poll(30*time.Second, func() bool {
+		files.Reset()
+		names = w.names(dir)
+		for _, name := range names {
+			files.WriteString(w.want(200, "GET", "/files?path="+filepath.Join(dir, name), "").body)
+		}
+		return files.String() == string(want)
+	})
+	if !same || len(names) < 8 {
+		t.Errorf("%d files hold %d bytes, not the %d of the stream: %v", len(names), files.Len(), len(want), names)
 	}
-	if files.String() != string(got) || len(names) < 8 {
-		t.Errorf("%d files hold %d bytes, not the %d of the stream", len(names), files.Len(), len(got))
-	}
-	t.Logf("%d bytes in %d files; the leader was killed", len(got), len(names))
+	t.Logf("%d bytes in %d files; the leader was killed", len(want), len(names))
 }

@@ -19,11 +19,22 @@ func (t *Table) applyWithEcho(tx Tx, op Op, at place) (Result, error) {
 		return Result{}, err
 	}
 	for _, o := range ops {
-		if err := t.bring(echoed{tx}, o); err != nil {
+		if s, ok := f.(Shipper); ok && t.shipsTo(o.Path) {
+			err = s.Spool(SubTx(tx, at.e.prefix), o, res)
+		} else {
+			err = t.bring(echoed{tx}, o)
+		}
+		if err != nil {
 			return Result{}, KindOf(err).Withf("what is written goes to %s as well: %v", o.Path, t.explain(tx, &o, err))
 		}
 	}
 	return res, nil
+}
+
+// shipsTo reports whether p is in a mount outside the log that takes files.
+func (t *Table) shipsTo(p Path) bool {
+	to := t.place(p)
+	return to.e != nil && to.e.Place != Replicated && to.e.Verbs.Has(Write)
 }
 
 // bring folds a Write to another mount, and makes the directories above it.

@@ -118,6 +118,25 @@ type Echoer interface {
 	Echo(tx Tx, op Op, r Result) ([]Op, error)
 }
 
+// Shipper is an Echoer whose files may be outside the log, where an Event cannot
+// write. Their bytes are kept in its own state: Spool takes what Echo brought,
+// for such a file. Once no more comes to a file, Ship names it, the first of
+// them; the leader writes it there, and then proposes its Done. A file that was
+// written and not noted is written again. ReadShipment reads one as ReadAt does.
+type Shipper interface {
+	Spool(tx Tx, op Op, r Result) error
+	Ship(v View) (Shipment, bool)
+	ReadShipment(ctx context.Context, v View, s Shipment, b []byte, off int64) (int, error)
+}
+
+// Shipment is a file for a mount outside the log.
+type Shipment struct {
+	To   Path  // global; what is there already must stay
+	Size int64 // bytes
+	Key  []byte
+	Done Op // its path is relative to the mount
+}
+
 // Freer is a Folder with Writes that give space back, so that a full cluster
 // takes them: Frees reports whether one to p does.
 type Freer interface {

@@ -27,6 +27,7 @@ type rotation struct {
 	pattern  string
 	size     int64         // bytes of a file; 0: no limit
 	interval time.Duration // from its first byte on; 0: no limit
+	spool    int64         // bytes that may wait for a mount outside the log
 }
 
 // Rotating is a streamfs whose streams are also written to files.
@@ -38,20 +39,32 @@ type Rotating struct {
 var (
 	_ vfs.Follower = (*Rotating)(nil)
 	_ vfs.Echoer   = (*Rotating)(nil)
+	_ vfs.Shipper  = (*Rotating)(nil)
+	_ vfs.Timer    = (*Rotating)(nil)
+	_ vfs.Leveled  = (*Rotating)(nil)
 )
 
 // RotatePlugin returns streamrotatefs: streams that are written, in the same
 // Event, to files in other mounts, a new one after so many bytes or so much
-// time.
+// time. Files of mounts outside the log are written there when they are complete.
 func RotatePlugin() vfs.Plugin {
 	p := vfs.Plugin{
 		Type: rotateType, Doc: rotateReadme, Since: 9, Verbs: verbs,
 		Params: append(params(),
-			vfs.Param{Name: "output_path", Type: "string", Required: true, Description: "directory that the files go to, in a mount that is in the log"},
+			vfs.Param{Name: "output_path", Type: "string", Required: true, Description: "directory that the files go to"},
 			vfs.Param{Name: "filename_pattern", Type: "string", Default: defaultPattern, Description: "name of a file: {channel} {timestamp} {date} {time} {datetime} {index}"},
 			vfs.Param{Name: "rotation_size", Type: "size", Default: "100MB", Description: "a file has at most so many bytes, unless one write has more; empty or 0: any"},
 			vfs.Param{Name: "rotation_interval", Type: "duration", Description: "a file takes bytes for so long; empty or 0: for ever"},
 		),
+	}
+	early := p.Params
+	p.Params = append(early[:len(early):len(early)], vfs.Param{Name: "spool_size", Type: "size", Default: "1GB",
+		Description: "bytes that may wait to be written to a mount outside the log"})
+	p.Later = func(c vfs.Config) (uint64, error) {
+		if _, ok := c["spool_size"]; !ok {
+			return 0, nil
+		}
+		return spoolLevel, c.Check(early)
 	}
 	p.Place = func(c vfs.Config) (vfs.Placement, error) {
 		_, _, err := rotating(c, p.Params)
@@ -106,6 +119,9 @@ func rotating(c vfs.Config, params []vfs.Param) (n int64, to rotation, err error
 		if to.interval, err = c.Duration("rotation_interval", 0); err != nil {
 			return 0, to, err
 		}
+	}
+	if to.spool, err = c.Size("spool_size", 1<<30); err != nil || to.spool <= 0 {
+		return 0, to, vfs.Invalid.With("spool_size must be a size such as 1GB")
 	}
 	_, err = to.name("/channel", 1, time.Unix(0, 0), "")
 	return n, to, err
@@ -173,6 +189,7 @@ func (f *Rotating) Echo(tx vfs.Tx, op vfs.Op, r vfs.Result) ([]vfs.Op, error) {
 		if err != nil {
 			return nil, err
 		}
+		complete(tx, spoolID(r.File, o.index))
 		o = output{index: o.index + 1, since: now.UnixNano(), path: p}
 	}
 	o.size += op.Size()
@@ -188,10 +205,14 @@ func (to rotation) describe(v vfs.View, i *vfs.Info) {
 	i.Meta.Content["current_file_size"] = strconv.FormatInt(o.size, 10)
 	i.Meta.Content["rotation_file_idx"] = strconv.FormatUint(o.index, 10)
 	i.Meta.Content["rotation_threshold"] = strconv.FormatInt(to.size, 10)
+	if n := held(v); n > 0 { // of all streams of the mount
+		i.Meta.Content["spooled"] = strconv.FormatInt(n, 10)
+	}
 }
 
 // freedRotating is freed, for a stream with files; those stay.
 func freedRotating(tx vfs.Tx, file uint64) {
 	freed(tx, file)
+	complete(tx, spoolID(file, findOutput(tx, file).index))
 	tx.Delete(key(rowFile, file))
 }
