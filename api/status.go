@@ -34,6 +34,7 @@ var statuses = [...]int{
 	vfs.Moved:           503,
 	vfs.Conflict:        409,
 	vfs.Empty:           503,
+	vfs.Crashed:         502,
 }
 
 func statusOf(err error, k vfs.Kind) int {
@@ -88,6 +89,8 @@ func (c *call) fail(err error) {
 		p.Code, status = vfs.Timeout.Code(), 408
 	case errors.As(err, &unknown):
 		p.Outcome, p.Code, status = "unknown", vfs.Unavailable.Code(), 503
+	case k == vfs.Crashed && c.method() != "GET" && c.method() != "HEAD":
+		p.Outcome = "unknown"
 	case k == vfs.Internal:
 		c.s.log.Error("request failed", "request_id", c.id, "error", err)
 		if !errors.As(err, &e) {

@@ -127,6 +127,9 @@ func readError(resp *http.Response) *Error {
 func temporary(err error) bool {
 	var e *Error
 	if errors.As(err, &e) {
+		if e.Code == vfs.Crashed.Code() {
+			return false // it would crash again
+		}
 		return e.Status == 429 || e.Status == 502 || e.Status == 503 || e.Status == 504
 	}
 	var u *Unreachable

@@ -36,6 +36,7 @@ const (
 	Moved                           // moved: route the Op again; never seen by clients
 	Conflict                        // conflict: not as things stand; the text says what to do first
 	Empty                           // empty: nothing to consume for one who waits; never seen by clients
+	Crashed                         // plugin_crashed: third-party code failed; what it was doing may be done or not
 )
 
 // kinds holds the code and the words of each kind, by number.
@@ -63,6 +64,7 @@ var kinds = [...]struct{ code, text string }{
 	Moved:           {"moved", "mount has moved"},
 	Conflict:        {"conflict", "not possible as things stand"},
 	Empty:           {"empty", "there is nothing yet"},
+	Crashed:         {"plugin_crashed", "the plugin crashed"},
 }
 
 // Valid reports whether k is a kind of this version.

@@ -48,7 +48,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("KindOf(%v) = %v", k, got)
 		}
 	}
-	if vfs.Kind(0).Valid() || (vfs.Empty + 1).Valid() || vfs.Kind(99).Code() != "internal" {
+	if vfs.Kind(0).Valid() || (vfs.Crashed + 1).Valid() || vfs.Kind(99).Code() != "internal" {
 		t.Error("an unknown kind is taken for a known one")
 	}
 	for _, c := range []struct {

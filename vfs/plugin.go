@@ -273,6 +273,7 @@ type Plugin struct {
 	Doc    string // its README, shown at the mount and by /plugins
 	Verbs  VerbSet
 	Params []Param
+	Open   bool   // takes settings that Params does not name: the plugin itself checks them
 	Since  uint64 // the feature level that brought it; 0: always there
 	File   bool   // what is mounted is one file, not a directory
 	// Later tells of settings that a later feature level brought than the type:

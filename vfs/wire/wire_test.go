@@ -181,8 +181,8 @@ func TestVersion(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	b := encode(error(vfs.Empty))
-	b[2] = byte(vfs.Empty) + 1
+	b := encode(error(vfs.Crashed))
+	b[2] = byte(vfs.Crashed) + 1
 	if _, err := Error(b); !errors.Is(err, ErrVersion) {
 		t.Errorf("kind: %v", err)
 	}

@@ -1,0 +1,35 @@
+package vfs
+
+import "time"
+
+// Library is a third-party plugin as the log has it. Its code is content: a few
+// bytes here, or chunks that every node keeps.
+type Library struct {
+	Name     string     `json:"name"`               // the type that mounts of it have
+	Original string     `json:"original,omitempty"` // what it calls itself, where that was taken
+	Kind     string     `json:"kind"`               // "wasm"
+	Sum      string     `json:"sha256"`             // of its code, in hex
+	Size     int64      `json:"size"`               // of its code, in bytes
+	Source   string     `json:"source"`             // where it came from: a path, or a name for an upload
+	Doc      string     `json:"doc,omitempty"`
+	Params   []Param    `json:"params,omitempty"` // as far as it tells
+	Place    Placement  `json:"place"`
+	Verbs    VerbSet    `json:"verbs"`
+	Grants   Grants     `json:"grants"`
+	Limits   Limits     `json:"limits"`
+	Data     []byte     `json:"data,omitempty"` // its code, if it is short
+	Refs     []ChunkRef `json:"refs,omitempty"` // its code, otherwise
+}
+
+// Grants is what a third-party plugin may use beside its own memory. Zero:
+// nothing.
+type Grants struct {
+	Read []Path `json:"read,omitempty"` // what of the tree it may read: these and all below
+}
+
+// Limits bounds a third-party plugin. A zero field takes the host's default.
+type Limits struct {
+	Memory    int64         `json:"memory,omitempty"`    // bytes of one instance
+	Call      time.Duration `json:"call,omitempty"`      // nanoseconds that one call may take
+	Instances int           `json:"instances,omitempty"` // that serve calls at once; 1 keeps what the plugin has in memory
+}

@@ -1,0 +1,192 @@
+package wasmhost
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// call is one operation in an instance: what is passed to it lives until it ends.
+type call struct {
+	i      *instance
+	ctx    context.Context
+	blocks []block
+	used   [2]bool // the shared buffers: in, out
+}
+
+// block is memory of the module that is to be freed.
+type block struct{ at, size uint32 }
+
+func (i *instance) begin(ctx context.Context) *call {
+	i.asks = 0
+	return &call{i: i, ctx: ctx}
+}
+
+// end frees what was passed, and what the host gave.
+func (c *call) end() {
+	for _, b := range append(c.blocks, c.i.lent...) {
+		c.free(b)
+	}
+	c.i.lent = nil
+}
+
+// free gives a block back. A module whose free fails is dropped, but what it
+// answered holds.
+func (c *call) free(b block) {
+	i := c.i
+	shared := i.shared > 0 && (b.at-i.in < i.shared || b.at-i.out < i.shared)
+	if b.at == 0 || i.broken || shared || !i.p.abi.has["free"] {
+		return
+	}
+	args := []uint64{uint64(b.at)}
+	if i.p.abi.freeSize {
+		args = append(args, uint64(b.size))
+	}
+	_, _ = i.call(c.ctx, "free", args...) // marks the instance
+}
+
+// str passes a text, as the ABI has them: with a zero behind it.
+func (c *call) str(s string) (uint64, error) {
+	if bytes.IndexByte([]byte(s), 0) >= 0 {
+		return 0, vfs.Invalid.With("a zero byte cannot be passed to this plugin")
+	}
+	return c.pass(append([]byte(s), 0), 0)
+}
+
+// data passes bytes; the pointer is never null.
+func (c *call) data(b []byte) (uint64, error) { return c.pass(b, 1) }
+
+// pass copies b into memory that the module has allocated, or else into a shared
+// buffer: into the preferred one if it is free.
+func (c *call) pass(b []byte, prefer int) (uint64, error) {
+	i := c.i
+	at, err := uint64(0), error(nil)
+	if i.p.abi.has["malloc"] {
+		size := uint32(max(len(b), 1)) // some take a block of no bytes for a failure
+		if at, err = i.call(c.ctx, "malloc", uint64(size)); err != nil {
+			return 0, err
+		}
+		if at = uint64(uint32(at)); at == 0 {
+			return 0, vfs.TooLarge.With("the plugin has no memory for it")
+		}
+		c.blocks = append(c.blocks, block{uint32(at), size})
+	} else {
+		n := prefer
+		if c.used[n] {
+			n = 1 - n
+		}
+		if c.used[n] || len(b) > int(i.shared) {
+			return 0, vfs.TooLarge.Withf("the plugin takes at most %d bytes at once", i.shared)
+		}
+		c.used[n] = true
+		at = uint64([]uint32{i.in, i.out}[n])
+	}
+	if !i.memory.Write(uint32(at), b) {
+		return 0, i.wrong("its malloc gives what is outside of its memory")
+	}
+	return at, nil
+}
+
+// text takes over a text that the module has returned; "" for a null pointer.
+func (c *call) text(ptr uint32, most int) (string, error) {
+	if ptr == 0 {
+		return "", nil
+	}
+	i := c.i
+	size := i.memory.Size()
+	if ptr >= size {
+		return "", i.wrong("it returns a pointer outside of its memory")
+	}
+	window := min(size-ptr, uint32(most)+1)
+	b, ok := i.memory.Read(ptr, window)
+	if !ok {
+		return "", i.wrong("it returns a pointer outside of its memory")
+	}
+	n := bytes.IndexByte(b, 0)
+	if n < 0 {
+		return "", i.wrong("it returns a text without an end, or one that is too long")
+	}
+	s := string(b[:n])
+	c.free(block{ptr, uint32(n) + 1})
+	return s, nil
+}
+
+// bytes takes over n bytes that the module has returned.
+func (c *call) bytes(ptr, n uint32) ([]byte, error) {
+	b, ok := c.i.memory.Read(ptr, n)
+	if !ok {
+		return nil, c.i.wrong("it returns bytes outside of its memory")
+	}
+	b = bytes.Clone(b) // it is a view of the memory
+	c.free(block{ptr, n})
+	return b, nil
+}
+
+// run calls an export and takes its answer apart.
+func (c *call) run(name string, args ...uint64) (low, high uint32, err error) {
+	r, err := c.i.call(c.ctx, name, args...)
+	c.used = [2]bool{} // the answer is taken over before more is passed
+	return uint32(r), uint32(r >> 32), err
+}
+
+// done calls an export that answers with the text of an error, or none.
+func (c *call) done(name string, args ...uint64) error {
+	low, _, err := c.run(name, args...)
+	if err != nil || low == 0 {
+		return err
+	}
+	s, err := c.text(low, maxErrorText)
+	if err != nil || s == "" {
+		return err
+	}
+	return said(s)
+}
+
+// onPath is done for an export whose first parameter is a path.
+func (c *call) onPath(name string, p vfs.Path, args ...uint64) error {
+	at, err := c.str(string(p))
+	if err != nil {
+		return err
+	}
+	return c.done(name, append([]uint64{at}, args...)...)
+}
+
+// ask calls an export that answers with a text; "" if it is missing.
+func (i *instance) ask(ctx context.Context, name string, most int) (string, error) {
+	if !i.p.abi.has[name] {
+		return "", nil
+	}
+	c := i.begin(ctx)
+	defer c.end()
+	low, _, err := c.run(name)
+	if err != nil {
+		return "", err
+	}
+	return c.text(low, most)
+}
+
+// configure passes the settings to the module.
+func (i *instance) configure(ctx context.Context, settings string) error {
+	for _, step := range []struct{ name, words string }{
+		{"plugin_validate", "validation failed"}, {"plugin_initialize", "initialization failed"},
+	} {
+		if !i.p.abi.has[step.name] {
+			continue
+		}
+		c := i.begin(ctx)
+		at, err := c.str(settings)
+		if err == nil {
+			err = c.done(step.name, at)
+		}
+		c.end()
+		switch k := vfs.KindOf(err); {
+		case err == nil:
+		case i.broken || k == vfs.Crashed || k == vfs.Timeout:
+			return err
+		default:
+			return vfs.Invalid.Withf("%s: %v", step.words, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package wasmhost
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Kind is the Kind of the Libraries that this package runs.
+const Kind = "wasm"
+
+// MaxModule is how long a module may be, in bytes.
+const MaxModule = 16 << 20
+
+// The limits of a plugin, and the most that can be asked for.
+const (
+	defaultMemory    = 64 << 20
+	mostMemory       = 1 << 30
+	defaultCall      = 5 * time.Second
+	mostCall         = 8 * time.Second // the API gives up after 9 s
+	mostInstances    = 64
+	pageSize         = 64 << 10
+	startTime        = 10 * time.Second // for a module to be initialised
+	shutdownTime     = time.Second
+	unknownPluginDoc = "A plugin from outside."
+)
+
+// Host runs modules. It is safe for concurrent use.
+type Host struct {
+	cache     wazero.CompilationCache
+	compiling sync.Mutex // one at a time: a module that is hard to compile holds one core
+	log       *slog.Logger
+}
+
+// New returns a Host that keeps compiled code in dir; "" keeps it in memory.
+// nil logs nothing.
+func New(dir string, log *slog.Logger) (*Host, error) {
+	h := &Host{cache: wazero.NewCompilationCache(), log: log}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if dir == "" {
+		return h, nil
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	h.cache = cache
+	return h, nil
+}
+
+// Close frees compiled code. No plugin may run any more.
+func (h *Host) Close(ctx context.Context) error { return h.cache.Close(ctx) }
+
+// Inspect tells what the module is: its name, its page, its settings and what it
+// can do. It runs the module for that, without a grant. Invalid says what keeps
+// it from being a plugin. Sum, Size, Source and the place of the code are the
+// caller's to fill in.
+func (h *Host) Inspect(ctx context.Context, module []byte, l vfs.Limits) (vfs.Library, error) {
+	l, err := bounded(l)
+	if err != nil {
+		return vfs.Library{}, err
+	}
+	p, err := h.open(ctx, module, l, guestEnv{log: h.log})
+	if err != nil {
+		return vfs.Library{}, err
+	}
+	defer p.close()
+	ctx, cancel := context.WithTimeout(ctx, startTime) // what the compiler took is not the module's
+	defer cancel()
+	i, err := p.make(ctx)
+	if err != nil {
+		return vfs.Library{}, vfs.Invalid.Withf("the module does not start: %v", err)
+	}
+	lib := vfs.Library{Kind: Kind, Place: vfs.Pinned, Verbs: p.abi.verbs(), Limits: l}
+	if lib.Name, err = i.ask(ctx, "plugin_name", maxNameText); err != nil {
+		return lib, err
+	}
+	if lib.Name == "" {
+		lib.Name = "wasm-plugin"
+	}
+	if lib.Doc, err = i.ask(ctx, "plugin_get_readme", maxDocText); err != nil {
+		return lib, err
+	}
+	if lib.Doc == "" {
+		lib.Doc = unknownPluginDoc
+	}
+	params, err := i.ask(ctx, "plugin_get_config_params", maxDocText)
+	if err != nil {
+		return lib, err
+	}
+	lib.Params, err = parseParams(params)
+	return lib, err
+}
+
+// Plugin returns the library as a kind of filesystem. code reads its module.
+func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error)) vfs.Plugin {
+	return vfs.Plugin{
+		Type: lib.Name, Doc: lib.Doc, Verbs: lib.Verbs, Params: lib.Params, Open: true,
+		Place: func(vfs.Config) (vfs.Placement, error) { return lib.Place, nil },
+		New: func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
+			f := &FS{host: h, lib: lib, env: env, config: c, write: make(chan struct{}, 1)}
+			f.code = func(ctx context.Context) ([]byte, error) { return code(ctx, env.Chunks, lib) }
+			return f, nil
+		},
+	}
+}
+
+// bounded fills in the defaults of l.
+func bounded(l vfs.Limits) (vfs.Limits, error) {
+	if l.Memory == 0 {
+		l.Memory = defaultMemory
+	}
+	if l.Call == 0 {
+		l.Call = defaultCall
+	}
+	if l.Instances == 0 {
+		l.Instances = 1
+	}
+	switch {
+	case l.Memory < pageSize || l.Memory > mostMemory:
+		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", pageSize, mostMemory)
+	case l.Call < time.Millisecond || l.Call > mostCall:
+		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
+	case l.Instances < 1 || l.Instances > mostInstances:
+		return l, vfs.Invalid.Withf("limits: instances must be 1 to %d", mostInstances)
+	}
+	return l, nil
+}

@@ -1,0 +1,261 @@
+package wasmhost
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Limits of what a module says, in bytes.
+const (
+	maxNameText  = 256
+	maxErrorText = 4 << 10
+	maxDocText   = 8 << 10
+	maxJSON      = 16 << 20
+)
+
+// program is a compiled module with a runtime of its own.
+type program struct {
+	runtime wazero.Runtime
+	module  wazero.CompiledModule
+	abi     *abi
+	limits  vfs.Limits
+	env     guestEnv
+	output  *output
+}
+
+// guestEnv is what a module may use, as the host sees it.
+type guestEnv struct {
+	log    *slog.Logger
+	tree   vfs.Tree // nil: none
+	mount  vfs.Path
+	grants vfs.Grants
+}
+
+// open compiles the module. Invalid tells what is wrong with it.
+func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestEnv) (_ *program, err error) {
+	if module, err = tamed(module); err != nil {
+		return nil, err
+	}
+	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true).
+		WithMemoryLimitPages(uint32(l.Memory / pageSize))
+	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log)}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	h.compiling.Lock()
+	p.module, err = p.runtime.CompileModule(ctx, module)
+	h.compiling.Unlock()
+	if err != nil {
+		return nil, vfs.Invalid.Withf("the module cannot be used: %s", firstLine(err))
+	}
+	if p.abi, err = readABI(p.module); err != nil {
+		return nil, err
+	}
+	if _, err = wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
+		return nil, err
+	}
+	return p, p.provide(ctx)
+}
+
+func (p *program) close() {
+	_ = p.runtime.Close(context.Background()) // frees memory: there is nothing to fail
+}
+
+// instance is one run of a module with a memory of its own.
+type instance struct {
+	p       *program
+	module  api.Module
+	memory  api.Memory
+	in, out uint32  // shared buffers
+	shared  uint32  // their length; 0: there are none
+	broken  bool    // it must not be called again
+	asks    int     // of the host, in the call under way
+	lent    []block // what the host gave in it
+	stop    atomic.Pointer[<-chan struct{}]
+}
+
+// make starts an instance: its own beginning, then plugin_new.
+func (p *program) make(ctx context.Context) (_ *instance, err error) {
+	i := &instance{p: p}
+	i.during(ctx)
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
+		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
+		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
+	if i.module, err = p.runtime.InstantiateModule(ctx, p.module, config); err != nil {
+		return nil, i.failure(ctx, err)
+	}
+	defer func() {
+		if err != nil {
+			i.close()
+		}
+	}()
+	i.memory = i.module.ExportedMemory("memory")
+	for _, name := range []string{"_initialize", "_start"} {
+		if !p.abi.has[name] {
+			continue
+		}
+		if _, err := i.call(ctx, name); err != nil {
+			return nil, err
+		}
+		break
+	}
+	if p.abi.has["plugin_new"] {
+		if _, err := i.call(ctx, "plugin_new"); err != nil {
+			return nil, err
+		}
+	}
+	return i, i.findBuffers(ctx)
+}
+
+// findBuffers asks where the shared buffers are.
+func (i *instance) findBuffers(ctx context.Context) error {
+	if !i.p.abi.buffers {
+		return nil
+	}
+	var at [3]uint32
+	for n, name := range []string{"get_input_buffer_ptr", "get_output_buffer_ptr", "get_shared_buffer_size"} {
+		v, err := i.call(ctx, name)
+		if err != nil {
+			return err
+		}
+		at[n] = uint32(v)
+	}
+	_, inside := i.memory.Read(at[0], at[2])
+	if _, also := i.memory.Read(at[1], at[2]); !inside || !also {
+		return i.wrong("its shared buffers are outside of its memory")
+	}
+	i.in, i.out, i.shared = at[0], at[1], at[2]
+	return nil
+}
+
+// during makes what sleeps in the instance end with ctx.
+func (i *instance) during(ctx context.Context) {
+	done := ctx.Done()
+	i.stop.Store(&done)
+}
+
+// sleep lets the module sleep, until its call has to end.
+func (i *instance) sleep(ns int64) {
+	t := time.NewTimer(time.Duration(ns))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-*i.stop.Load():
+	}
+}
+
+// call calls an export. After an error the instance is broken.
+func (i *instance) call(ctx context.Context, name string, args ...uint64) (uint64, error) {
+	f := i.module.ExportedFunction(name)
+	if f == nil {
+		return 0, vfs.Unsupported.With(name + " not implemented")
+	}
+	i.during(ctx)
+	out, err := f.Call(context.WithValue(ctx, instanceKey{}, i), args...)
+	switch {
+	case err != nil:
+		return 0, i.failure(ctx, err)
+	case i.module.IsClosed():
+		return 0, i.wrong("it exited")
+	case len(out) == 0:
+		return 0, nil
+	}
+	return out[0], nil
+}
+
+// failure says how a call ended that did not return.
+func (i *instance) failure(ctx context.Context, err error) error {
+	i.broken = true
+	var exit *sys.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return vfs.Timeout.With("the plugin did not answer in time and was stopped")
+	case errors.As(err, &exit):
+		return vfs.Crashed.Withf("the plugin exited with code %d", exit.ExitCode())
+	}
+	i.p.env.log.Warn("plugin crashed", "error", clip(err.Error(), maxErrorText))
+	return vfs.Crashed.Withf("the plugin crashed: %s", strings.TrimPrefix(firstLine(err), "wasm error: "))
+}
+
+// wrong is the answer to what no plugin may do. The instance is broken.
+func (i *instance) wrong(what string) error {
+	i.broken = true
+	return vfs.Crashed.With("the plugin is wrong: " + what)
+}
+
+func (i *instance) close() {
+	if i.module != nil {
+		_ = i.module.Close(context.Background()) // frees memory
+	}
+}
+
+// firstLine is err without the stack that the runtime shows.
+func firstLine(err error) string {
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	s, _, _ = strings.Cut(s, " (recovered by wazero)")
+	return clip(s, maxErrorText)
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// The bounds of what a module writes to its standard output.
+const (
+	outputRate  = 64 << 10 // bytes a minute
+	outputEvery = time.Minute
+	outputLine  = 1 << 10
+)
+
+// output puts what modules print into the log, as much as is bearable.
+type output struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	line []byte
+	left int
+	next time.Time // when more is taken
+}
+
+func newOutput(log *slog.Logger) *output { return &output{log: log} }
+
+// Write takes all of b; it never fails.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); now.After(o.next) {
+		o.left, o.next = outputRate, now.Add(outputEvery)
+	}
+	take := b[:min(len(b), o.left)]
+	if len(take) < len(b) && o.left > 0 {
+		defer o.log.Warn("plugin prints too much", "limit", outputRate)
+	}
+	o.left -= len(take)
+	for _, c := range take {
+		if c == '\n' || len(o.line) >= outputLine {
+			o.log.Info("plugin prints", "line", clip(string(o.line), outputLine))
+			o.line = o.line[:0]
+		}
+		if c != '\n' {
+			o.line = append(o.line, c)
+		}
+	}
+	return len(b), nil
+}

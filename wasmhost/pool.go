@@ -1,0 +1,101 @@
+package wasmhost
+
+import (
+	"context"
+	"time"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// Between two starts of an instance that fail, nothing is tried.
+const startPause = time.Second
+
+// pool is the instances of one mount. A place in it is taken for each call; the
+// instance in it is made when it is first needed, and again when it is broken.
+type pool struct {
+	p        *program
+	settings string
+	places   chan *instance // nil: a place without an instance
+	failures chan failure   // one: how the last start ended
+}
+
+type failure struct {
+	err error
+	at  time.Time
+}
+
+func newPool(p *program, settings string) *pool {
+	l := &pool{p: p, settings: settings, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1)}
+	for range p.limits.Instances {
+		l.places <- nil
+	}
+	l.failures <- failure{}
+	return l
+}
+
+// start makes an instance and initialises it: every one, as the module may keep
+// its settings in its memory.
+func (l *pool) start(ctx context.Context) (*instance, error) {
+	last := <-l.failures
+	defer func() { l.failures <- last }()
+	if last.err != nil && time.Since(last.at) < startPause {
+		return nil, last.err
+	}
+	i, err := l.p.make(ctx)
+	if err == nil {
+		if err = i.configure(ctx, l.settings); err != nil {
+			i.close()
+		}
+	}
+	last = failure{err, time.Now()}
+	return i, err
+}
+
+// use runs do with an instance that serves nobody else. While all are taken it
+// waits, as long as ctx lasts. A mount with one instance keeps state in it, so a
+// client that goes away does not end its call; the deadline does.
+func (l *pool) use(ctx context.Context, do func(context.Context, *instance) error) error {
+	var i *instance
+	select {
+	case i = <-l.places:
+	case <-ctx.Done():
+		return vfs.Throttled.With("the plugin is busy")
+	}
+	if l.p.limits.Instances == 1 {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.p.limits.Call)
+	defer cancel()
+	defer func() {
+		if i != nil && i.broken {
+			i.close()
+			i = nil
+		}
+		l.places <- i
+	}()
+	var err error
+	if i == nil {
+		if i, err = l.start(ctx); err != nil {
+			i = nil
+			return err
+		}
+	}
+	return do(ctx, i)
+}
+
+// close ends the instances, once their calls have ended.
+func (l *pool) close() {
+	for range l.p.limits.Instances {
+		if i := <-l.places; i != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+			if l.p.abi.has["plugin_shutdown"] {
+				c := i.begin(ctx)
+				if err := c.done("plugin_shutdown"); err != nil {
+					l.p.env.log.Warn("plugin does not shut down", "error", err)
+				}
+			}
+			i.close()
+			cancel()
+		}
+	}
+}
