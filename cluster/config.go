@@ -29,8 +29,9 @@ type Config struct {
 	NonVoter  bool     // joins as a read replica
 	LogStore  string   // "bolt" (default) or "pebble"
 	Plugins   []vfs.Plugin
-	Version   string          // of the server, for plugins
-	Mounts    []fsm.FileMount // what the configuration file mounts
+	Library   func(vfs.Library) vfs.Plugin // makes a third-party plugin of what the log knows of it; nil: none run
+	Version   string                       // of the server, for plugins
+	Mounts    []fsm.FileMount              // what the configuration file mounts
 
 	// ChunkGrace is how long a chunk that nothing refers to is kept; 0 for
 	// ten minutes.

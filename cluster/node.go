@@ -202,6 +202,7 @@ func (n *Node) openState() error {
 		Dir:          filepath.Join(n.c.Dir, stateDir),
 		StoreOptions: store.Options{FS: n.c.disk.files, Patient: n.vol.FS(n.c.disk.files), CacheBytes: n.c.CacheBytes},
 		Plugins:      n.c.Plugins,
+		Library:      n.c.Library,
 		Env:          n.Env,
 		Secrets:      n.secrets,
 		Level:        n.c.level,

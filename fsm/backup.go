@@ -139,11 +139,12 @@ var rowChecks = map[byte]func(key, value []byte) error{
 		_, err := wire.Outcome(body)
 		return err
 	},
-	rowOrder:  func(k, _ []byte) error { return shaped(len(k) == 8) },
-	rowWindow: func(k, v []byte) error { return shaped(len(k) == 0 && len(v) == 32) },
-	rowChunk:  func(k, v []byte) error { return shaped(len(k) == 32 && (len(v) == 8 || len(v) == 16)) },
-	rowZero:   func(k, _ []byte) error { return shaped(len(k) == 8+32) },
-	rowUpload: func(k, v []byte) error { return shaped(len(k) == 8 && len(v) == 32) },
-	rowPart:   func(k, v []byte) error { return shaped(len(k) == 16 && len(v)%refBytes == 0) },
-	rowLink:   func(k, _ []byte) error { return shaped(len(k) >= 8) },
+	rowOrder:   func(k, _ []byte) error { return shaped(len(k) == 8) },
+	rowWindow:  func(k, v []byte) error { return shaped(len(k) == 0 && len(v) == 32) },
+	rowChunk:   func(k, v []byte) error { return shaped(len(k) == 32 && (len(v) == 8 || len(v) == 16)) },
+	rowZero:    func(k, _ []byte) error { return shaped(len(k) == 8+32) },
+	rowUpload:  func(k, v []byte) error { return shaped(len(k) == 8 && len(v) == 32) },
+	rowPart:    func(k, v []byte) error { return shaped(len(k) == 16 && len(v)%refBytes == 0) },
+	rowLibrary: func(_, v []byte) error { decodeLibrary(v); return nil },
+	rowLink:    func(k, _ []byte) error { return shaped(len(k) >= 8) },
 }

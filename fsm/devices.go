@@ -22,10 +22,11 @@ var errStarting = &vfs.Down{Cause: errors.New("starting")}
 // it returns has not been started.
 func (m *Machine) NewFS(mt vfs.Mounted) (fs vfs.FileSystem, err error) {
 	plugin, ok := m.plugins[mt.Type]
-	if !ok {
-		m.mu.Lock()
-		plugin, ok = m.extra[mt.Type]
-		m.mu.Unlock()
+	if !ok && mt.Place != vfs.Replicated && m.o.Library != nil { // third-party code never folds
+		plugin, ok = m.library(mt.Type)
+	}
+	if !ok && mt.Place != vfs.Replicated && m.o.Library == nil {
+		return nil, fmt.Errorf("type %s is not compiled in, and third-party plugins are off on this node (external_plugins.enabled)", mt.Type)
 	}
 	if !ok {
 		return nil, fmt.Errorf("unknown filesystem type: %s", mt.Type)
@@ -145,21 +146,13 @@ func (m *Machine) SetFS(of vfs.Mounted, fs vfs.FileSystem, err error) bool {
 	return true
 }
 
-// AddPlugin makes a type known that was loaded on this node only; its mounts
-// are Devices. It does not touch mounts that wait for it: SetFS does.
-func (m *Machine) AddPlugin(p vfs.Plugin) error {
-	if _, ok := m.plugins[p.Type]; ok || !validType(p.Type) {
-		return vfs.Exists.Withf("plugin type %q is taken or not a name", p.Type)
+// library returns the plugin of a library that is loaded.
+func (m *Machine) library(kind string) (vfs.Plugin, bool) {
+	i := m.Image()
+	defer i.Release()
+	lib, ok := LibraryOf(i.View, kind)
+	if !ok {
+		return vfs.Plugin{}, false
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.extra[p.Type] = p
-	return nil
-}
-
-// RemovePlugin forgets a loaded type. Its mounts stay as they are.
-func (m *Machine) RemovePlugin(kind string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.extra, kind)
+	return m.o.Library(lib), true
 }

@@ -155,6 +155,8 @@ var systemVerbs = map[vfs.Verb]systemVerb{
 	vfs.Begin:   {fold: (*event).begin, own: true},
 	vfs.Member:  {fold: (*event).member, own: true},
 	vfs.Saved:   {fold: (*event).saved, own: true},
+	vfs.Enlist:  {fold: (*event).enlist},
+	vfs.Dismiss: {fold: (*event).dismiss},
 	vfs.Restore: {fold: (*event).restore, own: true},
 	vfs.Load:    {fold: (*event).load, own: true},
 }

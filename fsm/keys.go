@@ -33,6 +33,7 @@ const (
 	rowLoading  = 'r' // → Loading: a backup that is or was taken in
 	rowHeld     = 'h' // hash → a chunk of the backup that is being taken in
 	rowSaved    = 'B' // → SavedBackup: the last scheduled backup
+	rowLibrary  = 'e' // name → vfs.Library: a third-party plugin
 )
 
 // own reports whether the row of a key tells whose state it is rather than what

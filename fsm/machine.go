@@ -31,6 +31,9 @@ type Options struct {
 	// Env gives a mount what it may use on this node; nil for nothing. It is
 	// called for Folders too, which get the Chunks alone.
 	Env func(m vfs.Mounted) vfs.Env
+	// Library makes a third-party plugin of what the log knows of it; nil runs
+	// none.
+	Library func(vfs.Library) vfs.Plugin
 	// Level is the newest feature level that is known; 0 for that of this
 	// version. Tests play other versions with it.
 	Level uint64
@@ -73,8 +76,7 @@ type Machine struct {
 	shown   *vfs.Table // table with the Devices of this node
 	coming  coming     // the next one, while its commit is under way
 	devices map[uint64]device
-	extra   map[string]vfs.Plugin // types loaded on this node only
-	image   *Image                // the newest, if anybody asked for it
+	image   *Image // the newest, if anybody asked for it
 	waiters waiters
 	marks   []*mark
 	failed  error
@@ -91,7 +93,7 @@ var _ raft.BatchingFSM = (*Machine)(nil)
 // completed or undone.
 func Open(o Options) (*Machine, error) {
 	m := &Machine{o: o, home: home{o.StoreOptions.FS, o.Dir}, plugins: map[string]vfs.Plugin{}, window: standardWindow(),
-		devices: map[uint64]device{}, extra: map[string]vfs.Plugin{}}
+		devices: map[uint64]device{}}
 	if m.home.disk == nil {
 		m.home.disk = store.Disk()
 	}

@@ -102,6 +102,14 @@ func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
 	if ok && plugin.Since > getNum(e.tx, rowLevel) {
 		ok = false // as on a node whose version does not have it
 	}
+	if !ok && getNum(e.tx, rowLevel) >= LibraryLevel {
+		lib, ok := LibraryOf(e.tx, spec.Type)
+		if !ok {
+			return rec, vfs.Invalid.With("unknown filesystem type: " + spec.Type)
+		}
+		rec.Place, rec.Spec.Place, rec.Spec.Verbs = lib.Place, lib.Place, lib.Verbs
+		return rec, pinned(rec)
+	}
 	if !ok {
 		if spec.Place == vfs.Shared || spec.Place == vfs.Pinned || spec.Place == vfs.PerNode {
 			return rec, pinned(rec)

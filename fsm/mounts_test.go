@@ -185,34 +185,6 @@ func TestDevices(t *testing.T) {
 	check()
 }
 
-func TestLoadedPlugins(t *testing.T) {
-	r := newRig(t, nil)
-	if r.AddPlugin(boxPlugin()) == nil || r.AddPlugin(vfs.Plugin{}) == nil {
-		t.Error("a bad type was taken")
-	}
-	r.must(specOp("/ext", MountSpec{Type: "ext", Place: vfs.Shared}))
-	if err := r.AddPlugin(pipePlugin("ext", vfs.Shared, pipe{"ext"}, nil)); err != nil {
-		t.Fatal(err)
-	}
-	mt, _ := r.mountAt("/ext")
-	if fs, err := r.NewFS(mt); err != nil || !r.SetFS(mt, fs, nil) {
-		t.Error(err)
-	}
-	// Third-party code never folds.
-	if err := r.AddPlugin(vfs.Plugin{Type: "fold", New: boxPlugin().New}); err != nil {
-		t.Fatal(err)
-	}
-	r.must(specOp("/fold", MountSpec{Type: "fold", Place: vfs.PerNode}))
-	if mt, _ := r.mountAt("/fold"); mt.FS != nil || mt.Err == nil {
-		t.Error("a loaded Folder is up")
-	}
-	r.fails(vfs.Invalid, "unknown filesystem type: fold", specOp("/fold2", MountSpec{Type: "fold", Place: vfs.Replicated}))
-	r.RemovePlugin("ext")
-	if _, err := r.NewFS(mt); err == nil {
-		t.Error("ext is still known")
-	}
-}
-
 // A node that lacks a plugin that folds cannot follow the log.
 func TestMissingPlugin(t *testing.T) {
 	fs := pebblevfs.NewMem()

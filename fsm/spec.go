@@ -16,8 +16,8 @@ type MountSpec struct {
 	// Node is where a Pinned mount lives: by default the node that took the
 	// request, which fills it in.
 	Node string `json:"node,omitempty"`
-	// Place and Verbs describe a mount of a type that is not compiled in, as
-	// the node knows them that has loaded the plugin. 0 for all other types.
+	// Place and Verbs describe a mount of a type that is not compiled in: from
+	// LibraryLevel on, as its library has them. 0 for all other types.
 	Place vfs.Placement `json:"place,omitempty"`
 	Verbs vfs.VerbSet   `json:"verbs,omitempty"`
 	// Doc is the README that the mount starts with, for the verb Mount: nodes

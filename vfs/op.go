@@ -30,6 +30,8 @@ const (
 	Restore                   // a step of taking a backup in; Data says which
 	Load                      // Data: rows of the backup that is taken in
 	Saved                     // Data: what a scheduled backup left
+	Enlist                    // Target: a Library; Data or Refs: its code
+	Dismiss                   // Target: the name of a Library
 )
 
 // verbs holds the name of each verb as clients see it in error texts.
@@ -40,6 +42,7 @@ var verbs = [...]string{
 	Unmount: "unmount", Stage: "write", Commit: "write", Reap: "reap",
 	Member: "member", Sweep: "sweep", Begin: "begin",
 	Restore: "restore", Load: "restore", Saved: "backup",
+	Enlist: "load", Dismiss: "unload",
 }
 
 // Valid reports whether v is a verb of this version.
@@ -124,7 +127,7 @@ type Op struct {
 	Path   Path   // global in a Request; relative to the mount in Folder.Apply
 	File   uint64 // 0, or the file's id: handles address files, not names
 	To     Path   // Rename: the new name
-	Target string // Symlink: as given, relative or dangling; Write, Consume: Options
+	Target string // Symlink: as given, relative or dangling; Write, Consume: Options; Enlist, Dismiss: of a Library
 	Off    int64  // Write, Truncate: bytes; AtEnd appends
 	Mode   Mode   // Create, Mkdir, Chmod, Write with FlagCreate; 0 means the plugin's default
 	Flag   Flag   // Write

@@ -170,7 +170,7 @@ func TestVersion(t *testing.T) {
 		}
 	}
 	unknown := map[string]any{
-		"op-verb":    vfs.Op{Verb: vfs.Saved + 1},
+		"op-verb":    vfs.Op{Verb: vfs.Dismiss + 1},
 		"op-none":    vfs.Op{},
 		"op-flag":    vfs.Op{Verb: vfs.Write, Flag: 1 << 5},
 		"op-cond":    vfs.Op{Verb: vfs.Write, If: vfs.Cond{Kind: vfs.IfExists + 1}},

@@ -1,0 +1,170 @@
+package fsm
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// LibraryLevel is the feature level from which on third-party plugins are in the
+// log, and nothing else is mounted of a type that is not compiled in.
+const LibraryLevel = 15
+
+// MaxLibrary bounds the description of a library, in bytes of JSON.
+const MaxLibrary = 64 << 10
+
+// LoadOp returns the Op that makes a library known, whose code is in data or
+// refs, and replaces the one that has its name.
+func LoadOp(lib vfs.Library, data []byte, refs []vfs.ChunkRef) vfs.Op {
+	lib.Data, lib.Refs = nil, nil
+	return vfs.Op{Verb: vfs.Enlist, Path: vfs.Root, Target: string(mustJSON(lib)), Data: data, Refs: refs}
+}
+
+// UnloadOp returns the Op that forgets the library with a name, or from a source.
+func UnloadOp(name string) vfs.Op {
+	return vfs.Op{Verb: vfs.Dismiss, Path: vfs.Root, Target: name}
+}
+
+// Loaded is what a LoadOp answers, as JSON in its Result.
+type Loaded struct {
+	Name     string `json:"plugin_name"`
+	Original string `json:"original_name,omitempty"` // what it calls itself, if that was taken
+	Renamed  bool   `json:"renamed"`
+	Sum      string `json:"sha256"`
+}
+
+// Libraries yields all libraries in the state v, by name.
+func Libraries(v vfs.View) iter.Seq[vfs.Library] {
+	return func(yield func(vfs.Library) bool) {
+		for _, b := range v.Scan(sysKey(rowLibrary), nil) {
+			if !yield(decodeLibrary(b)) {
+				return
+			}
+		}
+	}
+}
+
+// LibraryOf returns the library with a name in the state v.
+func LibraryOf(v vfs.View, name string) (vfs.Library, bool) {
+	b, ok := v.Get(textKey(rowLibrary, name))
+	if !ok {
+		return vfs.Library{}, false
+	}
+	return decodeLibrary(b), true
+}
+
+func decodeLibrary(b []byte) (lib vfs.Library) {
+	if json.Unmarshal(b, &lib) != nil || lib.Name == "" {
+		broken("library: %.40q", b)
+	}
+	return lib
+}
+
+// enlist folds the load of a library. The same code again, with the same grants
+// and limits, changes nothing; other code of the same name takes its place, and
+// its mounts start anew.
+func (e *event) enlist(op vfs.Op) (vfs.Result, error) {
+	var lib vfs.Library
+	switch err := json.Unmarshal([]byte(op.Target), &lib); {
+	case getNum(e.tx, rowLevel) < LibraryLevel:
+		return vfs.Result{}, errEarly
+	case err != nil || len(op.Target) > MaxLibrary || !validLibrary(lib):
+		return vfs.Result{}, vfs.Invalid.With("bad description of a plugin")
+	case op.Size() != lib.Size:
+		return vfs.Result{}, vfs.Invalid.With("the code of the plugin is not as long as described")
+	}
+	called := lib.Name
+	for n := 1; e.compiledIn(lib.Name); n++ {
+		lib.Name, lib.Original = fmt.Sprintf("%s-%d", called, n), called
+	}
+	lib.Data, lib.Refs = op.Data, op.Refs
+	done := vfs.Result{Data: mustJSON(Loaded{lib.Name, lib.Original, lib.Original != "", lib.Sum})}
+	row := mustJSON(lib)
+	if old, ok := LibraryOf(e.tx, lib.Name); ok {
+		if string(mustJSON(old)) == string(row) {
+			return done, nil
+		}
+		for _, ref := range old.Refs {
+			e.tx.Release(ref)
+		}
+	}
+	for _, ref := range lib.Refs {
+		e.tx.Retain(ref)
+	}
+	e.tx.Put(textKey(rowLibrary, lib.Name), row)
+	e.remount(lib)
+	return done, nil
+}
+
+var errEarly = vfs.Unsupported.With("loading plugins: operation not supported until every member runs a version that knows it")
+
+// validLibrary reports whether a description may be kept.
+func validLibrary(l vfs.Library) bool {
+	sum, err := hex.DecodeString(l.Sum)
+	return err == nil && len(sum) == 32 && ValidLibraryName(l.Name) && l.Original == "" && l.Kind != "" &&
+		(l.Place == vfs.Pinned || l.Place == vfs.PerNode) && l.Size > 0
+}
+
+// ValidLibraryName reports whether a plugin may be called so.
+func ValidLibraryName(name string) bool {
+	return name != "" && len(name) <= 64 && name[0] != '.' && strings.IndexFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	}) < 0
+}
+
+// compiledIn reports whether a type is there without a library: on every member.
+func (e *event) compiledIn(kind string) bool {
+	p, ok := e.m.plugins[kind]
+	return ok && p.Since <= getNum(e.tx, rowLevel)
+}
+
+// remount makes the mounts of a library new ones of it, so that every node
+// starts them again.
+func (e *event) remount(lib vfs.Library) {
+	mounts, found := e.table.Mounts(), false
+	for i, m := range mounts {
+		rec, ok := e.record(m.Path)
+		if m.Type != lib.Name || !ok {
+			continue
+		}
+		rec.Seq, rec.Spec.Verbs, found = e.tx.Seq(), lib.Verbs, true
+		e.tx.Put(textKey(rowMount, string(m.Path)), mustJSON(rec))
+		mounts[i] = e.m.mounted(m.Path, rec)
+	}
+	if found {
+		e.setTable(mounts)
+	}
+}
+
+// dismiss folds the unload of a library. One that is mounted stays.
+func (e *event) dismiss(op vfs.Op) (vfs.Result, error) {
+	lib, ok := LibraryOf(e.tx, op.Target)
+	for l := range Libraries(e.tx) {
+		if !ok && l.Source == op.Target {
+			lib, ok = l, true
+		}
+	}
+	if !ok {
+		return vfs.Result{}, vfs.NotFound.Withf("plugin %.200q is not loaded (not found)", op.Target)
+	}
+	var at []string
+	for _, m := range e.table.Mounts() {
+		if m.Type == lib.Name {
+			at = append(at, string(m.Path))
+		}
+	}
+	if len(at) > 0 {
+		slices.Sort(at)
+		return vfs.Result{}, vfs.Conflict.Withf("plugin %s is mounted at %s: unmount it first", lib.Name, strings.Join(at, ", "))
+	}
+	for _, ref := range lib.Refs {
+		e.tx.Release(ref)
+	}
+	e.tx.Delete(textKey(rowLibrary, lib.Name))
+	return vfs.Result{Data: mustJSON(Loaded{Name: lib.Name, Sum: lib.Sum})}, nil
+}

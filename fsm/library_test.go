@@ -1,0 +1,126 @@
+package fsm
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// pipeLibrary describes a plugin of which only the description matters.
+func pipeLibrary(name string, size int64) vfs.Library {
+	return vfs.Library{Name: name, Kind: "wasm", Sum: strings.Repeat("ab", 32), Size: size, Source: "/plugins/" + name,
+		Place: vfs.Pinned, Verbs: vfs.Verbs(vfs.Write)}
+}
+
+func libraryRig(t *testing.T, level uint64) *rig {
+	r := newRig(t, func(o *Options) {
+		o.Library = func(l vfs.Library) vfs.Plugin { return pipePlugin(l.Name, l.Place, pipe{l.Name}, nil) }
+	})
+	r.must(vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: "c", Level: level})})
+	return r
+}
+
+func TestLibraries(t *testing.T) {
+	r := libraryRig(t, LibraryLevel)
+	code := vfs.ChunkRef{Hash: [32]byte{7}, Len: 100}
+	load := func(l vfs.Library, refs ...vfs.ChunkRef) (got Loaded) {
+		t.Helper()
+		out := r.must(LoadOp(l, nil, refs))
+		if err := json.Unmarshal(out.Results[0].Data, &got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := load(pipeLibrary("ext", 100), code); got.Name != "ext" || got.Renamed {
+		t.Errorf("%+v", got)
+	}
+	if got := load(pipeLibrary("box", 100), code); got.Name != "box-1" || got.Original != "box" || !got.Renamed {
+		t.Errorf("the name of a plugin that is compiled in: %+v", got)
+	}
+	sum := func() [32]byte {
+		s, err := r.Sums(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.State
+	}
+	before := sum()
+	if load(pipeLibrary("ext", 100), code); sum() != before {
+		t.Error("what is loaded again changes the state")
+	}
+	r.fails(vfs.Invalid, "node is required", specOp("/e", MountSpec{Type: "ext"}))
+	r.fails(vfs.Invalid, "unknown filesystem type: other", specOp("/o", MountSpec{Type: "other", Place: vfs.Pinned, Node: "n"}))
+	r.must(specOp("/e", MountSpec{Type: "ext", Node: "n"}))
+	mt, _ := r.mountAt("/e")
+	if mt.Place != vfs.Pinned || !mt.Verbs.Has(vfs.Write) {
+		t.Errorf("%+v", mt)
+	}
+	if fs, err := r.NewFS(mt); err != nil || !r.SetFS(mt, fs, nil) {
+		t.Error(err)
+	}
+	r.fails(vfs.Conflict, "mounted at /e", UnloadOp("ext"))
+	r.fails(vfs.NotFound, "not loaded", UnloadOp("nothing"))
+
+	other := pipeLibrary("ext", 50)
+	other.Verbs = vfs.Verbs(vfs.Create)
+	next := vfs.ChunkRef{Hash: [32]byte{8}, Len: 50}
+	load(other, next)
+	now, _ := r.mountAt("/e")
+	if now.Seq == mt.Seq || now.ID != mt.ID || now.FS != nil || !now.Verbs.Has(vfs.Create) {
+		t.Errorf("a mount of a library that was replaced: %+v", now)
+	}
+	i := r.Image()
+	for k, v := range Rows(i.View) {
+		if err := CheckRow(k, v); err != nil {
+			t.Errorf("a backup with it is refused: %v", err)
+		}
+	}
+	i.Release()
+	counts := func() (n uint64) {
+		i := r.Image()
+		defer i.Release()
+		for _, c := range Chunks(i.View) {
+			n += c
+		}
+		return n
+	}
+	if n := counts(); n != 2 {
+		t.Errorf("%d references", n)
+	}
+	r.must(unmountOp("/e"))
+	r.must(UnloadOp("/plugins/ext"))
+	r.must(UnloadOp("box-1"))
+	if n := counts(); n != 0 {
+		t.Errorf("%d references are left", n)
+	}
+	if _, err := r.NewFS(now); err == nil {
+		t.Error("ext is still known")
+	}
+}
+
+func TestLibraryRefuses(t *testing.T) {
+	early := libraryRig(t, LibraryLevel-1)
+	early.fails(vfs.Unsupported, "every member", LoadOp(pipeLibrary("ext", 1), []byte{1}, nil))
+	r := libraryRig(t, LibraryLevel)
+	for name, bend := range map[string]func(*vfs.Library){
+		"no name":      func(l *vfs.Library) { l.Name = "" },
+		"a path":       func(l *vfs.Library) { l.Name = "../x" },
+		"a space":      func(l *vfs.Library) { l.Name = "a b" },
+		"a short hash": func(l *vfs.Library) { l.Sum = "abcd" },
+		"folds":        func(l *vfs.Library) { l.Place = vfs.Replicated },
+		"no place":     func(l *vfs.Library) { l.Place = 0 },
+		"another size": func(l *vfs.Library) { l.Size = 2 },
+		"a long page":  func(l *vfs.Library) { l.Doc = strings.Repeat("x", MaxLibrary) },
+	} {
+		l := pipeLibrary("ext", 1)
+		bend(&l)
+		if out := r.ops(LoadOp(l, []byte{1}, nil)); vfs.KindOf(out.Err) != vfs.Invalid {
+			t.Errorf("%s: %v", name, out.Err)
+		}
+	}
+	if out := r.ops(vfs.Op{Verb: vfs.Enlist, Target: "{", Data: []byte{1}}); vfs.KindOf(out.Err) != vfs.Invalid {
+		t.Error(out.Err)
+	}
+}
