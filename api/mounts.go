@@ -85,9 +85,9 @@ func (c *call) mount() error {
 	if err != nil {
 		return err
 	}
-	plugin, ok := c.s.plugins[in.Type]
-	if !ok {
-		return vfs.Invalid.Withf("unknown filesystem type: %s", printable(in.Type))
+	plugin, err := c.plugin(in.Type)
+	if err != nil {
+		return err
 	}
 	// From here on no secret is in the clear.
 	if in.Config, err = c.s.cfg.Secrets.Seal(plugin, in.Config); err != nil {

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"os"
 	"sort"
-	"strings"
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
@@ -11,10 +9,28 @@ import (
 
 type pluginInfo struct {
 	Name     string        `json:"name"`
+	Path     string        `json:"library_path,omitempty"`
 	External bool          `json:"is_external"`
 	Mounted  []pluginMount `json:"mounted_paths"`
 	Params   []pluginParam `json:"config_params"`
 	Doc      string        `json:"doc,omitempty"`
+	*libraryInfo
+}
+
+// libraryInfo is what only a plugin from outside has.
+type libraryInfo struct {
+	Original string      `json:"original_name,omitempty"`
+	Kind     string      `json:"kind"`
+	Sum      string      `json:"sha256"`
+	Size     int64       `json:"size"`
+	Grants   vfs.Grants  `json:"grants"`
+	Limits   limitsShown `json:"limits"`
+}
+
+type limitsShown struct {
+	Memory    int64  `json:"memory"` // bytes
+	Call      string `json:"call"`
+	Instances int    `json:"instances"`
 }
 
 type pluginMount struct {
@@ -42,53 +58,50 @@ func (c *call) pluginList() error {
 		byType[m.Type] = append(byType[m.Type],
 			pluginMount{m.Path, fsm.MaskConfig(c.s.plugins[m.Type].Params, m.Config)})
 	}
-	out := []pluginInfo{}
+	out, loaded := []pluginInfo{}, []string{}
 	for name, p := range c.s.plugins {
-		i := pluginInfo{Name: name, Mounted: byType[name], Params: []pluginParam{}, Doc: p.Doc}
-		if i.Mounted == nil {
-			i.Mounted = []pluginMount{}
-		}
-		for _, q := range p.Params {
-			i.Params = append(i.Params, pluginParam{q.Name, q.Type, q.Required, q.Default, q.Description})
-		}
-		out = append(out, i)
+		out = append(out, pluginOf(name, p.Doc, p.Params, byType[name]))
+	}
+	for lib := range fsm.Libraries(img.View) {
+		i := pluginOf(lib.Name, lib.Doc, lib.Params, byType[lib.Name])
+		i.Path, i.External = lib.Source, true
+		i.libraryInfo = &libraryInfo{lib.Original, lib.Kind, lib.Sum, lib.Size, lib.Grants,
+			limitsShown{lib.Limits.Memory, lib.Limits.Call.String(), lib.Limits.Instances}}
+		out, loaded = append(out, i), append(loaded, lib.Source)
 	}
 	sort.Slice(out, func(a, b int) bool { return out[a].Name < out[b].Name })
-	return c.json(200, map[string]any{"plugins": out, "loaded_plugins": []string{}})
+	return c.json(200, map[string]any{"plugins": out, "loaded_plugins": loaded})
 }
 
-// pluginLoad answers POST /plugins/load. This server has no host for plugins
-// from outside; a file that is not there is told apart.
-func (c *call) pluginLoad() error {
-	path, err := c.libraryPath()
+// pluginOf is what all plugins are told of.
+func pluginOf(name, doc string, params []vfs.Param, mounts []pluginMount) pluginInfo {
+	i := pluginInfo{Name: name, Mounted: mounts, Params: []pluginParam{}, Doc: doc}
+	if i.Mounted == nil {
+		i.Mounted = []pluginMount{}
+	}
+	for _, q := range params {
+		i.Params = append(i.Params, pluginParam{q.Name, q.Type, q.Required, q.Default, q.Description})
+	}
+	return i
+}
+
+// plugin returns the description of a type, as a state has it that sees every
+// acknowledged load.
+func (c *call) plugin(kind string) (vfs.Plugin, error) {
+	if p, ok := c.s.plugins[kind]; ok {
+		return p, nil
+	}
+	img, err := c.imageAt(vfs.Level{Linearizable: true})
 	if err != nil {
-		return err
+		return vfs.Plugin{}, err
 	}
-	if !strings.Contains(path, "://") {
-		if _, err := os.Stat(path); err != nil {
-			return vfs.NotFound.Withf("failed to detect plugin type: %s: not found", printable(path))
-		}
+	defer img.Release()
+	lib, ok := fsm.LibraryOf(img.View, kind)
+	switch {
+	case !ok:
+		return vfs.Plugin{}, vfs.Invalid.Withf("unknown filesystem type: %s", printable(kind))
+	case c.s.cfg.Libraries == nil:
+		return vfs.Plugin{}, errNoLibraries
 	}
-	return vfs.Unsupported.With("loading plugins: operation not supported")
-}
-
-// pluginUnload answers POST /plugins/unload.
-func (c *call) pluginUnload() error {
-	if _, err := c.libraryPath(); err != nil {
-		return err
-	}
-	return vfs.Unsupported.With("unloading plugins: operation not supported")
-}
-
-func (c *call) libraryPath() (string, error) {
-	var in struct {
-		Path string `json:"library_path"`
-	}
-	if err := c.decode(&in, "invalid request body"); err != nil {
-		return "", err
-	}
-	if in.Path == "" {
-		return "", vfs.Invalid.With("library_path is required")
-	}
-	return in.Path, nil
+	return c.s.cfg.Libraries.Plugin(lib), nil
 }

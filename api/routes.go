@@ -82,7 +82,7 @@ func table() []route {
 		{"POST", prefix + "/mount", object, (*call).mount},
 		{"POST", prefix + "/unmount", object, (*call).unmount},
 		{"GET", prefix + "/plugins", noBody, (*call).pluginList},
-		{"POST", prefix + "/plugins/load", object, (*call).pluginLoad},
+		{"POST", prefix + "/plugins/load", large, (*call).pluginLoad},
 		{"POST", prefix + "/plugins/unload", object, (*call).pluginUnload},
 
 		{"GET", prefix + "/cluster", noBody, (*call).cluster},

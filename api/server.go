@@ -74,6 +74,7 @@ type Config struct {
 	Secrets                    *secret.Box               // seals what a mount must not show; nil: nothing can be sealed
 	Cluster                    Cluster                   // nil: only this node's id is told
 	Alive, Serves              func() error              // what /livez and /readyz say; nil: ok, and what Ready says
+	Libraries                  Libraries                 // nil: no third-party plugins run here
 	Metrics                    prometheus.Gatherer
 	MaxBody                    int64 // bytes of a request body; 0: no limit on streamed ones
 	Limits                     Limits

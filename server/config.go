@@ -62,13 +62,13 @@ type ClusterConfig struct {
 	SnapshotRate    string     `yaml:"snapshot_rate"`
 }
 
-// ExternalConfig keeps the compatible keys for third-party plugins. They are
-// read so that existing files load; the hosts do not exist yet.
+// ExternalConfig says which third-party plugins may be loaded. Keys without a
+// comment are read so that existing files load, and do nothing.
 type ExternalConfig struct {
 	Enabled       bool           `yaml:"enabled"`
-	PluginDir     string         `yaml:"plugin_dir"`
+	PluginDir     string         `yaml:"plugin_dir"` // whose files may be loaded by request
 	AutoLoad      bool           `yaml:"auto_load"`
-	PluginPaths   []string       `yaml:"plugin_paths"`
+	PluginPaths   []string       `yaml:"plugin_paths"` // files that may be loaded, too
 	WASIMountPath string         `yaml:"wasi_mount_path"`
 	WASM          map[string]any `yaml:"wasm"`
 }

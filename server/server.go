@@ -98,6 +98,7 @@ type node struct {
 	backups  *schedule      // nil: none are made
 	jobs     sync.WaitGroup
 	manager  *supervisor
+	external *libraries // nil: third-party plugins are off
 	endJobs  context.CancelFunc
 }
 
@@ -119,6 +120,9 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	}
 	if n.files, err = ownFiles(n.listener.Addr()); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
+	}
+	if n.external, err = openLibraries(o.config, n.log); err != nil {
+		return nil, errors.Join(fmt.Errorf("external_plugins: %w", err), n.listener.Close())
 	}
 	if n.cluster, err = cluster.Start(ctx, n.clusterConfig(builtin, mounts)); err != nil {
 		n.listener.Close()
@@ -175,6 +179,9 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 		MaxSnapshot: snapshot, SnapshotRate: rate,
 		Mounts: mounts, Log: n.log, Fatal: n.fatal,
 	}
+	if n.external != nil {
+		cc.Library = n.external.Plugin
+	}
 	if cc.HTTP == "" {
 		cc.HTTP = baseURL(n.listener.Addr())
 	}
@@ -183,7 +190,7 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 
 func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 	slow, _ := n.config.slow() // checked when it was read
-	return api.Config{
+	c := api.Config{
 		Slow: slow, Alive: n.cluster.Alive, Serves: n.cluster.Serves,
 		Node: n.cluster, Backups: n.cluster, Plugins: builtin,
 		Env:       n.cluster.Env,
@@ -193,6 +200,10 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 		Metrics:   n.registry(), MaxBody: n.config.Server.MaxBody,
 		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,
 	}
+	if n.external != nil {
+		c.Libraries = n.external
+	}
+	return c
 }
 
 // traffic is what the API has moved; the plugins are made before the API.
@@ -266,6 +277,9 @@ func (n *node) run(ctx context.Context) int {
 	if err := n.cluster.Stop(within); err != nil {
 		n.log.Error("stopping", "error", err)
 		return exitFailure
+	}
+	if err := n.external.close(within); err != nil {
+		n.log.Warn("compiled plugins are not freed", "error", err)
 	}
 	return code
 }

@@ -86,7 +86,7 @@ func startShell(t *testing.T, bin string) *shell {
 	}
 	s.cmd = exec.Command("bash", "-c", script)
 	s.cmd.Dir = s.dir
-	s.cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "PFS_URL=")
+	s.cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "PFS_URL=", "PFS_SOURCE="+harness.Root(t))
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var err error
 	if s.in, err = s.cmd.StdinPipe(); err != nil {

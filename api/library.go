@@ -1,0 +1,254 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// maxCode is how long the code of a plugin may be, in bytes.
+const maxCode = 16 << 20
+
+// Libraries runs third-party plugins on this node.
+type Libraries interface {
+	// Open reads the code of a plugin from a file of this node, as far as the
+	// configuration lets it: what is elsewhere is Permission.
+	Open(path string) ([]byte, error)
+	// Inspect tells what code is: its kind, its name and what it can do. Invalid
+	// says why it is no plugin.
+	Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error)
+	// Plugin returns a library as a kind of filesystem.
+	Plugin(lib vfs.Library) vfs.Plugin
+}
+
+var errNoLibraries = vfs.Unsupported.With("loading plugins: operation not supported: external_plugins.enabled is false on this node")
+
+// loadAsk is what POST /plugins/load asks for.
+type loadAsk struct {
+	Path   string     `json:"library_path"`
+	Grants vfs.Grants `json:"grants"`
+	Limits struct {
+		Memory    any `json:"memory"`
+		Call      any `json:"call"`
+		Instances any `json:"instances"`
+	} `json:"limits"`
+	code []byte
+}
+
+// limits reads them as settings are read: "64MB", "5s", numbers as text.
+func (a loadAsk) limits() (l vfs.Limits, err error) {
+	given := vfs.Config{"memory": a.Limits.Memory, "call": a.Limits.Call, "instances": a.Limits.Instances}
+	var errs [3]error
+	var n int64
+	l.Memory, errs[0] = given.Size("memory", 0)
+	l.Call, errs[1] = given.Duration("call", 0)
+	n, errs[2] = given.Int("instances", 0)
+	l.Instances = int(n)
+	if err = errors.Join(errs[:]...); err != nil {
+		return l, vfs.Invalid.Withf("limits: %v", err)
+	}
+	return l, nil
+}
+
+// loadAsk reads the request: JSON that names a file, or the code itself, with
+// everything else in the query.
+func (c *call) loadAsk() (a loadAsk, err error) {
+	body, err := c.all()
+	if err != nil {
+		return a, err
+	}
+	if head := bytes.TrimLeft(body, " \t\r\n"); len(head) == 0 || head[0] == '{' {
+		if len(body) > maxObject {
+			return a, tooLarge(maxObject)
+		}
+		if json.NewDecoder(bytes.NewReader(body)).Decode(&a) != nil {
+			return a, vfs.Invalid.With("invalid request body")
+		}
+		if a.Path == "" {
+			return a, vfs.Invalid.With("library_path is required")
+		}
+		return a, a.clean()
+	}
+	a.code, a.Path = body, "upload"
+	for key, to := range map[string]*any{"memory": &a.Limits.Memory, "call": &a.Limits.Call, "instances": &a.Limits.Instances} {
+		if v, ok := c.query.get(key); ok {
+			*to = v
+		}
+	}
+	if v, ok := c.query.get("name"); ok && v != "" {
+		a.Path = printable(v)
+	}
+	for _, p := range c.query {
+		if p.key == "grant_read" {
+			a.Grants.Read = append(a.Grants.Read, vfs.Path(p.value))
+		}
+	}
+	return a, a.clean()
+}
+
+// clean makes the paths of the grants such as others are compared with.
+func (a *loadAsk) clean() (err error) {
+	for i, p := range a.Grants.Read {
+		if a.Grants.Read[i], err = vfs.ParsePath(string(p)); err != nil {
+			return vfs.Invalid.Withf("grants: %v", err)
+		}
+	}
+	if len(a.Grants.Read) > 100 {
+		return vfs.Invalid.With("grants: at most 100 paths")
+	}
+	return nil
+}
+
+// find reads the code of the plugin.
+func (c *call) find(a loadAsk) ([]byte, error) {
+	kind, path, isURL := strings.Cut(a.Path, "://")
+	switch {
+	case a.code != nil:
+		return a.code, nil
+	case !isURL && c.s.cfg.Libraries == nil:
+		if _, err := os.Stat(a.Path); err != nil {
+			return nil, vfs.NotFound.Withf("failed to detect plugin type: %s: not found", printable(a.Path))
+		}
+		return nil, errNoLibraries
+	case c.s.cfg.Libraries == nil:
+		return nil, errNoLibraries
+	case !isURL:
+		return c.s.cfg.Libraries.Open(a.Path)
+	case kind == "pfs" || kind == "agfs":
+		return c.fromTree(path)
+	}
+	return nil, vfs.Permission.With("loading plugins from a URL is off: upload the file, or put it into the tree and load pfs://PATH")
+}
+
+// fromTree reads a file of the tree.
+func (c *call) fromTree(path string) ([]byte, error) {
+	p, err := parsePath(path)
+	if err != nil {
+		return nil, err
+	}
+	img, err := c.imageAt(vfs.Level{Linearizable: true})
+	if err != nil {
+		return nil, err
+	}
+	defer img.Release()
+	ctx, cancel := c.within()
+	defer cancel()
+	info, real, err := img.Table.Lookup(ctx, img.View, "load", p)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir() || info.Consumes():
+		return nil, vfs.Invalid.Withf("%s is no file with code", p)
+	case info.Size > maxCode:
+		return nil, vfs.TooLarge.Withf("the code of a plugin has at most %d bytes", maxCode)
+	}
+	if err := c.hold(int(info.Size)); err != nil {
+		return nil, err
+	}
+	b := make([]byte, info.Size)
+	n, err := img.Table.ReadAt(ctx, img.View, real, b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+// pluginLoad answers POST /plugins/load: the plugin can be mounted on every node
+// then.
+func (c *call) pluginLoad() error {
+	a, err := c.loadAsk()
+	if err != nil {
+		return err
+	}
+	limits, err := a.limits()
+	if err != nil {
+		return err
+	}
+	code, err := c.find(a)
+	switch {
+	case err != nil:
+		return err
+	case c.s.cfg.Libraries == nil:
+		return errNoLibraries
+	case len(code) > maxCode:
+		return vfs.TooLarge.Withf("the code of a plugin has at most %d bytes", maxCode)
+	}
+	if err := c.libraryLevel(); err != nil {
+		return err
+	}
+	lib, err := c.s.cfg.Libraries.Inspect(c.context(), code, limits)
+	if err != nil {
+		return err
+	}
+	if !fsm.ValidLibraryName(lib.Name) {
+		return vfs.Invalid.Withf("the plugin calls itself %.80q: a name has letters, digits and -_. only", lib.Name)
+	}
+	sum := sha256.Sum256(code)
+	lib.Sum, lib.Size, lib.Source, lib.Grants = hex.EncodeToString(sum[:]), int64(len(code)), a.Path, a.Grants
+	content, err := c.s.cfg.Node.Keep(c.context(), bytes.NewReader(code), maxCode)
+	if err != nil {
+		return err
+	}
+	op := fsm.LoadOp(lib, content.Data, content.Refs)
+	if len(op.Target) > fsm.MaxLibrary {
+		return vfs.TooLarge.With("the plugin says too much of itself")
+	}
+	return c.answerLibrary(op, "plugin loaded successfully")
+}
+
+// libraryLevel returns nil once every member knows what a load is.
+func (c *call) libraryLevel() error {
+	img, err := c.imageAt(vfs.Level{Linearizable: true})
+	if err != nil {
+		return err
+	}
+	defer img.Release()
+	if fsm.LevelOf(img.View) < fsm.LibraryLevel {
+		return vfs.Unsupported.With("loading plugins: operation not supported until every member runs a version that knows it")
+	}
+	return nil
+}
+
+// answerLibrary commits a change of the libraries.
+func (c *call) answerLibrary(op vfs.Op, text string) error {
+	ctx, cancel := c.within()
+	defer cancel()
+	a, err := c.propose(ctx, vfs.Mounted{}, op, hash(op.Target), op)
+	if err != nil {
+		return err
+	}
+	return c.done(200, text, a)
+}
+
+// pluginUnload answers POST /plugins/unload. library_path may also be the name.
+func (c *call) pluginUnload() error {
+	var in struct {
+		Path string `json:"library_path"`
+		Name string `json:"name"`
+	}
+	if err := c.decode(&in, "invalid request body"); err != nil {
+		return err
+	}
+	if in.Name == "" {
+		in.Name = in.Path
+	}
+	if in.Name == "" {
+		return vfs.Invalid.With("library_path is required")
+	}
+	if c.s.cfg.Libraries == nil {
+		return errNoLibraries
+	}
+	if err := c.libraryLevel(); err != nil {
+		return err
+	}
+	return c.answerLibrary(fsm.UnloadOp(in.Name), "plugin unloaded successfully")
+}

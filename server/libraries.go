@@ -1,0 +1,149 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/wasmhost"
+)
+
+// compiledDir is where compiled code of plugins is kept, below the data
+// directory. It may be removed at any time.
+const compiledDir = "wasm"
+
+// libraries runs third-party plugins on this node.
+type libraries struct {
+	wasm  *wasmhost.Host
+	dir   string   // where plugins may be loaded from
+	files []string // what else
+}
+
+// openLibraries returns nil if the configuration wants none.
+func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
+	if !c.External.Enabled {
+		return nil, nil
+	}
+	l := &libraries{}
+	for _, p := range append([]string{c.External.PluginDir}, c.External.PluginPaths...) {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, err
+		}
+		l.files = append(l.files, abs)
+	}
+	if l.files = l.files[1:]; c.External.PluginDir != "" {
+		l.dir, _ = filepath.Abs(c.External.PluginDir) // it was abs above
+	}
+	var err error
+	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
+	return l, err
+}
+
+// errOutside is the answer to a path that nobody has allowed.
+var errOutside = vfs.Permission.With("the file is neither in external_plugins.plugin_dir nor in plugin_paths of this node: put it there, or upload it")
+
+// Open reads a file in the plugin directory, or one that the configuration
+// names. Nothing tells whether there is another.
+func (l *libraries) Open(path string) ([]byte, error) {
+	if !filepath.IsAbs(path) && l.dir != "" {
+		path = filepath.Join(l.dir, path)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, errOutside
+	}
+	if slices.Contains(l.files, abs) {
+		return readCode(filepath.Dir(abs), filepath.Base(abs))
+	}
+	rel, err := filepath.Rel(l.dir, abs)
+	if l.dir == "" || err != nil || !filepath.IsLocal(rel) {
+		return nil, errOutside
+	}
+	return readCode(l.dir, rel)
+}
+
+// readCode reads a file below dir; links do not lead out of it.
+func readCode(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, vfs.NotFound.Withf("failed to detect plugin type: plugin file not found: %s", filepath.Join(dir, name))
+	}
+	defer root.Close()
+	f, err := root.OpenFile(name, os.O_RDONLY|openNoWait, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, vfs.NotFound.Withf("failed to detect plugin type: plugin file not found: %s", filepath.Join(dir, name))
+	case err != nil:
+		return nil, vfs.Permission.Withf("the plugin cannot be read: %v", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, vfs.Invalid.Withf("%s is no file", filepath.Join(dir, name))
+	case st.Mode().Perm()&0o002 != 0:
+		return nil, vfs.Permission.Withf("%s may be written by everybody: chmod o-w it first", filepath.Join(dir, name))
+	}
+	return io.ReadAll(io.LimitReader(f, wasmhost.MaxModule+1))
+}
+
+// kinds are the beginnings of files, as loaders tell them apart.
+var kinds = []struct{ magic, kind string }{
+	{"\x00asm", wasmhost.Kind}, {"\x7fELF", "native"}, {"MZ", "native"},
+	{"\xfe\xed\xfa\xce", "native"}, {"\xfe\xed\xfa\xcf", "native"}, {"\xce\xfa\xed\xfe", "native"},
+	{"\xcf\xfa\xed\xfe", "native"}, {"\xca\xfe\xba\xbe", "native"}, {"\xbe\xba\xfe\xca", "native"},
+}
+
+// Inspect tells what the code of a plugin is.
+func (l *libraries) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vfs.Library, error) {
+	for _, k := range kinds {
+		if !strings.HasPrefix(string(code[:min(len(code), 8)]), k.magic) {
+			continue
+		}
+		if k.kind != wasmhost.Kind {
+			return vfs.Library{}, vfs.Unsupported.With("native plugins: operation not supported by this version")
+		}
+		return l.wasm.Inspect(ctx, code, limits)
+	}
+	return vfs.Library{}, vfs.Invalid.With("failed to detect plugin type: unsupported plugin type: unknown")
+}
+
+// Plugin returns a library as a kind of filesystem.
+func (l *libraries) Plugin(lib vfs.Library) vfs.Plugin {
+	return l.wasm.Plugin(lib, codeOf)
+}
+
+// codeOf reads the code of a library, and checks that it is that.
+func codeOf(ctx context.Context, c vfs.Chunks, lib vfs.Library) ([]byte, error) {
+	code := append([]byte(nil), lib.Data...)
+	for _, ref := range lib.Refs {
+		b := make([]byte, ref.Len)
+		if err := c.ReadChunk(ctx, ref, b, 0); err != nil {
+			return nil, err
+		}
+		code = append(code, b...)
+	}
+	if sum := sha256.Sum256(code); hex.EncodeToString(sum[:]) != lib.Sum {
+		return nil, vfs.Internal.Withf("the code of plugin %s is not what was loaded", lib.Name)
+	}
+	return code, nil
+}
+
+func (l *libraries) close(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	return l.wasm.Close(ctx)
+}
