@@ -27,7 +27,11 @@ func (c *call) try(p vfs.Path, plugin vfs.Plugin, spec *fsm.MountSpec) error {
 		return &vfs.Error{Kind: vfs.Exists, Reason: "mount already exists: " + string(p)}
 	}
 	invalid := func(err error) error { return vfs.Invalid.Withf("failed to validate plugin: %v", err) }
-	if err := spec.Config.Vet(plugin.Params); err != nil && !plugin.Open {
+	params := plugin.Params
+	if plugin.Open {
+		params = spec.Config.Named(params)
+	}
+	if err := spec.Config.Vet(params); err != nil {
 		return invalid(err)
 	}
 	if there { // perhaps a repeat, whose first outcome is in the log

@@ -75,6 +75,7 @@ func TestWASMPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	three.want(400, "POST", "/mount", `{"fstype":"hellofs-go","path":"/h","node":"n2","config":{"unknown":"x"}}`)
+	three.want(400, "POST", "/mount", `{"fstype":"hellofs-go","path":"/h","config":{"from":"http://me:secret@host/"}}`)
 	three.want(200, "POST", "/mount", `{"fstype":"hellofs-go","path":"/h","node":"n2","config":{"greeting":"hi"}}`)
 	three.want(200, "POST", "/mount", `{"fstype":"hellofs-go","path":"/h3","node":"n3","config":{"from":"/memfs/shown"}}`)
 	for _, w := range []web{one, two, three} {

@@ -62,6 +62,18 @@ func (c Config) Vet(params []Param) error {
 	return nil
 }
 
+// Named returns params and one more for each setting that they lack: those of a
+// plugin that checks its settings itself.
+func (c Config) Named(params []Param) []Param {
+	out := slices.Clone(params)
+	for _, k := range slices.Sorted(maps.Keys(c)) {
+		if !slices.ContainsFunc(params, func(p Param) bool { return p.Name == k }) {
+			out = append(out, Param{Name: k})
+		}
+	}
+	return out
+}
+
 // passwordIn finds the user of a URL, or of a data source name.
 var passwordIn = regexp.MustCompile(`://[^/?#\s]*@|:[^\s]*@(tcp|unix)\(`)
 
