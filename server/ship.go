@@ -208,13 +208,18 @@ func (p parcel) is(ctx context.Context, name string) (bool, error) {
 	for {
 		n, err := io.ReadFull(ours, a)
 		k, terr := io.ReadFull(there, b)
+		if terr == io.EOF || terr == io.ErrUnexpectedEOF {
+			terr = nil
+		}
 		switch {
+		case terr != nil:
+			return false, terr
 		case n != k || !bytes.Equal(a[:n], b[:k]):
 			return false, nil
 		case err == io.EOF || err == io.ErrUnexpectedEOF:
 			return true, nil
-		case err != nil || terr != nil:
-			return false, errors.Join(err, terr)
+		case err != nil:
+			return false, err
 		}
 	}
 }
