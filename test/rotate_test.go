@@ -44,6 +44,11 @@ func TestRotate(t *testing.T) {
 			got := rotatePieces(t, c, leader)
 			w.want(200, "DELETE", "/files?path=/rotate/tv", "") // ends its last file
 			holds(t, w, dir, got)
+			for _, n := range c.Nodes {
+				if t.Failed() {
+					t.Log(n.Tail())
+				}
+			}
 		})
 	}
 }
@@ -68,8 +73,14 @@ func rotatePieces(t *testing.T, c *harness.Cluster, leader *harness.Node) []byte
 			}
 		})
 	}
+	over := make(chan struct{})
+	go func() { wg.Wait(); close(over) }()
 	for range writers * pieces / 3 {
-		<-half
+		select {
+		case <-half:
+		case <-over: // nobody got that far
+			t.FailNow()
+		}
 	}
 	leader.Kill()
 	wg.Wait()

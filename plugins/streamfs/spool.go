@@ -1,6 +1,7 @@
 package streamfs
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 const (
 	rowSpool = 'p' // id -> spool
 	rowPiece = 'q' // id, then as package content has it
-	rowOpen  = 'o' // id -> since when it takes bytes, in Unix nanoseconds
+	rowOpen  = 'u' // id -> since when it takes bytes, in Unix nanoseconds
 	rowWhole = 'w' // Event in which it was complete, id -> nothing
 	rowGone  = 'x' // id -> nothing: some of its pieces are to be freed
 	rowHeld  = 'h' // -> bytes of all spools
@@ -127,8 +128,9 @@ func (f *Rotating) Ship(v vfs.View) (vfs.Shipment, bool) {
 		if !ok {
 			panic(corrupt())
 		}
-		return vfs.Shipment{To: s.path, Size: s.size, Key: k,
-			Done: vfs.Op{Verb: vfs.Reap, Path: vfs.Root, Target: reapDone, Data: k}}, true
+		key := bytes.Clone(k)
+		return vfs.Shipment{To: s.path, Size: s.size, Key: key,
+			Done: vfs.Op{Verb: vfs.Reap, Path: vfs.Root, Target: reapDone, Data: key}}, true
 	}
 	return vfs.Shipment{}, false
 }
@@ -164,11 +166,13 @@ func shipped(tx vfs.Tx, k []byte) error {
 
 // freePieces frees some of the first file that was written.
 func freePieces(tx vfs.Tx) {
+	var gone []byte
 	for k := range tx.Scan([]byte{rowGone}, nil) {
-		if content.Remove(tx, row(rowPiece, k[1:]), -1, freeRows) {
-			tx.Delete(k)
-		}
-		return
+		gone = bytes.Clone(k)
+		break
+	}
+	if gone != nil && content.Remove(tx, row(rowPiece, gone[1:]), -1, freeRows) {
+		tx.Delete(gone)
 	}
 }
 
@@ -177,7 +181,7 @@ func (f *Rotating) endOld(tx vfs.Tx) {
 	var old [][]byte
 	for k, b := range tx.Scan([]byte{rowOpen}, nil) {
 		if len(old) < freeRows && !f.to.end(b).After(tx.Now()) {
-			old = append(old, k[1:])
+			old = append(old, bytes.Clone(k[1:]))
 		}
 	}
 	for _, id := range old {
