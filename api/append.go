@@ -35,8 +35,8 @@ type appending struct {
 // appendBody appends a body of any length to a stream, piece by piece as it
 // arrives. A piece that was appended stays, whatever becomes of the rest.
 func (c *call) appendBody(op vfs.Op, mount uint64, in *body) (change, int64, error) {
-	if _, placed := c.query.get("offset"); placed {
-		return change{}, 0, named(vfs.Invalid.With("a stream is only written at its end: leave out offset"), "write", op.Path)
+	if err := c.unplaced(op); err != nil {
+		return change{}, 0, err
 	}
 	if err := c.hold(2 * pieceMost); err != nil {
 		return change{}, 0, err
@@ -45,6 +45,29 @@ func (c *call) appendBody(op vfs.Op, mount uint64, in *body) (change, int64, err
 	a := &appending{s: c.s, op: op}
 	a.send = a.commit
 	return a.pour(c, in)
+}
+
+// unplaced refuses a write to a stream that says where.
+func (c *call) unplaced(op vfs.Op) error {
+	if _, placed := c.query.get("offset"); placed {
+		return named(vfs.Invalid.With("a stream is only written at its end: leave out offset"), "write", op.Path)
+	}
+	return nil
+}
+
+// appendWhole is appendBody for a Device that takes the body as it comes.
+func (c *call) appendWhole(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+	if err := c.unplaced(op); err != nil {
+		return change{}, 0, err
+	}
+	if err := c.hold(2 * vfs.MaxInline); err != nil {
+		return change{}, 0, err
+	}
+	if c.conn != nil {
+		c.conn.patient = true
+	}
+	rel.Off = vfs.AtEnd
+	return c.putWhole(m, op, rel, in)
 }
 
 // appendOutside is appendBody for a Device.

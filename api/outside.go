@@ -113,12 +113,20 @@ func (c *call) linger(op vfs.Op, o vfs.Options, wait time.Duration) (change, err
 // pour writes the body to a Device: as a stream where it takes one, in pieces
 // otherwise.
 func (c *call) pour(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+	if d, ok := m.FS.(vfs.Appender); ok && d.Appends(rel.Path) {
+		return c.appendWhole(m, op, rel, in)
+	}
 	if key, err := c.key(); err == nil && key == "" && rel.Off == vfs.AtEnd {
 		return c.appendOutside(m, op, rel, in)
 	}
 	if op.Flag&^(vfs.FlagSync|vfs.FlagExclusive) != vfs.FlagCreate|vfs.FlagTruncate || op.Off != 0 {
 		return c.feed(m, op, rel, in)
 	}
+	return c.putWhole(m, op, rel, in)
+}
+
+// putWhole writes the body to a Device as a stream; in pieces if it takes none.
+func (c *call) putWhole(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
 	ctx, err := c.keyed(ctx, m, op, "")

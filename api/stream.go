@@ -97,7 +97,7 @@ func (c *call) handleStream(h *handle) error {
 		return vfs.Permission.With("handle not opened for reading")
 	}
 	from := "oldest"
-	if h.pos > 0 {
+	if h.pos > 0 && !i.Endless() { // what has no end has no positions of a handle
 		from = strconv.FormatInt(h.pos, 10)
 	}
 	return c.readStream(p, from)

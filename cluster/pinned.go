@@ -16,20 +16,19 @@ const silentCalls = 3
 
 // elsewhere is what stands on this node for a mount that lives on another.
 func (n *Node) elsewhere(m vfs.Mounted) vfs.FileSystem {
-	return remote.New(remote.Config{Name: "node " + m.Node, Root: m.Path, Verbs: m.Verbs, Sibling: true, Keys: n.keeps(m), Tries: silentCalls, Dial: func() (*client.Client, error) {
+	fs, _ := n.machine.NewFS(m) // of nothing but what it says of itself
+	k, ok := fs.(vfs.Keyer)
+	far := remote.New(remote.Config{Name: "node " + m.Node, Root: m.Path, Verbs: m.Verbs, Sibling: true, Keys: ok && k.KeepsKeys(), Tries: silentCalls, Dial: func() (*client.Client, error) {
 		url, ok := n.API(m.Node)
 		if !ok {
 			return nil, vfs.Unavailable.With("mount lives on node " + m.Node + ", which is not known")
 		}
 		return n.apis.dial(url)
 	}})
-}
-
-// keeps reports whether a mount keeps idempotency keys, wherever it lives.
-func (n *Node) keeps(m vfs.Mounted) bool {
-	fs, err := n.machine.NewFS(m)
-	k, ok := fs.(vfs.Keyer)
-	return err == nil && ok && k.KeepsKeys()
+	if d, ok := fs.(vfs.Relayed); ok {
+		return d.Relay(far)
+	}
+	return far
 }
 
 // runDevices keeps the Devices of this node.

@@ -37,6 +37,7 @@ var (
 	_ vfs.Replier  = (*host)(nil)
 	_ vfs.Keyer    = (*host)(nil)
 	_ vfs.Optioned = (*host)(nil)
+	_ vfs.Appender = (*host)(nil)
 )
 
 func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
@@ -200,6 +201,12 @@ func (h *host) Options(v vfs.View, verb vfs.Verb, p vfs.Path) ([]string, error) 
 func (h *host) KeepsKeys() bool {
 	d, ok := h.fs.(vfs.Keyer)
 	return ok && d.KeepsKeys()
+}
+
+// Appends reports whether a Write to p puts bytes behind the end.
+func (h *host) Appends(p vfs.Path) bool {
+	d, ok := h.fs.(vfs.Appender)
+	return ok && d.Appends(p)
 }
 
 // Stream reads on from an offset; Unsupported where the Device does not. The

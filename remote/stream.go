@@ -105,7 +105,10 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error
 	up := &upload{r: r, w: w}
 	defer up.end()
 	opts := f.options(ctx, op)
-	if op.Flag&vfs.FlagExclusive != 0 {
+	switch {
+	case op.Off == vfs.AtEnd:
+		opts = append(opts, client.Flags(flags(op)))
+	case op.Flag&vfs.FlagExclusive != 0:
 		opts = append(opts, client.Flags("create,exclusive,truncate"))
 	}
 	out, err := cl.Write(ctx, name, up, -1, opts...)

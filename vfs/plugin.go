@@ -180,6 +180,28 @@ type Tuner interface {
 	Tune(ctx context.Context, p Path, from string) (r io.ReadCloser, off int64, err error)
 }
 
+// Appender is a Device with files that only grow: whatever its offset, a Write to
+// p puts bytes behind the end, and so does Put, piece by piece as they come.
+// Appends reports whether p is such a file, or would be.
+type Appender interface {
+	Appends(p Path) bool
+}
+
+// Far passes every call on to the node that a mount lives on.
+type Far interface {
+	Device
+	Putter
+	Streamer
+	Tuner
+}
+
+// Relayed is a Pinned Device that has its own say in what stands for it on other
+// nodes: Relay, of one that is not started, returns that. far leads to where the
+// mount lives. It is closed if it is an io.Closer.
+type Relayed interface {
+	Relay(far Far) FileSystem
+}
+
 // Keyer is a Device behind which idempotency keys are kept: that of a request is
 // in its context, as [KeyOf] tells.
 type Keyer interface {
