@@ -123,7 +123,7 @@ var folded = map[string][]string{
 	"plugins/memfs":    nil,
 	"plugins/kvfs":     nil,
 	"plugins/queuefs":  {"check.go", "sql*.go"},
-	"plugins/streamfs": nil,
+	"plugins/streamfs": {"mem*.go"},
 	"fsm":              {"backup.go", "devices.go", "dir.go", "image.go", "restore.go", "snapshot.go", "wait.go"},
 }
 

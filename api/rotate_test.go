@@ -139,7 +139,7 @@ func TestRotationSettings(t *testing.T) {
 		{vfs.Config{"output_path": "/m", "rotation_interval": "soon"}, "rotation_interval must be a duration such as 30s, or seconds"},
 		{vfs.Config{"output_path": "/m", "spool_size": "0"}, "spool_size must be a size such as 1GB"},
 		{vfs.Config{"output_path": "/m", "filename_pattern": "../x"}, `filename_pattern "../x" gives no name below output_path`},
-		{vfs.Config{"output_path": "/m", "durability": "memory"}, "durability: memory is not built yet: streams that are not in the log would be lost with a node; leave it out, or use log"},
+		{vfs.Config{"output_path": "/m", "durability": "memory"}, "durability: memory is for streamfs: what is written to files as well is in the log; leave it out, or use log"},
 	} {
 		_, err := p.Place(c.config)
 		got := ""

@@ -79,6 +79,14 @@ func playAll(t *testing.T, c *harness.Cluster) {
 				return newRemote(t, c, fstype, config)
 			})
 		})
+		if fstype == "streamfs" {
+			t.Run("streamfs in memory", func(t *testing.T) {
+				vfstest.Scripts(t, dir, func(t *testing.T) vfstest.Driver {
+					played++
+					return newRemote(t, c, fstype, vfs.Config{"durability": "memory"})
+				})
+			})
+		}
 		delete(mounts, fstype)
 	}
 	for fstype := range mounts {

@@ -45,28 +45,35 @@ func Plugin() vfs.Plugin {
 		Doc:    readme,
 		Since:  6,
 		Verbs:  verbs,
-		Params: params(),
+		Params: bothParams(),
+		Later:  func(c vfs.Config) (uint64, error) { return later(c, params()) },
 	}
-	settings := func(c vfs.Config) (int64, error) {
+	checked := func(c vfs.Config) (settings, error) {
 		if err := c.Check(p.Params); err != nil {
-			return 0, err
+			return settings{}, err
 		}
-		return ring(c)
+		return read(c)
 	}
 	p.Place = func(c vfs.Config) (vfs.Placement, error) {
-		_, err := settings(c)
+		s, err := checked(c)
+		if s.memory {
+			return vfs.Pinned, err
+		}
 		return vfs.Replicated, err
 	}
 	p.New = func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
-		n, err := settings(c)
+		s, err := checked(c)
 		if err != nil {
 			return nil, err
+		}
+		if s.memory {
+			return newMemory(s), nil
 		}
 		names, err := tree.New(tree.Options{Type: p.Type, Verbs: p.Verbs, Readme: true, Parents: true, Freed: freed})
 		if err != nil {
 			return nil, err
 		}
-		return &FS{names, env.Chunks, n, nil}, nil
+		return &FS{names, env.Chunks, s.ring, nil}, nil
 	}
 	return p
 }

@@ -17,6 +17,10 @@ func Test(t *testing.T) {
 	vfstest.Run(t, vfstest.Subject{Plugin: streamfs.Plugin(), Scripts: "testdata"})
 }
 
+func TestMemory(t *testing.T) {
+	vfstest.Run(t, vfstest.Subject{Plugin: streamfs.Plugin(), Config: vfs.Config{"durability": "memory"}, Scripts: "testdata"})
+}
+
 func TestRotating(t *testing.T) {
 	vfstest.Run(t, vfstest.Subject{Plugin: streamfs.RotatePlugin(), Config: vfs.Config{"output_path": "/m"}})
 }
@@ -35,9 +39,15 @@ func TestSettings(t *testing.T) {
 		{vfs.Config{"buffer_size": "0"}, "buffer_size must be 64KB to 1TB"},
 		{vfs.Config{"channel_buffer_size": -1}, "channel_buffer_size must be 64KB to 1TB"},
 		{vfs.Config{"durability": "log"}, ""},
-		{vfs.Config{"durability": "memory"}, "durability: memory is not built yet: streams that are not in the log would be lost with a node; leave it out, or use log"},
-		{vfs.Config{"durability": "tape"}, `durability must be log, not "tape"`},
-		{vfs.Config{"ring": 1}, "unknown configuration parameter(s) 'ring' - allowed parameters are: 'buffer_size', 'ring_buffer_size', 'channel_buffer_size', 'durability'"},
+		{vfs.Config{"durability": "memory"}, ""},
+		{vfs.Config{"durability": "memory", "ring_buffer_size": "200MB"}, ""},
+		{vfs.Config{"durability": "memory", "ring_buffer_size": "64KB", "memory_budget": "1MB"}, ""},
+		{vfs.Config{"durability": "memory", "buffer_size": "200MB", "memory_budget": "256MB"}, "memory_budget must be twice buffer_size at least, 1MB to 1TB"},
+		{vfs.Config{"durability": "memory", "buffer_size": "64KB", "memory_budget": "1KB"}, "memory_budget must be twice buffer_size at least, 1MB to 1TB"},
+		{vfs.Config{"durability": "memory", "buffer_size": "1MB", "ring_buffer_size": "2MB"}, both},
+		{vfs.Config{"memory_budget": "64MB"}, "memory_budget is for durability: memory; streams in the log take none"},
+		{vfs.Config{"durability": "tape"}, `durability must be log or memory, not "tape"`},
+		{vfs.Config{"ring": 1}, "unknown configuration parameter(s) 'ring' - allowed parameters are: 'buffer_size', 'ring_buffer_size', 'channel_buffer_size', 'durability', 'memory_budget'"},
 	} {
 		_, err := streamfs.Plugin().Place(c.config)
 		_, nerr := streamfs.Plugin().New(vfs.Env{}, c.config)
@@ -56,6 +66,36 @@ type state struct {
 	*vfstest.State
 	*streamfs.FS
 	chunks *vfstest.Chunks
+}
+
+// What a cluster answers in which a member is of a version without streams in
+// memory is what that version answers.
+func TestEarlierLevels(t *testing.T) {
+	notYet := "durability: memory is not built yet: streams that are not in the log would be lost with a node; leave it out, or use log"
+	unknown := "unknown configuration parameter(s) 'memory_budget' - allowed parameters are: 'buffer_size', 'ring_buffer_size', 'channel_buffer_size', 'durability'"
+	for _, c := range []struct {
+		config vfs.Config
+		since  uint64
+		want   string
+	}{
+		{vfs.Config{"durability": "memory"}, 16, notYet},
+		{vfs.Config{"durability": "tape"}, 16, `durability must be log, not "tape"`},
+		{vfs.Config{"durability": "memory", "memory_budget": "1MB"}, 16, unknown},
+		{vfs.Config{"durability": "log"}, 0, ""},
+		{vfs.Config{"durability": []any{1}}, 0, ""},
+	} {
+		since, err := streamfs.Plugin().Later(c.config)
+		if since != c.since || c.want != "" && (err == nil || err.Error() != c.want) || c.want == "" && err != nil {
+			t.Errorf("%v: level %d, %v", c.config, since, err)
+		}
+	}
+	c := vfs.Config{"durability": "memory", "output_path": "/m"}
+	if since, err := streamfs.RotatePlugin().Later(c); since != 16 || err == nil || err.Error() != notYet {
+		t.Errorf("streamrotatefs: %d, %v", since, err)
+	}
+	if _, err := streamfs.RotatePlugin().Place(c); vfs.KindOf(err) != vfs.Invalid {
+		t.Errorf("streamrotatefs in memory: %v", err)
+	}
 }
 
 func newState(t *testing.T, ring int) *state {

@@ -61,6 +61,9 @@ func RotatePlugin() vfs.Plugin {
 	p.Params = append(early[:len(early):len(early)], vfs.Param{Name: "spool_size", Type: "size", Default: "1GB",
 		Description: "bytes that may wait to be written to a mount outside the log"})
 	p.Later = func(c vfs.Config) (uint64, error) {
+		if since, before := later(c, early); since > 0 {
+			return since, before
+		}
 		if _, ok := c["spool_size"]; !ok {
 			return 0, nil
 		}
