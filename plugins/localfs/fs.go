@@ -50,6 +50,7 @@ var (
 	_ vfs.Device   = (*FS)(nil)
 	_ vfs.Putter   = (*FS)(nil)
 	_ vfs.Streamer = (*FS)(nil)
+	_ vfs.Tuner    = (*FS)(nil)
 	_ vfs.Starter  = (*FS)(nil)
 	_ io.Closer    = (*FS)(nil)
 )
@@ -237,4 +238,9 @@ func (f *FS) Stream(_ context.Context, p vfs.Path, want uint64, off int64) (io.R
 		return nil, errors.Join(kindOf(err), h.Close())
 	}
 	return h, nil
+}
+
+// Tune reads a file from a place on to its end.
+func (f *FS) Tune(ctx context.Context, p vfs.Path, from string) (io.ReadCloser, int64, error) {
+	return vfs.TuneFile(ctx, f, p, from)
 }

@@ -39,6 +39,7 @@ var (
 	_ vfs.Device   = (*FS)(nil)
 	_ vfs.Putter   = (*FS)(nil)
 	_ vfs.Streamer = (*FS)(nil)
+	_ vfs.Tuner    = (*FS)(nil)
 	_ vfs.Starter  = (*FS)(nil)
 	_ io.Closer    = (*FS)(nil)
 )

@@ -70,6 +70,11 @@ func (f *FS) Stream(ctx context.Context, p vfs.Path, want uint64, off int64) (io
 	return r, nil
 }
 
+// Tune reads a file from a place on to its end.
+func (f *FS) Tune(ctx context.Context, p vfs.Path, from string) (io.ReadCloser, int64, error) {
+	return vfs.TuneFile(ctx, f, p, from)
+}
+
 // open opens the object at p from an offset, as far as size if that is not
 // negative. With an ETag, another content is Stale.
 func (f *FS) open(ctx context.Context, p vfs.Path, etag string, off, size int64) (*content, error) {
