@@ -55,7 +55,7 @@ var rooms = []room{
 	{"secret", 1, []string{"vfs"}},
 	{"trace", 1, nil},
 	{"certs", 1, nil},
-	{"sqldb", 1, []string{"vfs", "github.com/go-sql-driver/mysql", "modernc.org/sqlite"}},
+	{"sqldb", 1, []string{"vfs", "sqldb/sqldbtest", "github.com/go-sql-driver/mysql", "modernc.org/sqlite"}},
 	{"sqldb/sqldbtest", 1, []string{"vfs"}},
 	{"plugins/queuefs/early", 1, []string{"vfs"}},
 	{"raftlog", 2, []string{raft, "github.com/hashicorp/raft-boltdb/v2", "go.etcd.io/bbolt", pebble, hclog}},

@@ -148,7 +148,8 @@ func (d Dialect) Quote(name string) string {
 func (d *DB) Reader() Queryer { return d.read }
 
 // Update runs do in a transaction that commits if do returns nil. do may be run
-// again, from the start.
+// again, from the start. A [*vfs.Unknown] says that nobody knows whether it has
+// committed; after any other error it has not.
 func (d *DB) Update(ctx context.Context, do func(q Queryer) error) (err error) {
 	for try := range tries {
 		if err = d.once(ctx, do); !again(err) {
@@ -175,7 +176,11 @@ func (d *DB) once(ctx context.Context, do func(q Queryer) error) error {
 		_ = tx.Rollback() // err tells more
 		return err
 	}
-	return tx.Commit()
+	err = tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return err // no COMMIT was sent: this one has no context of its own
+	}
+	return Committed(err)
 }
 
 // Close lets the database go.

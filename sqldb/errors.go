@@ -28,15 +28,16 @@ const (
 
 // Primary result codes of SQLite.
 const (
-	sqlitePerm     = 3
-	sqliteBusy     = 5
-	sqliteLocked   = 6
-	sqliteReadonly = 8
-	sqliteIO       = 10
-	sqliteCorrupt  = 11
-	sqliteFull     = 13
-	sqliteCantOpen = 14
-	sqliteNotADB   = 26
+	sqlitePerm      = 3
+	sqliteBusy      = 5
+	sqliteLocked    = 6
+	sqliteReadonly  = 8
+	sqliteInterrupt = 9
+	sqliteIO        = 10
+	sqliteCorrupt   = 11
+	sqliteFull      = 13
+	sqliteCantOpen  = 14
+	sqliteNotADB    = 26
 )
 
 // again reports whether a transaction failed for another one, and might not the
@@ -44,6 +45,29 @@ const (
 func again(err error) bool {
 	var no *mysql.MySQLError
 	return errors.As(err, &no) && (no.Number == deadlocked || no.Number == duplicate)
+}
+
+// Committed gives the error of a COMMIT its kind. Where the database did not say
+// that it has not committed, it is a [*vfs.Unknown]: it may have.
+func Committed(err error) error {
+	var no *mysql.MySQLError
+	var lite *sqlite.Error
+	switch {
+	case err == nil, errors.As(err, &no), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
+		return err // refused, or never sent
+	case errors.As(err, &lite) && lite.Code()&0xff != sqliteIO && lite.Code()&0xff != sqliteInterrupt:
+		return err
+	}
+	return &vfs.Unknown{Cause: Kind(err)}
+}
+
+// Known is an error of a step that changes nothing of what clients see: where its
+// outcome is unknown, theirs is not.
+func Known(err error) error {
+	if u := (*vfs.Unknown)(nil); errors.As(err, &u) {
+		return u.Cause
+	}
+	return err
 }
 
 // Kind gives an error of a database the kind that clients see. Errors that have

@@ -28,7 +28,7 @@ func (f *sqlFS) settle(ctx context.Context, p vfs.Path) error {
 			return err
 		})
 		if err != nil {
-			return err
+			return sqldb.Known(err) // what is due is so the next time, too
 		}
 	}
 	return nil

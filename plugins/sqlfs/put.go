@@ -70,7 +70,7 @@ func (f *FS) upload(ctx context.Context, id int64, first []byte, r io.Reader) (s
 		_, err := q.ExecContext(ctx, "INSERT INTO file_contents (id, expires) VALUES (?, "+f.now()+" + ?)", id, uploadSeconds)
 		return err
 	}); err != nil {
-		return 0, err
+		return 0, sqldb.Known(err)
 	}
 	buf := make([]byte, batchSize)
 	have := copy(buf, first)
@@ -85,7 +85,7 @@ func (f *FS) upload(ctx context.Context, id int64, first []byte, r io.Reader) (s
 			return 0, vfs.TooLarge
 		}
 		if err := f.store(ctx, id, size/blockSize, buf[:n]); err != nil {
-			return 0, err
+			return 0, sqldb.Known(err)
 		}
 		size, have = size+int64(n), 0
 		if last {

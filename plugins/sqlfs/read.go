@@ -180,7 +180,7 @@ func (s *stream) next() error {
 			_, err := q.ExecContext(s.ctx, "UPDATE file_contents SET expires = "+s.now()+" + ? WHERE id = ? AND expires > 1", graceSeconds, s.row.content)
 			return err
 		}); err != nil {
-			return err
+			return sqldb.Known(err)
 		}
 	}
 	n := min(blockSize-s.off%blockSize, s.row.size-s.off)

@@ -169,8 +169,9 @@ func (f *FS) commit(ctx context.Context, s *session) error {
 		return nil
 	}
 	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		s.broken = "its commit failed: " + sqldb.Kind(err).Error()
-		return sqldb.Kind(err)
+		err = sqldb.Kind(sqldb.Committed(err))
+		s.broken = "its commit failed: " + err.Error()
+		return err
 	}
 	s.open = false
 	return nil
