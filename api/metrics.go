@@ -40,7 +40,7 @@ func newMetrics(s *Server) *metrics {
 	for k := vfs.Kind(0); k == 0 || k.Valid(); k++ {
 		m.problems.WithLabelValues(k.Code()) // so that a first one is a change
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.problems, m.mounts.ops, m.mounts.errors, m.mounts.seconds, newMountStates(s.cfg.Node))
+	m.registry.MustRegister(m.requests, m.latency, m.problems, m.mounts.ops, m.mounts.errors, m.mounts.seconds, newMountStates(s.cfg.Node), newQueueStates(s.cfg.Node, s.fault))
 	m.counts()
 	m.gauges(s)
 	return m

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -69,5 +70,52 @@ func TestMountMetricsAreBounded(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// What is in each queue is shown, and how long the first message has waited.
+func TestQueueMetrics(t *testing.T) {
+	s := apitest.Start(t, apitest.Config{Plugins: plugins.Builtin(nil), Mounts: map[string]string{"/m": "memfs", "/m/q": "queuefs"}})
+	wantMetrics(t, s, `pfs_queuefs_queues{mount="/m/q"} 0`)
+	const q = "/files?path=/m/q/"
+	steps(t, s, "", "POST /mkdir?path=/m/q/a -> 201", "PUT "+q+"a/ctl max_attempts=1 -> 200",
+		"POST /mkdir?path=/m/q/a/below -> 201", "POST /mkdir?path=/m/q/gone -> 201", "POST /mkdir?path=/m/q/gone/too -> 201",
+		"PUT "+q+"a/enqueue dead -> 200")
+	var lent struct{ Lease string }
+	if err := json.Unmarshal([]byte(s.Do(t, "GET", v1+q+"a/take", "").Body), &lent); err != nil {
+		t.Fatal(err)
+	}
+	steps(t, s, "", "PUT "+q+"a/nack "+lent.Lease+" -> 200")
+	for range 4 {
+		steps(t, s, "", "PUT "+q+"a/enqueue one -> 200")
+	}
+	steps(t, s, "", "GET "+q+"a/take&max=2 -> 200", "DELETE "+q+"gone&recursive=true -> 200")
+	s.Do(t, "PUT", v1+q+"a/enqueue", "later", "X-Pfs-Delay", "1h")
+	wantMetrics(t, s, `pfs_queuefs_queues{mount="/m/q"} 2`,
+		`pfs_queuefs_ready_messages{mount="/m/q",queue="/a"} 2`, `pfs_queuefs_inflight_messages{mount="/m/q",queue="/a"} 2`,
+		`pfs_queuefs_delayed_messages{mount="/m/q",queue="/a"} 1`, `pfs_queuefs_dead_messages{mount="/m/q",queue="/a"} 1`,
+		`pfs_queuefs_ready_messages{mount="/m/q",queue="/a/below"} 0`, `pfs_queuefs_oldest_age_seconds{mount="/m/q",queue="/a/below"} 0`)
+	body := s.Do(t, "GET", "/metrics", "").Body
+	var age float64
+	if _, line, ok := strings.Cut(body, "\n"+`pfs_queuefs_oldest_age_seconds{mount="/m/q",queue="/a"} `); ok {
+		fmt.Sscan(line, &age)
+	}
+	if age <= 0 || age > 600 || strings.Contains(body, "gone") {
+		t.Errorf("the first message has waited %v s\n%s", age, body)
+	}
+}
+
+// Queues by the hundred do not make as many series.
+func TestQueueMetricsAreBounded(t *testing.T) {
+	s := apitest.Start(t, apitest.Config{Plugins: plugins.Builtin(nil), Mounts: map[string]string{"/p": "queuefs", "/q": "queuefs"}})
+	for i := range 60 {
+		for _, at := range []string{"/p", "/q"} {
+			steps(t, s, "", fmt.Sprintf("PUT /files?path=%s/q%d/enqueue x -> 200", at, i))
+		}
+	}
+	wantMetrics(t, s, `pfs_queuefs_queues{mount="/p"} 60`, `pfs_queuefs_queues{mount="/q"} 60`,
+		`pfs_queuefs_ready_messages{mount="/q",queue="/q0"} 1`, `pfs_queuefs_ready_messages{mount="(other)",queue="(other)"} 20`)
+	if n := strings.Count(s.Do(t, "GET", "/metrics", "").Body, "\npfs_queuefs_ready_messages{"); n != 101 {
+		t.Errorf("%d series for 100 queues and the others", n)
 	}
 }

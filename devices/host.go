@@ -38,6 +38,7 @@ var (
 	_ vfs.Keyer    = (*host)(nil)
 	_ vfs.Optioned = (*host)(nil)
 	_ vfs.Appender = (*host)(nil)
+	_ vfs.Queuer   = (*host)(nil)
 )
 
 func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
@@ -207,6 +208,19 @@ func (h *host) KeepsKeys() bool {
 func (h *host) Appends(p vfs.Path) bool {
 	d, ok := h.fs.(vfs.Appender)
 	return ok && d.Appends(p)
+}
+
+// Queues describes the queues of the Device, none where it has none.
+func (h *host) Queues(ctx context.Context, v vfs.View, most, closely int) (out []vfs.QueueState, err error) {
+	d, ok := h.fs.(vfs.Queuer)
+	if !ok {
+		return nil, nil
+	}
+	err = h.guard(ctx, func(ctx context.Context) (err error) {
+		out, err = d.Queues(ctx, v, most, closely)
+		return err
+	})
+	return out, err
 }
 
 // Stream reads on from an offset; Unsupported where the Device does not. The

@@ -32,6 +32,8 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	}})
 	_, follower := leaderAndFollower(t, c)
 	send(t, "PUT", follower.URL+"/api/v1/files?path=/memfs/a", "", "x")
+	send(t, "POST", follower.URL+"/api/v1/mount", "", `{"fstype":"queuefs","path":"/q"}`)
+	send(t, "PUT", follower.URL+"/api/v1/files?path=/q/jobs/enqueue", "", "x")
 	if code, _ := ask(t, follower.URL+"/api/v1/files?path=/memfs/none&consistency=linearizable"); code != 404 {
 		t.Fatalf("a file that is not there: %d", code)
 	}
@@ -84,7 +86,7 @@ func labelsOf(f *dto.MetricFamily) []string {
 
 // What our metrics measure, as the end of the name. A word that is no unit
 // counts things.
-var unit = regexp.MustCompile(`_(seconds|bytes|entries|events|requests|connections|handles|chunks|mounts|members|index|term|info|up|leader|ready|alive|full|total|flight)(_total)?$`)
+var unit = regexp.MustCompile(`_(seconds|bytes|entries|events|requests|connections|handles|chunks|messages|mounts|queues|members|index|term|info|up|leader|ready|alive|full|total|flight)(_total)?$`)
 
 // metricsDoc is docs/metrics.md.
 func metricsDoc(all map[string]*dto.MetricFamily) string {
@@ -94,7 +96,10 @@ func metricsDoc(all map[string]*dto.MetricFamily) string {
 What ` + "`GET /metrics`" + ` shows beside Go's own figures (` + "`go_*`, `process_*`" + `).
 Counters end in ` + "`_total`" + `; times are seconds, sizes bytes. A test compares this
 page with what nodes show (` + "`go test ./test -run TestMetrics -update-docs`" + ` writes it).
-Metrics of mounts name at most 100 of them, the others together as ` + "`(other)`" + `.
+Metrics of mounts name at most 100 of them, the others together as ` + "`(other)`" + `. So
+do those of queues (` + "`pfs_queuefs_*`" + `), the ones that were made first: each node tells
+of the queues of its mounts, those in the log on all nodes alike, and counts at most
+10,000 of a mount. A database that does not answer within a second has none.
 
 | metric | type | labels | meaning |
 |---|---|---|---|

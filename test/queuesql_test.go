@@ -100,7 +100,16 @@ func TestQueueMariaDB(t *testing.T) {
 	if _, err := a.Enqueue(t.Context(), "/sqlq/one", []byte("kept")); err != nil {
 		t.Fatal(err)
 	}
+	mine := `pfs_queuefs_ready_messages{mount="/sqlq",queue="/one"} 1`
+	for _, c := range cs {
+		if body := newWeb(t, c.Nodes[0]).metrics(); !strings.Contains(body, mine) {
+			t.Errorf("metrics lack %s", mine)
+		}
+	}
 	s.Kill()
+	if body := newWeb(t, cs[0].Nodes[0]).metrics(); strings.Contains(body, "pfs_queuefs_ready_messages{mount=\"/sqlq\"") {
+		t.Error("without the database there are figures of its queues")
+	}
 	if resp, err := newWeb(t, cs[0].Nodes[0]).do("GET", "/files?path=/sqlq/one/size", nil); err != nil || resp.status != 503 || strings.Contains(resp.body, s.Dir) {
 		t.Errorf("without the database: %+v, %v", resp, err)
 	}

@@ -105,6 +105,16 @@ func (f FS) PathOf(v vfs.View, file uint64) (vfs.Path, bool) {
 	if !ok {
 		return "", false
 	}
+	p, ok := pathOf(v, id)
+	if ok && name != "" {
+		p = p.Child(name)
+	}
+	return p, ok
+}
+
+// pathOf returns the path of a queue, false for one that is gone, or below one
+// that is.
+func pathOf(v vfs.View, id uint64) (vfs.Path, bool) {
 	var names []string
 	for id != rootID {
 		b, ok := v.Get(key(rowQueue, id))
@@ -120,9 +130,6 @@ func (f FS) PathOf(v vfs.View, file uint64) (vfs.Path, bool) {
 	p := vfs.Root
 	for _, n := range slices.Backward(names) {
 		p = p.Child(n)
-	}
-	if name != "" {
-		p = p.Child(name)
 	}
 	return p, true
 }

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/vfstest"
@@ -101,6 +103,37 @@ func (w *alike) look(t *testing.T, p vfs.Path) string {
 	return w.same(out.String())
 }
 
+// watch returns what those are told who watch the queues, as counts of what
+// stats.json has.
+func (w *alike) watch(t *testing.T) string {
+	t.Helper()
+	f := w.FS.(vfs.Queuer)
+	all, err := f.Queues(t.Context(), w.State.View(), 100, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(all, func(a, b vfs.QueueState) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	var out strings.Builder
+	for _, q := range all {
+		b, err := w.Read(t.Context(), q.Path.Child("stats.json"), 0, -1)
+		var s struct {
+			Ready, Delayed, Inflight, Dead uint64
+			Oldest                         time.Time
+		}
+		if err == nil {
+			err = json.Unmarshal(b, &s)
+		}
+		if want := (vfs.QueueState{Path: q.Path, Ready: s.Ready, Delayed: s.Delayed, Inflight: s.Inflight, Dead: s.Dead, Oldest: q.Oldest}); err != nil || q != want || !q.Oldest.Equal(s.Oldest) {
+			t.Fatalf("%+v; stats.json has %s, %v", q, b, err)
+		}
+		fmt.Fprintln(&out, q.Path, q.Ready, q.Delayed, q.Inflight, q.Dead, q.Oldest.IsZero())
+	}
+	if some, err := f.Queues(t.Context(), w.State.View(), 1, 0); err != nil || len(some) > 1 || len(some) == 1 && !some[0].Oldest.IsZero() {
+		t.Fatalf("one queue, from afar: %+v, %v", some, err)
+	}
+	return out.String()
+}
+
 // TestSQLSame has the SQL backends and the memory backend do the same at random:
 // they answer alike and look alike, but for times and numbers of leases.
 func TestSQLSame(t *testing.T) {
@@ -115,7 +148,7 @@ func TestSQLSame(t *testing.T) {
 				for i, w := range twins {
 					answers[i] = w.do(t, w.fill(op, n))
 					if step%10 == 9 {
-						views[i] = strings.ReplaceAll(w.look(t, "/"), `"backend":"mysql"`, `"backend":"memory"`)
+						views[i] = strings.ReplaceAll(w.look(t, "/"), `"backend":"mysql"`, `"backend":"memory"`) + w.watch(t)
 					}
 				}
 				if answers[0] != answers[1] {
