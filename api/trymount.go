@@ -34,7 +34,9 @@ func (c *call) try(p vfs.Path, plugin vfs.Plugin, spec *fsm.MountSpec) error {
 	if err := spec.Config.Vet(params); err != nil {
 		return invalid(err)
 	}
-	if there { // perhaps a repeat, whose first outcome is in the log
+	// Perhaps it is a repeat, whose first outcome is in the log. Settings that only
+	// their plugin can refuse are tried all the same: they must not get there.
+	if there && !plugin.Open {
 		return nil
 	}
 	place := vfs.Replicated
@@ -87,6 +89,9 @@ func (c *call) tryOn(id string, ask mountAsk) error {
 	req.SetRequestURI(strings.TrimSuffix(url, "/") + "/api/v1/mount?try=true")
 	req.Header.Set(remote.HopHeader, "1")
 	req.Header.Set("X-Request-Id", c.id)
+	if key := c.header("Idempotency-Key"); key != "" { // a repeat is no second mount
+		req.Header.Set("Idempotency-Key", key)
+	}
 	req.SetBody(body)
 	if err := c.s.peers.DoTimeout(req, resp, c.s.limits.Op); err != nil {
 		return vfs.Unavailable.Withf("node %s does not answer: %v", id, err)

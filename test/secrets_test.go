@@ -95,7 +95,9 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.users(byFile, byEnv)
-	yaml := v.file()
+	plugins := t.TempDir()
+	yaml := v.file() + fmt.Sprintf("external_plugins: {enabled: true, plugin_dir: %q}\n", plugins)
+	module := wasmExample(t, plugins, "hello")
 	admin := make([]string, 3)
 	// They are never ready: a mount of the file never works.
 	v.c = harness.Start(t, harness.Options{Nodes: 3, NoReady: true, Env: []string{"PFS_TEST_PASSWORD=" + byEnv}, Config: func(i int) string {
@@ -108,6 +110,7 @@ func TestSecrets(t *testing.T) {
 	v.serve(v.w...)
 	v.good(file)
 	v.bad()
+	v.thirdParty(module)
 	v.use()
 	for i, n := range v.c.Nodes {
 		for _, url := range []string{n.URL + "/api/v1/metrics", "http://" + admin[i] + "/metrics", "http://" + admin[i] + "/debug/pprof/goroutine?debug=2",
@@ -136,7 +139,8 @@ func (v *vault) serve(all ...web) {
 // users makes the users of the database that mounts log in as.
 func (v *vault) users(passwords ...string) {
 	sql := ""
-	for i, p := range append(passwords, v.canary("dsn, sqlfs"), v.canary("password, sqlfs"), v.canary("dsn, sqlfs2"), v.canary("password, sqlfs2")) {
+	for i, p := range append(passwords, v.canary("dsn, sqlfs"), v.canary("password, sqlfs"), v.canary("dsn, sqlfs2"), v.canary("password, sqlfs2"),
+		v.canary("dsn, queues"), v.canary("password, queues"), v.canary("dsn, queues of the file")) {
 		sql += fmt.Sprintf("CREATE USER u%d@localhost IDENTIFIED BY '%s'; GRANT ALL ON *.* TO u%d@localhost;\n", i, p, i)
 	}
 	out, err := exec.Command("mariadb", "--no-defaults", "--socket="+v.db.Socket(), "-uroot", "-e", sql).CombinedOutput()
@@ -170,9 +174,11 @@ plugins:
   s3fs:
     - {path: /file-s3, config: {bucket: bucket, endpoint: %q, access_key_id: %q, secret_access_key: %q, prefix: f}}
     - {path: /file-bad, config: {bucket: none, endpoint: %q, access_key_id: %q, secret_access_key: %q}}
-  queuefs: {path: /file-q, config: {password: %q}}
+  queuefs:
+    - {path: /file-q, config: {password: %q}}
+    - {path: /file-queues, config: {backend: mysql, dsn: %q}}
 `, inTheOpen, v.dsn(2, v.planted("dsn, sqlfs")), v.s3.URL, s3server.KeyID, s3server.Secret,
-		v.s3.URL, v.canary("access_key_id, refused, of the file"), v.canary("secret_access_key, refused, of the file"), v.canary("password, queuefs, of the file"))
+		v.s3.URL, v.canary("access_key_id, refused, of the file"), v.canary("secret_access_key, refused, of the file"), v.canary("password, queuefs, of the file"), v.dsn(8, v.planted("dsn, queues of the file")))
 }
 
 // good mounts what works, with each secret inline and by name, through nodes
@@ -190,6 +196,12 @@ func (v *vault) good(file string) {
 	v.mounts(0, 200, "sqlfs", "/lite", map[string]any{"db_path": filepath.Join(v.TempDir(), "db"), "password": v.canary("password beside SQLite"), "dsn": v.canary("dsn beside SQLite")})
 	v.mounts(1, 200, "s3fs", "/s3", map[string]any{"bucket": v.s3.Bucket, "endpoint": v.s3.URL, "access_key_id": s3server.KeyID, "secret_access_key": s3server.Secret, "prefix": "r"})
 	v.mounts(2, 200, "queuefs", "/q", map[string]any{"password": v.canary("password, queuefs"), "dsn": v.canary("dsn, queuefs")})
+	v.mounts(0, 200, "queuefs", "/queues1", map[string]any{"backend": "mysql", "dsn": v.dsn(6, v.planted("dsn, queues"))}, "Idempotency-Key", "q1")
+	v.mounts(0, 200, "queuefs", "/queues1", map[string]any{"backend": "mysql", "dsn": v.dsn(6, v.planted("dsn, queues"))}, "Idempotency-Key", "q1")
+	v.mounts(1, 200, "queuefs", "/queues2", host(7, v.planted("password, queues")))
+	v.mounts(2, 200, "queuefs", "/queues3", host(0, "file:"+file))
+	v.mounts(0, 200, "queuefs", "/queues4", host(1, "env:PFS_TEST_PASSWORD"))
+	v.mounts(1, 200, "queuefs", "/queues5", map[string]any{"backend": "sqlite", "db_path": filepath.Join(v.TempDir(), "q"), "password": v.canary("password beside queues in SQLite")})
 	v.mounts(2, 200, "proxyfs", "/proxy", map[string]any{"base_url": newFar(v.T)})
 }
 
@@ -227,6 +239,10 @@ func (v *vault) bad() {
 		{"sqlfs2", map[string]any{"backend": "tidb", "host": v.db.Socket(), "user": "u0", "password": v.canary("a wrong password")}},
 		{"sqlfs2", map[string]any{"backend": "tidb", "pasword": v.canary("a misspelt setting")}},
 		{"sqlfs2", map[string]any{"backend": "oracle", "password": v.canary("beside a bad backend")}},
+		{"queuefs", map[string]any{"backend": "mysql", "host": v.db.Socket(), "user": "u0", "password": v.canary("a wrong password of queues")}},
+		{"queuefs", map[string]any{"backend": "tidb", "dsn": v.dsn(0, v.canary("a wrong password of a dsn of queues"))}},
+		{"queuefs", map[string]any{"backend": "mysql", "dsn": in("u:%s@tcp(127.0.0.1:2)/d")}},
+		{"queuefs", map[string]any{"backend": "oracle", "password": v.canary("queues beside a bad backend")}},
 		{"proxyfs", map[string]any{"base_url": in("http://user:%s@127.0.0.1:1/api/v1")}},
 		{"proxyfs", map[string]any{"base_url": in("https://%s@127.0.0.1:1/api/v1")}},
 		{"proxyfs", map[string]any{"base_urls": []any{"http://127.0.0.1:1", in("http://user:%s@127.0.0.1:2")}}},
@@ -253,6 +269,26 @@ func (v *vault) bad() {
 	v.typos()
 }
 
+// thirdParty puts passwords into the settings of a plugin of somebody else, which
+// says of none that it is secret.
+func (v *vault) thirdParty(module string) {
+	if a := v.ask(0, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, module)); a.status != 200 {
+		v.Errorf("%s: %d %s", module, a.status, a.body)
+	}
+	for node := range 3 { // the second and third are repeats
+		v.mounts(node, 200, "hellofs-go", "/third", map[string]any{"greeting": "hi"}, "Idempotency-Key", "third")
+	}
+	for i, config := range []map[string]any{
+		{"password": v.canary("a password of somebody's plugin")},
+		{"from": "http://me:" + v.canary("a URL of somebody's plugin") + "@host/"},
+		{"greeting": map[string]any{"token": v.canary("a map of somebody's plugin")}},
+		{"env": "env:" + v.canary("a name of the environment of somebody's plugin")},
+	} {
+		v.mounts(i%3, 400, "hellofs-go", fmt.Sprint("/third", i), config, "Idempotency-Key", fmt.Sprint("third", i))
+		v.mounts(i%3, 0, "hellofs-go", "/memfs", config, "Idempotency-Key", fmt.Sprint("third there", i))
+	}
+}
+
 // typos starts a node, and checks its file, with mistakes beside passwords.
 func (v *vault) typos() {
 	for _, mistake := range []string{"pth: x", "config: {a: 1}", "  secret_access_key: y", "path: [", "\tpath: x", "enabled: 7"} {
@@ -276,8 +312,9 @@ func (v *vault) typos() {
 // when they are gone, and asks every node for all that it tells of them.
 func (v *vault) use() {
 	paths := []string{"/file-sql", "/file-s3", "/sql1", "/sql2", "/sql3", "/lite", "/s3", "/proxy/memfs"}
+	queues := []string{"/file-queues", "/queues1", "/queues2", "/queues3", "/queues4", "/queues5"}
 	up := func() bool {
-		return !slices.ContainsFunc(slices.Concat(paths, []string{"/sql4", "/sql5"}), func(p string) bool {
+		return !slices.ContainsFunc(slices.Concat(paths, queues, []string{"/sql4", "/sql5"}), func(p string) bool {
 			return slices.ContainsFunc(v.w, func(w web) bool { a, err := w.do("GET", "/stat?path="+p, nil); return err != nil || a.status != 200 })
 		})
 	}
@@ -289,6 +326,9 @@ func (v *vault) use() {
 		for i := range 3 {
 			for _, p := range paths {
 				wg.Go(func() { v.files(i, p, round == 0) })
+			}
+			for _, p := range queues {
+				wg.Go(func() { v.messages(i, p, round == 0) })
 			}
 			wg.Go(func() { v.sessions(i, "/sql4") })
 			wg.Go(func() { v.sessions(i, "/sql5") })
@@ -315,6 +355,18 @@ func (v *vault) files(node int, p string, there bool) {
 	for _, route := range []string{"/files?path=" + p + "/f", "/files?path=" + p + "/none", "/stat?path=" + p, "/directories?path=" + p} {
 		v.ask(node, "GET", route, "")
 	}
+}
+
+// messages does what is done with queues, which works if the database is there.
+func (v *vault) messages(node int, p string, there bool) {
+	q := fmt.Sprintf("/files?path=%s/n%d/", p, node)
+	for _, step := range []string{"PUT enqueue", "GET peek", "GET take&lease=1h", "PUT ack", "GET dequeue", "GET stats.json", "GET none"} {
+		method, file, _ := strings.Cut(step, " ")
+		if a := v.ask(node, method, q+file, "a message"); there && method+file == "PUTenqueue" && a.status != 200 {
+			v.Errorf("%s through node %d: %d %s", p, node, a.status, a.body)
+		}
+	}
+	v.ask(node, "GET", "/directories?path="+p, "")
 }
 
 // sessions runs SQL that works, and that does not.
