@@ -3,7 +3,6 @@ package s3fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -15,10 +14,8 @@ import (
 )
 
 const (
-	copies   = 8         // requests of one rename at once
-	maxMoved = 100_000   // objects of one rename
-	maxCopy  = 5 << 30   // bytes that a server copies in one request
-	copyPart = 512 << 20 // bytes of one part of a longer copy
+	copies   = 8       // requests of one rename at once
+	maxMoved = 100_000 // objects of one rename
 )
 
 // copy has the server copy an object, if it still has the ETag. Nothing of it
@@ -27,14 +24,11 @@ func (f *FS) copy(ctx context.Context, from, to, etag string, size int64) error 
 	if strings.HasSuffix(from, "/") && size == 0 {
 		return f.marker(ctx, to) // not every server copies what marks a directory
 	}
+	if size > f.set.copyMost {
+		return f.copyParts(ctx, from, to, etag, size)
+	}
 	source := escape(f.set.bucket + "/" + from)
-	if size > maxCopy {
-		return f.copyParts(ctx, source, to, etag, size)
-	}
-	in := &s3.CopyObjectInput{Bucket: &f.set.bucket, Key: &to, CopySource: &source}
-	if etag != "" {
-		in.CopySourceIfMatch = &etag
-	}
+	in := &s3.CopyObjectInput{Bucket: &f.set.bucket, Key: &to, CopySource: &source, CopySourceIfMatch: given(etag)}
 	if from == to {
 		in.MetadataDirective = types.MetadataDirectiveReplace // or the server sees nothing to do
 	}
@@ -54,31 +48,6 @@ func changedMeanwhile(err error) error {
 // some servers.
 func escape(s string) string {
 	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(s))
-}
-
-func (f *FS) copyParts(ctx context.Context, source, to, etag string, size int64) (err error) {
-	u := upload{f: f, key: to, sent: size}
-	out, err := f.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &f.set.bucket, Key: &to})
-	if err != nil {
-		return kindOf(err)
-	}
-	u.id = out.UploadId
-	defer func() {
-		if err != nil {
-			u.abort(ctx)
-		}
-	}()
-	for off := int64(0); off < size; off += copyPart {
-		part := int32(off/copyPart) + 1
-		got, err := f.s3.UploadPartCopy(ctx, &s3.UploadPartCopyInput{Bucket: &f.set.bucket, Key: &to, UploadId: u.id,
-			PartNumber: &part, CopySource: &source, CopySourceIfMatch: &etag,
-			CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", off, min(off+copyPart, size)-1))})
-		if err != nil {
-			return changedMeanwhile(kindOf(err))
-		}
-		u.parts = append(u.parts, types.CompletedPart{ETag: got.CopyPartResult.ETag, PartNumber: &part})
-	}
-	return u.complete(ctx)
 }
 
 // rename copies and then removes: a file at once, a directory file by file.

@@ -59,12 +59,13 @@ type settings struct {
 	listTTL, statTTL         time.Duration
 	cacheSize                int
 	backoff                  time.Duration // between two tries, at most
+	copyMost, copyPart       int64         // bytes that one request copies, and of each part of what is longer
 }
 
 var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
 
 func parse(c vfs.Config) (s settings, err error) {
-	s.backoff = maxBackoff
+	s.backoff, s.copyMost, s.copyPart = maxBackoff, copyMost, copyPart
 	for name, to := range map[string]*string{keyBucket: &s.bucket, keyRegion: &s.region,
 		keyID: &s.id, keySecret: &s.secret, keyEndpoint: &s.endpoint} {
 		if *to, err = c.String(name, ""); err != nil {
