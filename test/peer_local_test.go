@@ -237,3 +237,56 @@ func TestLocalfsPower(t *testing.T) {
 	}
 	t.Logf("acknowledged rounds: %v", acked)
 }
+
+// peerAcross renames across mounts, which is refused with a word that clients
+// know and changes nothing, and over a file that is being read: there is always
+// one, whole. Modes are kept as advice.
+func peerAcross(p *peer) {
+	disk, other := p.TempDir(), p.dir+"-local"
+	p.mount("localfs", other, fmt.Sprintf(`{"local_dir":%q}`, disk))
+	p.mkdir(p.dir + "/d")
+	p.put(p.dir+"/d/f", "in memory")
+	p.put(other+"/f", "on the disk")
+	for from, to := range map[string]string{p.dir + "/d": other + "/d", p.dir + "/d/f": other + "/f", other + "/f": p.dir + "/f"} {
+		if a := p.want(501, "POST", "/rename?path="+from, fmt.Sprintf(`{"newPath":%q}`, to)); !strings.Contains(a.body, "cannot rename across different mounts") {
+			p.Errorf("%s: %s", from, a.body)
+		}
+	}
+	p.reads(p.dir+"/d/f", "in memory")
+	p.reads(other+"/f", "on the disk")
+	p.want(404, "GET", "/stat?path="+other+"/d", "")
+	p.want(200, "POST", "/chmod?path="+other+"/f", `{"mode":256}`)
+	if e := p.stat(other + "/f"); e.Mode&0o777 != 0o400 {
+		p.Errorf("the mode is %o", e.Mode)
+	}
+
+	content := func(i int) string { return strings.Repeat(fmt.Sprint(i%10), 300_000) }
+	for _, at := range []string{p.dir, other} {
+		p.put(at+"/g", content(0))
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 3 {
+			readers.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					a, err := p.do("GET", "/files?path="+at+"/g", nil)
+					if err != nil || a.status != 200 || len(a.body) != len(content(0)) || strings.Trim(a.body, a.body[:1]) != "" {
+						p.Errorf("%s/g: %v, %d, %d bytes", at, err, a.status, len(a.body))
+						return
+					}
+				}
+			})
+		}
+		for i := range 20 {
+			p.put(at+"/next", content(i))
+			p.want(200, "POST", "/rename?path="+at+"/next", fmt.Sprintf(`{"newPath":"%s/g"}`, at))
+		}
+		close(done)
+		readers.Wait()
+		p.reads(at+"/g", content(19))
+	}
+}

@@ -15,16 +15,38 @@ import (
 )
 
 // wasmExample builds one of the plugins in examples/go-wasm into dir.
-func wasmExample(t *testing.T, dir, name string) string {
+func wasmExample(t *testing.T, dir, name string, flags ...string) string {
 	t.Helper()
 	out := filepath.Join(dir, name+".wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, "./"+name)
+	cmd := exec.Command("go", append(append([]string{"build", "-buildmode=c-shared", "-o", out}, flags...), "./"+name)...)
 	cmd.Dir = filepath.Join(harness.Root(t), "examples", "go-wasm")
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if b, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, b)
 	}
 	return out
+}
+
+// wasmCalled builds an example that calls itself something else.
+func wasmCalled(t *testing.T, dir, name, own, other string) string {
+	t.Helper()
+	source := filepath.Join(harness.Root(t), "examples", "go-wasm", name, "main.go")
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited, overlay := filepath.Join(t.TempDir(), "main.go"), filepath.Join(t.TempDir(), "overlay")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{source: edited}})
+	if err == nil {
+		err = os.WriteFile(edited, []byte(strings.ReplaceAll(string(text), own, other)), 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(overlay, list, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wasmExample(t, dir, name, "-overlay", overlay)
 }
 
 // loadedPlugin is a plugin as GET /plugins shows it.
