@@ -48,6 +48,8 @@ var badInputs = []row{
 	{n: 40, req: `POST /mount {"fstype":"memfs","path":"/memfs/below"}`, status: 200, changes: true},
 	{n: 45, req: "GET /directories?path=/memfs&cursor=AAAAAAAAAAAAAAAA", status: 400, text: "invalid cursor"},
 	{n: 45, req: "GET /directories?path=/memfs&cursor=%00", status: 400},
+	{n: 45, req: "GET /directories?path=/memfs&cursor=", status: 200, has: "README"}, // the first page
+	{n: 45, req: "GET /directories?path=/memfs&cursor=&after=A", status: 200, has: "README"},
 	{n: 45, req: "GET /directories?path=/memfs&limit=0", status: 400},
 	{n: 46, req: "PUT /files?path=/memfs/f&offset=-1 x", status: 400, text: "invalid offset: negative"},
 	{n: 46, req: "PUT /files?path=/memfs/f&offset=1e9 x", status: 400, text: "invalid offset parameter"},

@@ -44,13 +44,15 @@ func (c *call) list() error {
 		return err
 	}
 	after := ""
-	if v, ok := c.query.get("cursor"); ok {
-		if after, ok = readCursor(p, v); !ok {
+	from, _ := c.query.get("cursor")
+	if from != "" { // an empty one is that of the first page
+		ok := false
+		if after, ok = readCursor(p, from); !ok {
 			return vfs.Invalid.With("invalid cursor")
 		}
 	}
 	if v, ok := c.query.get("after"); ok {
-		if _, twice := c.query.get("cursor"); twice {
+		if from != "" {
 			return vfs.Invalid.With("cursor and after exclude each other")
 		}
 		after = v

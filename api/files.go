@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"runtime/debug"
@@ -49,6 +48,14 @@ func (c *call) readFile() error {
 	for try := 1; ; try++ {
 		i, err := f.look(ctx)
 		switch {
+		case vfs.KindOf(err) == vfs.NotFound && c.method() == "GET":
+			m, rel, ok := c.gaveAway(ctx, f)
+			img.Release() // not to be held while it waits
+			img = nil
+			if ok {
+				err = c.takenBefore(p, m, rel, err)
+			}
+			return err
 		case err != nil:
 			return err
 		case i.Consumes():
@@ -236,103 +243,4 @@ func (l life) faults(err *error) {
 	}
 	l.log.Error("body panicked", "request_id", l.trace.ID(), "panic", p, "stack", string(debug.Stack()))
 	*err = vfs.Internal
-}
-
-// consume answers a read that takes something away. Nothing is taken for a
-// client that asks for a part, only looks, or has left. rel is the file in its
-// mount m.
-func (c *call) consume(p vfs.Path, m vfs.Mounted, rel vfs.Path) error {
-	_, o := c.query.get("offset")
-	_, s := c.query.get("size")
-	switch {
-	case c.method() == "HEAD":
-		c.fc.Response.Header.SetContentType("application/octet-stream")
-		return nil
-	case o || s || c.header("Range") != "":
-		return named(vfs.Invalid.With("offset, size and Range do not apply to a file that is consumed"), "read", p)
-	case c.gone():
-		return named(vfs.Timeout.With("the client has left"), "read", p)
-	}
-	a, err := c.take(m, rel)
-	if err != nil {
-		return err
-	}
-	c.changed(a)
-	c.fc.Response.Header.Del("ETag") // it would be that of the file, not of what was taken
-	c.fc.SetStatusCode(200)
-	c.fc.Response.Header.SetContentType("application/octet-stream")
-	return c.reply(m, a.result())
-}
-
-// take commits a Consume, with what the query asks for.
-func (c *call) take(m vfs.Mounted, rel vfs.Path) (change, error) {
-	wait, err := c.duration("wait", 0, maxWait)
-	if err != nil {
-		return change{}, err
-	}
-	o, err := c.askedOfTake(m, rel)
-	if err != nil {
-		return change{}, err
-	}
-	// By its own name: a link may be in a mount that knows no Consume.
-	op := vfs.Op{Verb: vfs.Consume, Path: m.Path.Join(rel), Target: o.Encode()}
-	if _, ok := m.FS.(vfs.Waiter); ok && wait > 0 {
-		return c.await(m, rel, op, wait)
-	}
-	if wait > 0 && m.Place != vfs.Replicated && c.waitable(m, rel) {
-		return c.linger(op, o, wait)
-	}
-	return c.commit(op, [32]byte{})
-}
-
-// reply answers what was taken, as the plugin renders it.
-func (c *call) reply(m vfs.Mounted, r vfs.Result) error {
-	render, ok := m.FS.(vfs.Replier)
-	if !ok {
-		c.fc.Response.SetBodyRaw(r.Data)
-		return nil
-	}
-	if len(r.Refs) > 0 {
-		c.fc.Response.SetBodyStream(&replyBody{c.life(), render, r}, -1)
-		return nil
-	}
-	ctx, cancel := c.within()
-	defer cancel()
-	var b bytes.Buffer
-	err := render.Reply(ctx, r, &b)
-	c.fc.Response.SetBodyRaw(b.Bytes())
-	return err
-}
-
-// replyBody renders long content while it is sent.
-type replyBody struct {
-	s      life
-	render vfs.Replier
-	r      vfs.Result
-}
-
-// Read is never used: the body is written.
-func (b *replyBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
-
-// SupportsBodyWriteTo makes fasthttp use WriteTo.
-func (b *replyBody) SupportsBodyWriteTo() bool { return true }
-
-// WriteTo renders into w.
-func (b *replyBody) WriteTo(w io.Writer) (sent int64, err error) {
-	defer b.s.faults(&err)
-	n := &counter{w: w}
-	err = b.render.Reply(b.s.context(), b.r, n)
-	return n.n, err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-// Write counts what passes.
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -47,3 +47,39 @@ func TestKeyedHandleWrite(t *testing.T) {
 		t.Errorf("a write under a wrong condition: %d %s", a.Status, a.Body)
 	}
 }
+
+// A read that took something is answered again under its key when the queue has
+// gone, and nothing else is: no entry of the log for a file that is not there.
+func TestKeyedTakeOutlivesItsQueue(t *testing.T) {
+	s := start(t)
+	for _, query := range []string{"dequeue", "take", "take&max=3&lease=1h", "dequeue&wait=5s"} {
+		file := v1 + "/files?path=/q/gone/" + query
+		steps(t, s, "", "POST /mkdir?path=/q/gone -> 201", "PUT /files?path=/q/gone/enqueue first -> 200",
+			"PUT /files?path=/q/gone/enqueue second -> 200")
+		first := s.Do(t, "GET", file, "", "Idempotency-Key", "key of "+query)
+		steps(t, s, "", "DELETE /files?path=/q/gone&recursive=true -> 200")
+		again := s.Do(t, "GET", file, "", "Idempotency-Key", "key of "+query)
+		if first.Status != 200 || !strings.Contains(first.Body, `"data":"first"`) || again.Status != 200 || again.Body != first.Body ||
+			again.Header.Get("Idempotency-Replayed") != "true" || again.Header.Get("Content-Type") != first.Header.Get("Content-Type") {
+			t.Errorf("%s: %+v, and again %+v", query, first, again)
+		}
+		index := s.Do(t, "GET", v1+"/stat?path=/q", "").Header.Get("X-Pfs-Index")
+		for _, r := range []struct {
+			method, key, query string
+			status             int
+		}{{"GET", "another key", query, 404}, {"HEAD", "key of " + query, query, 404}, {"GET", "key of " + query, "size", 404}} {
+			if a := s.Do(t, r.method, v1+"/files?path=/q/gone/"+r.query, "", "Idempotency-Key", r.key); a.Status != r.status {
+				t.Errorf("%+v: %d %s", r, a.Status, a.Body)
+			}
+		}
+		if a := s.Do(t, "GET", file, ""); a.Status != 404 {
+			t.Errorf("%s without a key: %d", query, a.Status)
+		}
+		if now := s.Do(t, "GET", v1+"/stat?path=/q", "").Header.Get("X-Pfs-Index"); now != index {
+			t.Errorf("%s: the log went from %s to %s for reads of nothing", query, index, now)
+		}
+		if a := s.Do(t, "GET", file+"&other=1", "", "Idempotency-Key", "key of "+query); a.Status != 422 {
+			t.Errorf("%s: the key with another request: %d %s", query, a.Status, a.Body)
+		}
+	}
+}

@@ -3,7 +3,9 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -104,12 +106,27 @@ func (c *call) fail(err error) {
 		c.fc.SetConnectionClose() // nobody will read the rest of the body
 	}
 	switch status {
-	case 503, 429:
-		c.set("Retry-After", "1")
+	case 503:
+		c.set("Retry-After", strconv.Itoa(c.comesBack()))
+	case 429:
+		c.set("Retry-After", "1") // a budget is free again as soon as another request has ended
 	case 507:
 		c.set("Retry-After", "5") // space does not come back at once
 	}
 	c.problem(status, p)
+}
+
+// comesBack is in how many seconds to try again what is not available: when the
+// mount that was asked is to be started again, if that is known; or soon.
+func (c *call) comesBack() int {
+	if c.table == nil || c.asked == "" {
+		return 1
+	}
+	m, _, _ := c.table.Route(c.asked)
+	if at := m.State().Retry; at != nil {
+		return int(min(max(math.Ceil(time.Until(*at).Seconds()), 1), 60))
+	}
+	return 1
 }
 
 // problem answers p.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -395,6 +396,15 @@ func TestLocalfsRetry(t *testing.T) {
 	})
 	if !ok || m.Placement != "pinned" || m.Node != "n1" || m.Retry == nil || !strings.Contains(m.Error, "local_dir does not exist on node n1") || m.Nodes["n1"].Status != "failed" {
 		t.Errorf("shown as %+v", m)
+	}
+	// It says when the mount is tried again: the third time after four seconds.
+	soon := func() bool {
+		a := w.want(503, "GET", "/files?path=/data/f", "")
+		after, err := strconv.Atoi(a.header.Get("Retry-After"))
+		return err == nil && after > 1 && after <= 60
+	}
+	if !harness.Poll(60*time.Second, soon) {
+		t.Error("Retry-After does not tell when the mount is tried again")
 	}
 	for _, u := range []web{w, away} {
 		a := u.want(503, "GET", "/files?path=/data/f", "")

@@ -82,6 +82,14 @@ func cutQueue(w web, c *sqldbtest.Cutter) {
 	if a := w.want(200, "GET", q+"dequeue", "", "Idempotency-Key", "get-it"); !strings.Contains(a.body, `"data":"message `) {
 		w.t.Errorf("what was taken is lost: %s", a.body)
 	}
+	w.mkdir("/cut/q/short")
+	w.put("/cut/q/short/enqueue", "the last one")
+	w.unknown(c, "was-it", true, "GET", "/files?path=/cut/q/short/dequeue", "", "Idempotency-Key", "was-it")
+	w.want(200, "DELETE", "/files?path=/cut/q/short&recursive=true", "")
+	if a := w.want(200, "GET", "/files?path=/cut/q/short/dequeue", "", "Idempotency-Key", "was-it"); !strings.Contains(a.body, `"data":"the last one"`) {
+		w.t.Errorf("what was taken is lost with its queue: %s", a.body)
+	}
+	w.want(404, "GET", "/files?path=/cut/q/short/dequeue", "", "Idempotency-Key", "another")
 	w.unknown(c, "keep-it", false, "GET", q+"dequeue", "", "Idempotency-Key", "keep-it")
 	w.reads("/cut/q/jobs/size", "1")
 }
