@@ -89,6 +89,24 @@ func (c *call) imageAt(l vfs.Level) (*fsm.Image, error) {
 
 // stat answers GET /stat. A link at the end is not followed.
 func (c *call) stat() error {
+	return c.look(func(ctx context.Context, img *fsm.Image, p vfs.Path) error {
+		i, err := img.Table.Stat(ctx, img.View, p)
+		if err != nil {
+			return err
+		}
+		c.validators(i)
+		out := describe(ctx, img, p, i)
+		m, _, _ := img.Table.Route(p)
+		if m.Place == vfs.Replicated { // others count their own
+			c.s.audience.count(heard{m.ID, i.ID}, &out)
+		}
+		return c.json(200, out)
+	})
+}
+
+// look has the path of the query looked at, in the state to read from. at does
+// not keep the image.
+func (c *call) look(at func(ctx context.Context, img *fsm.Image, p vfs.Path) error) error {
 	p, err := c.path()
 	if err != nil {
 		return err
@@ -100,17 +118,7 @@ func (c *call) stat() error {
 	defer img.Release()
 	ctx, cancel := c.within()
 	defer cancel()
-	i, err := img.Table.Stat(ctx, img.View, p)
-	if err != nil {
-		return err
-	}
-	c.validators(i)
-	out := describe(ctx, img, p, i)
-	m, _, _ := img.Table.Route(p)
-	if m.Place == vfs.Replicated { // others count their own
-		c.s.audience.count(heard{m.ID, i.ID}, &out)
-	}
-	return c.json(200, out)
+	return at(ctx, img, p)
 }
 
 // validators sets what conditional requests compare with.

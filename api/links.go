@@ -1,6 +1,11 @@
 package api
 
-import "github.com/pfs-project/pfs/vfs"
+import (
+	"context"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
 
 // symlink answers POST /symlink: path is the link, target is kept as given.
 func (c *call) symlink() error {
@@ -26,20 +31,11 @@ func (c *call) symlink() error {
 
 // readlink answers GET /readlink.
 func (c *call) readlink() error {
-	p, err := c.path()
-	if err != nil {
-		return err
-	}
-	img, err := c.image()
-	if err != nil {
-		return err
-	}
-	defer img.Release()
-	ctx, cancel := c.within()
-	defer cancel()
-	target, err := img.Table.Readlink(ctx, img.View, p)
-	if err != nil {
-		return err
-	}
-	return c.json(200, map[string]string{"target": target})
+	return c.look(func(ctx context.Context, img *fsm.Image, p vfs.Path) error {
+		target, err := img.Table.Readlink(ctx, img.View, p)
+		if err != nil {
+			return err
+		}
+		return c.json(200, map[string]string{"target": target})
+	})
 }

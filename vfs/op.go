@@ -68,6 +68,11 @@ func Verbs(vs ...Verb) VerbSet {
 	return s
 }
 
+// Changes are the verbs with which clients change files: all but Consume.
+func Changes() VerbSet {
+	return Verbs(Create, Mkdir, Write, Truncate, Chmod, Touch, Remove, RemoveAll, Rename, Symlink)
+}
+
 // Has reports whether v is in the set.
 func (s VerbSet) Has(v Verb) bool { return s&(1<<v) != 0 }
 

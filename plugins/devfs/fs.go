@@ -32,10 +32,9 @@ type FS struct{ since time.Time }
 // a device as one on a filesystem that is read-only.
 func Plugin() vfs.Plugin {
 	return vfs.Plugin{
-		Type: pluginType,
-		Doc:  readme,
-		Verbs: vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Chmod, vfs.Touch,
-			vfs.Remove, vfs.RemoveAll, vfs.Rename, vfs.Symlink),
+		Type:  pluginType,
+		Doc:   readme,
+		Verbs: vfs.Changes(),
 		Place: func(vfs.Config) (vfs.Placement, error) { return vfs.PerNode, nil },
 		New: func(vfs.Env, vfs.Config) (vfs.FileSystem, error) {
 			return FS{time.Now().UTC()}, nil

@@ -46,8 +46,7 @@ func Plugin() vfs.Plugin {
 		Doc:   readme,
 		Since: 8,
 		File:  true,
-		Verbs: vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Chmod, vfs.Touch,
-			vfs.Remove, vfs.RemoveAll, vfs.Rename, vfs.Symlink),
+		Verbs: vfs.Changes(),
 		Params: []vfs.Param{
 			{Name: "pfs_path", Type: "string", Description: "the directory of the tree to serve; required, under this name or as agfs_path"},
 			{Name: "agfs_path", Type: "string", Description: "the same as pfs_path"},

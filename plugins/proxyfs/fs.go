@@ -30,8 +30,7 @@ const (
 )
 
 // verbs are all that a server may offer; what it does not, it refuses itself.
-var verbs = vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Chmod, vfs.Touch, vfs.Remove, vfs.RemoveAll,
-	vfs.Rename, vfs.Symlink, vfs.Consume)
+var verbs = vfs.Changes() | vfs.Verbs(vfs.Consume)
 
 // FS is the filesystem: the server's, and beside it /reload.
 type FS struct {

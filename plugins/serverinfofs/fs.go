@@ -58,10 +58,9 @@ type FS struct {
 // change, to refuse it as one on a filesystem that is read-only.
 func Plugin(traffic Traffic) vfs.Plugin {
 	return vfs.Plugin{
-		Type: pluginType,
-		Doc:  readme,
-		Verbs: vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Chmod, vfs.Touch,
-			vfs.Remove, vfs.RemoveAll, vfs.Rename, vfs.Symlink),
+		Type:  pluginType,
+		Doc:   readme,
+		Verbs: vfs.Changes(),
 		Params: []vfs.Param{{
 			Name: "version", Type: "string", Description: "shown as the version; by default the server's own",
 		}},
