@@ -115,20 +115,20 @@ func (c *call) mount() error {
 		return err
 	}
 	a.out.Results = nil // a mount is no file: no ETag
-	c.awaitUp(ctx, p)
+	c.awaitUp(ctx, p, a.out.Index)
 	return c.done(200, "plugin mounted", a)
 }
 
 // upTime is how long a mount is waited for that has been tried already.
 const upTime = 3 * time.Second
 
-// awaitUp waits until the mount at p answers on this node. One that does not is
-// mounted all the same, and shown as it is.
-func (c *call) awaitUp(ctx context.Context, p vfs.Path) {
+// awaitUp waits until the mount at p, which the log has from index on, answers on
+// this node. One that does not is mounted all the same, and shown as it is.
+func (c *call) awaitUp(ctx context.Context, p vfs.Path, index uint64) {
 	ctx, cancel := context.WithTimeout(ctx, upTime)
 	defer cancel()
 	for ctx.Err() == nil {
-		img, err := c.s.cfg.Node.Image(ctx, vfs.Level{})
+		img, err := c.s.cfg.Node.Image(ctx, vfs.Level{MinIndex: index, Wait: upTime})
 		if err != nil {
 			return
 		}
