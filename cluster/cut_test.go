@@ -88,7 +88,7 @@ func (g *cutRig) start(i, n int, d *memdisk.Disk, fatal func(error)) (*Node, err
 		listen: g.net.listen(i), disk: memoryDisk(d)}
 	for k := range n {
 		c.Join = append(c.Join, fmt.Sprintf("10.0.0.%d:7000", k+1))
-		g.net.nodes[c.Join[k]] = k
+		g.net.name(c.Join[k], k)
 	}
 	c.Address = c.Join[i]
 	if n == 1 {

@@ -79,7 +79,7 @@ func newSim(t *testing.T, seed uint64, size simSize) *sim {
 	var join []string
 	for i := range size.nodes + size.more {
 		join = append(join, fmt.Sprintf("10.0.0.%d:7000", i+1))
-		s.net.nodes[join[i]] = i
+		s.net.name(join[i], i)
 	}
 	for i := range join {
 		h := &host{i: i, disk: memdisk.New(), turn: make(turn, 1)}

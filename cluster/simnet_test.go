@@ -83,6 +83,13 @@ func (p *simPort) Close() error {
 
 func (p *simPort) Addr() net.Addr { return simAddr(p.node) }
 
+// name says whose an address is.
+func (s *simNet) name(addr string, node int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes[addr] = node
+}
+
 // open reports whether r lets anything through. The caller holds mu.
 func (s *simNet) open(r route) bool {
 	return s.blocked[r] == 0 && !s.off[r.from] && !s.off[r.to]
@@ -91,10 +98,9 @@ func (s *simNet) open(r route) bool {
 // dial connects a node with the one that has an address. Without an answer it
 // asks again until ctx is done.
 func (s *simNet) dial(ctx context.Context, from int, addr string) (net.Conn, error) {
-	to := s.nodes[addr]
 	for {
 		s.mu.Lock()
-		p := s.ports[addr]
+		to, p := s.nodes[addr], s.ports[addr]
 		reached := s.open(route{from, to}) && s.open(route{to, from})
 		if reached && p != nil {
 			e := s.join(from, to)
