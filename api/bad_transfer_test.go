@@ -134,12 +134,12 @@ func slowBody(t *testing.T) {
 // TestMovingBody is the other half of slowBody: what moves is never cut,
 // however long it takes.
 func TestMovingBody(t *testing.T) {
-	s := startWith(t, api.Config{Limits: api.Limits{Stall: 100 * time.Millisecond, Head: 100 * time.Millisecond, MinRate: 100}})
+	s := startWith(t, api.Config{Limits: api.Limits{Stall: time.Second, Head: time.Second, MinRate: 100}})
 	c := dial(t, s)
 	if _, err := io.WriteString(c, "PUT /api/v1/files?path=/memfs/f HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for range 80 {
 		<-tick.C
