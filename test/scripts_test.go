@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
 	"github.com/pfs-project/pfs/test/s3server"
@@ -132,7 +133,24 @@ func newRemote(t *testing.T, c *harness.Cluster, fstype string, config vfs.Confi
 	if _, err := r.call(t.Context(), "POST", "/mount", nil, string(body)); err != nil {
 		t.Fatalf("mount: %v", err)
 	}
+	r.await(t)
 	return r
+}
+
+// await waits until the mount has started on every node, each in its own time.
+func (r *remote) await(t *testing.T) {
+	for range r.c.Nodes {
+		var err error
+		up := harness.Poll(20*time.Second, func() bool {
+			_, err = r.call(t.Context(), http.MethodGet, "/stat", url.Values{"path": {r.at}}, "")
+			r.next-- // the same node again
+			return vfs.KindOf(err) != vfs.Unavailable
+		})
+		if !up {
+			t.Fatalf("mount: %v", err)
+		}
+		r.next++
+	}
 }
 
 // call sends one request to the next node and returns the answer's body.
