@@ -229,19 +229,31 @@ func TestQueueWorkers(t *testing.T) {
 	c := harness.Start(t, harness.Options{Nodes: 3})
 	p := &plant{t: t, cs: []*harness.Cluster{c}, queues: []string{"/queuefs/one", "/queuefs/two"},
 		sent: map[string]string{}, seen: map[string][]delivery{}, ends: map[string]uint64{}}
+	kills, took := p.run(total, workers, most)
+	lost, again, disorder, redelivered := p.check()
+	t.Logf("%d messages in %v (%.0f/s), %d kills of the leader: lost %d, delivered after ack %d, out of order %d; %d deliveries again, %d leases ran out under their workers",
+		len(p.sent), took.Round(time.Millisecond), float64(total)/took.Seconds(), kills, lost, again, disorder, redelivered, p.lost.Load())
+	p.poisoned()
+	c.SameDigest()
+}
+
+// run has producers and consumers, some of which die, on the queues, while servers
+// are killed.
+func (p *plant) run(total, workers, most int) (kills int, took time.Duration) {
+	t := p.t
+	cl := p.client(0)
 	for _, q := range p.queues {
-		if err := c.Client(0).Mkdir(t.Context(), q, 0o755); err != nil {
+		if err := cl.Mkdir(t.Context(), q, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		// Those who die take an attempt each: only poison is to use up all of them.
-		if _, err := c.Client(0).WriteFile(t.Context(), q+"/ctl", []byte("max_attempts=10")); err != nil {
+		if _, err := cl.WriteFile(t.Context(), q+"/ctl", []byte("max_attempts=10")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	start := time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	var sending, work, trouble sync.WaitGroup
-	var kills int
 	trouble.Go(func() { kills = p.nemesis(ctx, most) })
 	for i := range workers {
 		sending.Go(func() { p.produce(i, total/workers) })
@@ -250,16 +262,14 @@ func TestQueueWorkers(t *testing.T) {
 	sending.Wait()
 	p.done.Store(true)
 	work.Wait()
-	took := time.Since(start)
+	took = time.Since(start)
 	cancel()
 	trouble.Wait()
-	c.StartAll()
-	c.Ready()
-	lost, again, disorder, redelivered := p.check()
-	t.Logf("%d messages in %v (%.0f/s), %d kills of the leader: lost %d, delivered after ack %d, out of order %d; %d deliveries again, %d leases ran out under their workers",
-		len(p.sent), took.Round(time.Millisecond), float64(total)/took.Seconds(), kills, lost, again, disorder, redelivered, p.lost.Load())
-	p.poisoned()
-	c.SameDigest()
+	for _, c := range p.cs {
+		c.StartAll()
+		c.Ready()
+	}
+	return kills, took
 }
 
 // poisoned finds every poison among the dead, with its reason, brings it back

@@ -2,12 +2,10 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,38 +34,10 @@ func mountQueue(t *testing.T, c *harness.Cluster, node string, config vfs.Config
 	}
 }
 
-// workThrough has producers and consumers, some of which die, on queues at /sqlq while
-// servers are killed, and checks what became of each message.
+// workThrough is run on queues at /sqlq, and checks what became of each message.
 func (p *plant) workThrough(total, workers, kills int) {
 	t := p.t
-	cl := p.client(0)
-	for _, q := range p.queues {
-		if err := cl.Mkdir(t.Context(), q, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cl.WriteFile(t.Context(), q+"/ctl", []byte("max_attempts=10")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := time.Now()
-	ctx, cancel := context.WithCancel(t.Context())
-	var sending, work, trouble sync.WaitGroup
-	killed := 0
-	trouble.Go(func() { killed = p.nemesis(ctx, kills) })
-	for i := range workers {
-		sending.Go(func() { p.produce(i, total/workers) })
-		work.Go(func() { p.consume(i) })
-	}
-	sending.Wait()
-	p.done.Store(true)
-	work.Wait()
-	took := time.Since(start)
-	cancel()
-	trouble.Wait()
-	for _, c := range p.cs {
-		c.StartAll()
-		c.Ready()
-	}
+	killed, took := p.run(total, workers, kills)
 	lost, again, _, redelivered := p.check()
 	t.Logf("%d messages in %v (%.0f/s), %d kills: lost %d, delivered after ack %d; %d deliveries again, %d leases ran out under their workers",
 		len(p.sent), took.Round(time.Millisecond), float64(total)/took.Seconds(), killed, lost, again, redelivered, p.lost.Load())
