@@ -1,0 +1,196 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Command is a program to run.
+type Command struct {
+	Code    []byte     // the program: an executable of this machine, or a script with its #! line
+	Path    string     // where the program is, if Code is nil: one that came with the server
+	Args    []string   // without its name
+	Env     []string   // NAME=VALUE, beside PATH, HOME, TMPDIR and LANG
+	Files   []*os.File // what it has open from 3 on; they stay the caller's
+	Limits  Limits
+	Network bool         // it may use the network of the machine
+	Log     *slog.Logger // where its standard error goes; never nil
+}
+
+// Limits bound a process. A zero field takes the default.
+type Limits struct {
+	Memory    int64 // bytes of private memory; 512 MiB
+	Files     int   // open at once; 256
+	Processes int   // and threads, where it has a user of its own; 128
+	FileSize  int64 // bytes of a file that it writes; 1 GiB
+}
+
+// bounded fills in the defaults.
+func (l Limits) bounded() Limits {
+	if l.Memory == 0 {
+		l.Memory = 512 << 20
+	}
+	if l.Files == 0 {
+		l.Files = 256
+	}
+	if l.Processes == 0 {
+		l.Processes = 128
+	}
+	if l.FileSize == 0 {
+		l.FileSize = 1 << 30
+	}
+	return l
+}
+
+// killWait is how long the end of a killed process is waited for. One that is
+// in the hands of the system, on a dead disk, is left to it.
+const killWait = 10 * time.Second
+
+// Child is a running process.
+type Child struct {
+	In  *os.File // its standard input; the caller may close it
+	Out *os.File // its standard output
+
+	dir   string // its own: working directory, HOME and TMPDIR
+	group int    // process id, and that of its group
+	said  *tail
+	done  chan struct{} // closed once it has ended
+	state *os.ProcessState
+	clean sync.Once
+	lacks []string
+
+	mu     sync.Mutex
+	reaped bool // its id is no longer its own
+}
+
+// Start runs a program. It returns once the program is there; what it says of
+// itself is the caller's to wait for.
+func Start(c Command) (*Child, error) {
+	dir, err := os.MkdirTemp("", "pfs-plugin-")
+	if err != nil {
+		return nil, err
+	}
+	p := &Child{dir: dir, said: newTail(c.Log), done: make(chan struct{})}
+	if err := p.start(c); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return p, nil
+}
+
+// start makes the pipes and has the program launched.
+func (p *Child) start(c Command) error {
+	var ours, theirs []*os.File
+	closeAll := func(files []*os.File) {
+		for _, f := range files {
+			f.Close() // a pipe: nothing is lost
+		}
+	}
+	pipe := func(childReads bool) error {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		if childReads {
+			r, w = w, r
+		}
+		ours, theirs = append(ours, r), append(theirs, w)
+		return nil
+	}
+	defer func() { closeAll(theirs) }()
+	for _, reads := range []bool{true, false, false} {
+		if err := pipe(reads); err != nil {
+			closeAll(ours)
+			return err
+		}
+	}
+	env := append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + p.dir, "TMPDIR=" + p.dir, "LANG=C.UTF-8"}, c.Env...)
+	path, files := c.Path, slices.Clone(c.Files)
+	if c.Code != nil {
+		code, err := codeFile(c.Code)
+		if err != nil {
+			closeAll(ours)
+			return err
+		}
+		defer code.Close()
+		path = fmt.Sprintf("/proc/self/fd/%d", 3+len(files))
+		files = append(files, code)
+	}
+	fresh := func() *exec.Cmd {
+		return &exec.Cmd{
+			Path: path, Args: append([]string{path}, c.Args...), Dir: p.dir, Env: env,
+			Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], ExtraFiles: files,
+		}
+	}
+	p.In, p.Out = ours[0], ours[1]
+	if err := p.launch(fresh, c); err != nil {
+		closeAll(ours)
+		return err
+	}
+	drained := make(chan struct{})
+	go func() { // ends with the pipe, which closes a while after the process at the latest
+		defer close(drained)
+		p.said.drain(ours[2])
+	}()
+	go func() {
+		<-p.done
+		select {
+		case <-drained:
+		case <-time.After(time.Second): // held open by what it has left behind
+		}
+		ours[2].Close()
+	}()
+	return nil
+}
+
+// Pid returns the id of the process.
+func (p *Child) Pid() int { return p.group }
+
+// Dir returns the directory of its own.
+func (p *Child) Dir() string { return p.dir }
+
+// Done is closed once the process has ended.
+func (p *Child) Done() <-chan struct{} { return p.done }
+
+// Lacks names the controls that this machine does not let us have.
+func (p *Child) Lacks() []string { return p.lacks }
+
+// Report says how the process has ended, with the last lines that it wrote to
+// its standard error. It may be called once Done is closed.
+func (p *Child) Report() string {
+	p.said.settle()
+	text := "the plugin ended"
+	if p.state != nil {
+		text = "the plugin ended: " + p.state.String()
+	}
+	if last := p.said.last(); len(last) > 0 {
+		text += "; its last lines: " + strings.Join(last, " | ")
+	}
+	return text
+}
+
+// End lets the process end by itself, as it was asked to, until ctx is over; then
+// it and all that it has started is killed. Nothing of it is left after it.
+func (p *Child) End(ctx context.Context) {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+	}
+	p.Kill()
+	select {
+	case <-p.done:
+	case <-time.After(killWait):
+	}
+	p.clean.Do(func() {
+		p.In.Close()
+		p.Out.Close()
+		_ = os.RemoveAll(p.dir) // a temporary directory: what cannot be removed harms nobody
+	})
+}

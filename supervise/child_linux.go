@@ -1,0 +1,219 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Users of plugins are in a range that distributions leave free.
+const (
+	firstUser = 62000
+	users     = 2000
+)
+
+// codeFile returns the program as a file without a name that nobody can change
+// any more.
+func codeFile(code []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("pfs-plugin", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3 all of them may be executed
+		fd, err = unix.MemfdCreate("pfs-plugin", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("memory for the program: %w", err)
+	}
+	w := os.NewFile(uintptr(fd), "pfs-plugin")
+	defer w.Close()
+	if _, err := w.Write(code); err != nil {
+		return nil, fmt.Errorf("memory for the program: %w", err)
+	}
+	seals := unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return nil, fmt.Errorf("sealing the program: %w", err)
+	}
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) // what may be written is not executed
+}
+
+// launch runs the program in a thread of its own that lasts as long as it does:
+// the kernel kills the process when that thread ends, so with the server, whatever
+// ends that.
+func (p *Child) launch(fresh func() *exec.Cmd, c Command) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		cmd, err := p.begin(fresh, c)
+		started <- err
+		if err != nil {
+			return
+		}
+		for { // it is looked at first: as long as it is not reaped its id is its own
+			err := unix.Waitid(unix.P_PID, p.group, nil, unix.WEXITED|unix.WNOWAIT, nil)
+			if !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		p.mu.Lock()
+		_ = unix.Kill(-p.group, unix.SIGKILL) // what it has left behind
+		p.reaped = true
+		p.mu.Unlock()
+		_ = cmd.Wait() // what it would say is in the state
+		p.state = cmd.ProcessState
+		close(p.done)
+	}()
+	return <-started
+}
+
+// control is one thing that a process is denied.
+type control struct {
+	name string
+	set  func(*exec.Cmd)
+}
+
+// controls are those that a machine may refuse us.
+func (p *Child) controls(c Command) []control {
+	list := []control{
+		{"limits before the first instruction", func(cmd *exec.Cmd) { cmd.SysProcAttr.Ptrace = true }},
+		{"process ids of its own", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }},
+		{"a user of its own", func(cmd *exec.Cmd) {
+			id := userOf(p.dir)
+			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
+		}},
+	}
+	if !c.Network {
+		list = append(list, control{"no network", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET }})
+	}
+	return list
+}
+
+// userOf picks a user for the process with a directory: no two at once have the
+// same but by chance.
+func userOf(dir string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(dir))
+	return firstUser + h.Sum32()%users
+}
+
+// begin starts the process with all controls, or with those that the machine
+// allows.
+func (p *Child) begin(fresh func() *exec.Cmd, c Command) (*exec.Cmd, error) {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		p.lacks = append(p.lacks, "no new privileges")
+	}
+	wanted := p.controls(c)
+	cmd, err := p.try(fresh(), c, wanted)
+	if refused(err) {
+		var allowed []control
+		for _, w := range wanted {
+			// The controls come before the program, and there is none of that name.
+			nothing := &exec.Cmd{Path: "/proc/self/fd/none", Dir: p.dir}
+			if _, err := p.try(nothing, c, []control{w}); refused(err) {
+				p.lacks = append(p.lacks, w.name)
+			} else {
+				allowed = append(allowed, w)
+			}
+		}
+		cmd, err = p.try(fresh(), c, allowed)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the program does not start: %w", err)
+	}
+	return cmd, nil
+}
+
+// refused reports whether the machine does not let us.
+func refused(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS)
+}
+
+// try starts the process with some controls.
+func (p *Child) try(cmd *exec.Cmd, c Command, with []control) (*exec.Cmd, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	for _, w := range with {
+		w.set(cmd)
+	}
+	owner := os.Getuid()
+	if cred := cmd.SysProcAttr.Credential; cred != nil {
+		owner = int(cred.Uid)
+	}
+	if err := os.Chown(p.dir, owner, -1); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.group = cmd.Process.Pid
+	if err := p.limit(cmd, c.Limits.bounded()); err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		return nil, err
+	}
+	return cmd, nil
+}
+
+// limit sets the limits of a process that, if it is traced, has not run yet.
+func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
+	pid := cmd.Process.Pid
+	if cmd.SysProcAttr.Ptrace {
+		var st syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &st, syscall.WALL, nil); err != nil {
+			return err
+		}
+		if !st.Stopped() {
+			return fmt.Errorf("it ended before it began: %v", st)
+		}
+	}
+	limits := map[int]uint64{
+		unix.RLIMIT_DATA: uint64(l.Memory), unix.RLIMIT_NOFILE: uint64(l.Files),
+		unix.RLIMIT_FSIZE: uint64(l.FileSize), unix.RLIMIT_CORE: 0,
+	}
+	if cmd.SysProcAttr.Credential != nil {
+		limits[unix.RLIMIT_NPROC] = uint64(l.Processes)
+	}
+	defer asUser(cmd.SysProcAttr.Credential)()
+	for which, n := range limits { // they do not depend on each other
+		var old unix.Rlimit
+		err := unix.Prlimit(pid, which, nil, &old)
+		if err == nil {
+			n = min(n, old.Max)
+			err = unix.Prlimit(pid, which, &unix.Rlimit{Cur: n, Max: n}, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("limits: %w", err)
+		}
+	}
+	if cmd.SysProcAttr.Ptrace {
+		return syscall.PtraceDetach(pid)
+	}
+	return nil
+}
+
+// asUser makes this thread, and no other, one of a user until back is called:
+// limits are set by the same user, or with a capability that containers lack.
+func asUser(c *syscall.Credential) (back func()) {
+	if c == nil {
+		return func() {}
+	}
+	const same = ^uintptr(0)
+	uid, gid := uintptr(os.Getuid()), uintptr(os.Getgid())
+	_, _, _ = unix.RawSyscall(unix.SYS_SETRESGID, uintptr(c.Gid), same, same) // what fails shows in what is
+	_, _, _ = unix.RawSyscall(unix.SYS_SETRESUID, uintptr(c.Uid), same, same) // done with it
+	return func() {
+		_, _, _ = unix.RawSyscall(unix.SYS_SETRESUID, uid, same, same)
+		_, _, _ = unix.RawSyscall(unix.SYS_SETRESGID, gid, same, same)
+	}
+}
+
+// Kill kills the process with all of its group, at once.
+func (p *Child) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped { // afterwards its id may be another's
+		_ = unix.Kill(-p.group, unix.SIGKILL)
+	}
+}

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package supervise
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+var errNotHere = errors.New("programs run beside the server on Linux only in this version")
+
+func codeFile([]byte) (*os.File, error) { return nil, errNotHere }
+
+func (p *Child) launch(func() *exec.Cmd, Command) error { return errNotHere }
+
+// Kill kills the process with all of its group, at once.
+func (p *Child) Kill() {}

@@ -1,0 +1,259 @@
+package supervise
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// book is a log that can be read while it is written.
+type book struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (k *book) Write(b []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.b.Write(b)
+}
+
+func (k *book) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.b.String()
+}
+
+func (k *book) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(k, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// script starts a shell script.
+func script(t *testing.T, k *book, text string) *Child {
+	t.Helper()
+	c, err := Start(Command{Code: []byte("#!/bin/sh\n" + text), Log: k.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { end(c, 0) })
+	return c
+}
+
+func end(c *Child, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	c.End(ctx)
+}
+
+// soon waits for what takes a moment.
+func soon(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not in 30 s: " + what)
+		}
+	}
+}
+
+// A program that is killed says so, with its last words, and leaves nothing.
+func TestChildEnds(t *testing.T) {
+	var k book
+	c := script(t, &k, `echo starting >&2; printf '{"level":"ERROR","msg":"all is lost"}\n' >&2; read line; echo "got $line"; pwd; exit 3`)
+	fmt.Fprintln(c.In, "hello")
+	out, err := io.ReadAll(c.Out)
+	if err != nil || string(out) != "got hello\n"+c.Dir()+"\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	<-c.Done()
+	if got := c.Report(); !strings.Contains(got, "exit status 3") || !strings.Contains(got, "starting | ") {
+		t.Error(got)
+	}
+	if got := k.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "level=DEBUG") || strings.Count(got, "plugin says") != 2 {
+		t.Error(got)
+	}
+	end(c, 0)
+	if _, err := os.Stat(c.Dir()); !os.IsNotExist(err) {
+		t.Errorf("its directory is still there: %v", err)
+	}
+}
+
+// The environment is a short list, and nothing of the server is open in it.
+func TestChildIsAlone(t *testing.T) {
+	t.Setenv("PFS_TEST_SECRET", "secret")
+	var k book
+	c, err := Start(Command{Code: []byte("#!/bin/sh\nenv; ls /proc/self/fd; cat /proc/self/limits /proc/self/status; id -u\n"), Env: []string{"GIVEN=yes"}, Log: k.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end(c, 0)
+	b, err := io.ReadAll(c.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := string(b)
+	if strings.Contains(out, "secret") || !strings.Contains(out, "GIVEN=yes") || !strings.Contains(out, "HOME="+c.Dir()) {
+		t.Error(out)
+	}
+	for _, want := range []string{"Max data size             536870912", "Max core file size        0", "Max open files            256", "NoNewPrivs:\t1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s is missing in\n%s", want, out)
+		}
+	}
+	if os.Getuid() == 0 && len(c.Lacks()) == 0 && strings.HasSuffix(out, "\n0\n") {
+		t.Error("it is root")
+	}
+	t.Logf("this machine lacks %q", c.Lacks())
+}
+
+// What a program has started dies with it; where it has process ids of its own,
+// what has left its group, too.
+func TestChildFamily(t *testing.T) {
+	var k book
+	c := script(t, &k, `read far; sleep 1000 & $far sleep 1000 & echo up; wait`)
+	far := "setsid"
+	if slices.Contains(c.Lacks(), "process ids of its own") {
+		far = "exec"
+	}
+	fmt.Fprintln(c.In, far)
+	r := bufio.NewReader(c.Out)
+	for line := ""; line != "up\n"; {
+		var err error
+		if line, err = r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine := func() (n int) {
+		list, _ := os.ReadDir("/proc")
+		for _, e := range list {
+			if _, err := strconv.Atoi(e.Name()); err != nil {
+				continue
+			}
+			env, _ := os.ReadFile("/proc/" + e.Name() + "/environ")
+			if bytes.Contains(env, []byte("HOME="+c.Dir()+"\x00")) {
+				n++
+			}
+		}
+		return n
+	}
+	soon(t, "three processes", func() bool { return mine() >= 3 })
+	end(c, 0)
+	soon(t, "nothing left", func() bool { return mine() == 0 })
+	if got := c.Report(); !strings.Contains(got, "killed") {
+		t.Error(got)
+	}
+}
+
+// A flood of lines and a line without an end are drained and bounded.
+func TestChildFlood(t *testing.T) {
+	var k book
+	c := script(t, &k, `head -c 3000000 /dev/zero | tr '\0' x >&2; i=0; while [ $i -lt 3000 ]; do echo "line $i: `+strings.Repeat("y", 100)+`" >&2; i=$((i+1)); done; echo the end >&2`)
+	<-c.Done()
+	if got := c.Report(); !strings.Contains(got, "the end") {
+		t.Error(got)
+	}
+	if n := len(k.String()); n > 2*maxLogged || !strings.Contains(k.String(), "more than is logged") {
+		t.Errorf("%d bytes are logged", n)
+	}
+}
+
+// Memory ends at its limit, and only that of the program.
+func TestChildMemory(t *testing.T) {
+	var k book
+	c, err := Start(Command{Code: []byte("#!/usr/bin/env python3\nb = bytearray(1 << 30)\n"), Limits: Limits{Memory: 256 << 20}, Log: k.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end(c, 0)
+	<-c.Done()
+	if got := c.Report(); !strings.Contains(got, "MemoryError") {
+		t.Error(got)
+	}
+}
+
+// What is no program does not start, with a reason.
+func TestChildRefused(t *testing.T) {
+	for name, code := range map[string]string{
+		"text": "hello", "no interpreter": "#!/nowhere/sh\n", "half of a program": "\x7fELF\x02\x01\x01",
+	} {
+		if c, err := Start(Command{Code: []byte(code), Log: slog.New(slog.DiscardHandler)}); err == nil {
+			end(c, 0)
+			t.Errorf("%s: it runs", name)
+		} else if !strings.Contains(err.Error(), "does not start") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	left, _ := os.ReadDir("/proc/self/fd")
+	for range 20 {
+		_, _ = Start(Command{Code: []byte("x"), Log: slog.New(slog.DiscardHandler)})
+	}
+	if now, _ := os.ReadDir("/proc/self/fd"); len(now) > len(left)+3 {
+		t.Errorf("%d descriptors, before %d", len(now), len(left))
+	}
+}
+
+// A program dies with the server, however that ends.
+func TestChildDiesWithUs(t *testing.T) {
+	if os.Getenv("PFS_TEST_PARENT") != "" {
+		c, err := Start(Command{Code: []byte("#!/bin/sh\nexec sleep 1000\n"), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(c.Pid())
+		select {}
+	}
+	var k book
+	me, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe := t.TempDir() + "/parent"
+	if err := os.WriteFile(exe, me, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p, err := os.StartProcess(exe, []string{exe, "-test.run=TestChildDiesWithUs"}, &os.ProcAttr{
+		Env: append(os.Environ(), "PFS_TEST_PARENT=1"), Files: []*os.File{nil, pipeTo(t, &k), os.Stderr},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	var pid int
+	soon(t, "the id of the child", func() bool {
+		_, err := fmt.Sscan(k.String(), &pid)
+		return err == nil && strings.HasSuffix(k.String(), "\n")
+	})
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "its end", func() bool {
+		st, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(st), ") Z ") || syscall.Kill(pid, 0) != nil
+	})
+}
+
+// pipeTo returns a file whose bytes go to w.
+func pipeTo(t *testing.T, w io.Writer) *os.File {
+	t.Helper()
+	r, f, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(w, r) }() // ends with the pipe
+	t.Cleanup(func() { f.Close(); r.Close() })
+	return f
+}
