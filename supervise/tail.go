@@ -112,3 +112,7 @@ func (t *tail) last() []string {
 	defer t.mu.Unlock()
 	return append([]string(nil), t.kept...)
 }
+
+// Say logs and keeps a text that the process has sent in another way, as if it
+// had written it to its standard error.
+func (p *Child) Say(text string) { _, _ = p.said.Write([]byte(text + "\n")) } // it never fails

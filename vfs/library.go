@@ -24,7 +24,8 @@ type Library struct {
 // Grants is what a third-party plugin may use beside its own memory. Zero:
 // nothing.
 type Grants struct {
-	Read []Path `json:"read,omitempty"` // what of the tree it may read: these and all below
+	Read    []Path `json:"read,omitempty"`    // what of the tree it may read: these and all below
+	Network bool   `json:"network,omitempty"` // the network of the machine, for a process
 }
 
 // Limits bounds a third-party plugin. A zero field takes the host's default.

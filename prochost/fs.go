@@ -1,0 +1,232 @@
+package prochost
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sort"
+	"time"
+
+	"github.com/pfs-project/pfs/supervise"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// backend is a process that serves a filesystem. began is the time of files that
+// have none.
+type backend interface {
+	supervise.Instance
+	stat(ctx context.Context, p vfs.Path, began time.Time) (vfs.Info, error)
+	// list returns all names, or those after `after`, at least limit of them if
+	// there are and it is not 0; in order.
+	listAfter(ctx context.Context, p vfs.Path, after string, limit int, began time.Time) ([]vfs.Info, error)
+	read(ctx context.Context, p vfs.Path, b []byte, off int64, began time.Time) (int, error)
+	do(ctx context.Context, op vfs.Op, began time.Time) (vfs.Result, error)
+}
+
+// placer is a backend that takes whole files.
+type placer interface {
+	put(ctx context.Context, op vfs.Op, r io.Reader, began time.Time) (int64, error)
+}
+
+// maxPut is how long a whole file may be that waits here for its end, in bytes.
+const maxPut = 1 << 30
+
+// readers is how many reads run at once; a change of a backend that cannot have
+// both waits for all of them.
+const readers = 16
+
+// FS is one mount of a process plugin.
+type FS struct {
+	host   *Host
+	lib    vfs.Library
+	env    vfs.Env
+	config vfs.Config
+	code   func(context.Context) ([]byte, error)
+	began  time.Time
+
+	write chan struct{} // holds one during a change
+	reads chan struct{} // holds one for each read, and all during a change, if that must be alone
+	alone bool
+	keep  *supervise.Supervisor[backend]
+}
+
+var (
+	_ vfs.Device  = (*FS)(nil)
+	_ vfs.Putter  = (*FS)(nil)
+	_ vfs.Starter = (*FS)(nil)
+	_ io.Closer   = (*FS)(nil)
+)
+
+// Start starts the process: a mount whose settings it refuses does not start.
+func (f *FS) Start(ctx context.Context) error {
+	limits, err := bounded(f.lib.Limits)
+	if err != nil {
+		return err
+	}
+	f.lib.Limits = limits
+	code, err := f.code(ctx)
+	if err != nil {
+		return err
+	}
+	start, err := f.host.starter(ctx, f, code)
+	if err != nil {
+		return err
+	}
+	f.began = time.Now().UTC().Truncate(time.Second)
+	f.keep = supervise.New(start, supervise.Plan{Start: startTime}, f.env.Log)
+	if err := f.keep.Start(ctx); err != nil {
+		f.keep.Close()
+		f.keep = nil
+		return err
+	}
+	return nil
+}
+
+// Close ends the process. No call is under way.
+func (f *FS) Close() error {
+	if f.keep != nil {
+		f.keep.Close()
+		f.keep = nil
+	}
+	return nil
+}
+
+// errBusy is for who waits for longer than the client does.
+var errBusy = vfs.Throttled.With("the plugin is busy")
+
+// get runs a call that changes nothing.
+func (f *FS) get(ctx context.Context, do func(context.Context, backend) error) error {
+	if f.keep == nil {
+		return vfs.Unavailable.With("the plugin is not started")
+	}
+	select {
+	case f.reads <- struct{}{}:
+		defer func() { <-f.reads }()
+	case <-ctx.Done():
+		return errBusy
+	}
+	return f.keep.Use(ctx, do)
+}
+
+// change runs a call that changes something: one at a time, as it looks first.
+func (f *FS) change(ctx context.Context, do func(context.Context, backend) error) error {
+	if f.keep == nil {
+		return vfs.Unavailable.With("the plugin is not started")
+	}
+	select {
+	case f.write <- struct{}{}:
+		defer func() { <-f.write }()
+	case <-ctx.Done():
+		return errBusy
+	}
+	for n := 0; f.alone && n < readers; n++ {
+		select {
+		case f.reads <- struct{}{}:
+			defer func() { <-f.reads }()
+		case <-ctx.Done():
+			return errBusy
+		}
+	}
+	return f.keep.Use(ctx, do)
+}
+
+// Stat describes the file at p.
+func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (i vfs.Info, err error) {
+	err = f.get(ctx, func(ctx context.Context, b backend) (err error) {
+		i, err = b.stat(ctx, p, f.began)
+		return err
+	})
+	return i, err
+}
+
+// List names what is in the directory at p.
+func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) (out []vfs.Info, err error) {
+	err = f.get(ctx, func(ctx context.Context, b backend) (err error) {
+		out, err = b.listAfter(ctx, p, after, limit, f.began)
+		return err
+	})
+	out = out[sort.Search(len(out), func(i int) bool { return out[i].Name > after }):]
+	if limit > 0 && len(out) > limit {
+		out = out[:limit]
+	}
+	return out, err
+}
+
+// ReadAt reads from the file at p.
+func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, vfs.Invalid.With("negative offset")
+	}
+	err = f.get(ctx, func(ctx context.Context, from backend) (err error) {
+		n, err = from.read(ctx, p, b, off, f.began)
+		return err
+	})
+	return n, err
+}
+
+// Do makes one change.
+func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
+	if !f.lib.Verbs.Has(op.Verb) || len(op.Refs) > 0 {
+		return vfs.Result{}, vfs.Unsupported
+	}
+	err = f.change(ctx, func(ctx context.Context, b backend) (err error) {
+		if err = f.check(ctx, b, op); err == nil {
+			r, err = b.do(ctx, op, f.began)
+		}
+		return err
+	})
+	return r, err
+}
+
+// Put takes a whole file, where the protocol only writes those, and waits for its
+// end first: a client that breaks off changes nothing.
+func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, err error) {
+	if !f.lib.Verbs.Has(vfs.Write) || !f.alone {
+		return res, vfs.Unsupported
+	}
+	spool, err := os.CreateTemp("", "pfs-put-")
+	if err != nil {
+		return res, err
+	}
+	defer spool.Close()
+	if err := os.Remove(spool.Name()); err != nil {
+		return res, err
+	}
+	n, err := io.Copy(spool, io.LimitReader(r, maxPut+1))
+	switch {
+	case err != nil:
+		return res, err
+	case n > maxPut:
+		return res, vfs.TooLarge.Withf("this plugin takes at most %d bytes at once", maxPut)
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return res, err
+	}
+	err = f.change(ctx, func(ctx context.Context, b backend) (err error) {
+		if err = f.check(ctx, b, op); err == nil {
+			res.N, err = b.(placer).put(ctx, op, spool, f.began)
+		}
+		return err
+	})
+	return res, err
+}
+
+// check compares what is there with what the change expects. There are no
+// versions here.
+func (f *FS) check(ctx context.Context, b backend, op vfs.Op) error {
+	if op.If.Kind == vfs.Always {
+		return nil
+	}
+	_, err := b.stat(ctx, op.Path, f.began)
+	missing := errors.Is(err, vfs.NotFound)
+	switch {
+	case err != nil && !missing:
+		return err
+	case op.If.Kind == vfs.IfVersion:
+		return vfs.Unsupported.With("files of this plugin have no versions")
+	case missing == (op.If.Kind == vfs.IfExists):
+		return &vfs.Error{Kind: vfs.Stale}
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package prochost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/pfs-project/pfs/supervise"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// The Kinds of the Libraries that this package runs.
+const (
+	HTTP        = "http"
+	MessagePack = "msgpack"
+)
+
+// The limits of a plugin, and the most that can be asked for.
+const (
+	defaultMemory = 512 << 20
+	leastMemory   = 16 << 20
+	mostMemory    = 8 << 30
+	defaultCall   = 8 * time.Second
+	mostCall      = 8 * time.Second // the API gives up after 9 s
+	startTime     = 10 * time.Second
+	unknownDoc    = "A plugin from outside."
+	maxName       = 64
+)
+
+// Host runs process plugins. It is safe for concurrent use.
+type Host struct {
+	log     *slog.Logger
+	version string // of the server, for who asks
+}
+
+// New returns a Host. nil logs nothing.
+func New(version string, log *slog.Logger) *Host {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Host{log: log, version: version}
+}
+
+// bounded fills in the defaults of l.
+func bounded(l vfs.Limits) (vfs.Limits, error) {
+	if l.Memory == 0 {
+		l.Memory = defaultMemory
+	}
+	if l.Call == 0 {
+		l.Call = defaultCall
+	}
+	if l.Instances == 0 {
+		l.Instances = 1
+	}
+	switch {
+	case l.Memory < leastMemory || l.Memory > mostMemory:
+		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", leastMemory, int64(mostMemory))
+	case l.Call < time.Millisecond || l.Call > mostCall:
+		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
+	case l.Instances != 1:
+		return l, vfs.Invalid.With("limits: instances must be 1: a process plugin serves many calls at once")
+	}
+	return l, nil
+}
+
+// Runs reports whether this package runs libraries of a kind.
+func Runs(kind string) bool { return kind == HTTP || kind == MessagePack }
+
+// Inspect tells what the program is: its protocol, its name and what it can do. It
+// runs it for that: first with the argument of the one protocol, then with the
+// first message of the other. Invalid says what keeps it from being a plugin.
+func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error) {
+	l, err := bounded(l)
+	if err != nil {
+		return vfs.Library{}, err
+	}
+	lib := vfs.Library{Place: vfs.Pinned, Limits: l, Doc: unknownDoc}
+	env := vfs.Env{Log: h.log, Version: h.version}
+	f, ferr := h.tryF4(ctx, h.command(code, lib, env), env, l.Call)
+	if ferr != nil {
+		return lib, vfs.Invalid.Withf("the program is no plugin: it speaks MessagePack not (%v)", ferr)
+	}
+	defer f.Close()
+	lib.Kind, lib.Name = MessagePack, nameOf(f.name, f.drive)
+	if f.doc != "" {
+		lib.Doc = clip(f.doc, 16<<10)
+	}
+	lib.Params = []vfs.Param{{Name: "drive", Type: "string", Default: f.drive, Description: "which of the plugin's drives is mounted"}}
+	lib.Verbs, err = f.verbs(ctx)
+	return lib, err
+}
+
+// tryF4 starts a program that may speak MessagePack.
+func (h *Host) tryF4(ctx context.Context, c supervise.Command, env vfs.Env, call time.Duration) (*f4, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime/2)
+	defer cancel()
+	return newF4(ctx, c, env, call, "")
+}
+
+// nameOf makes a name for a type of the first text that is one.
+func nameOf(texts ...string) string {
+	for _, text := range texts {
+		name := strings.Trim(strings.Map(func(r rune) rune {
+			switch {
+			case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+				return r
+			case r >= 'A' && r <= 'Z':
+				return r - 'A' + 'a'
+			}
+			return '-'
+		}, text), "-.")
+		if name = name[:min(len(name), maxName)]; name != "" {
+			return name
+		}
+	}
+	return "process-plugin"
+}
+
+// command is how a plugin is run.
+func (h *Host) command(code []byte, lib vfs.Library, env vfs.Env) supervise.Command {
+	return supervise.Command{
+		Code: code, Limits: supervise.Limits{Memory: lib.Limits.Memory}, Network: lib.Grants.Network, Log: env.Log,
+	}
+}
+
+// Plugin returns the library as a kind of filesystem. code reads its program.
+func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error)) vfs.Plugin {
+	return vfs.Plugin{
+		Type: lib.Name, Doc: lib.Doc, Verbs: lib.Verbs, Params: lib.Params, Open: true,
+		Place: func(vfs.Config) (vfs.Placement, error) { return lib.Place, nil },
+		New: func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
+			f := &FS{
+				host: h, lib: lib, env: env, config: c, alone: lib.Kind == MessagePack,
+				write: make(chan struct{}, 1), reads: make(chan struct{}, readers),
+			}
+			f.code = func(ctx context.Context) ([]byte, error) { return code(ctx, env.Chunks, lib) }
+			return f, nil
+		},
+	}
+}
+
+// starter returns what starts the process of a mount.
+func (h *Host) starter(ctx context.Context, f *FS, code []byte) (func(context.Context) (backend, error), error) {
+	c := h.command(code, f.lib, f.env)
+	if f.lib.Kind != MessagePack {
+		return nil, errors.New("no such kind of plugin")
+	}
+	settings := maps.Clone(map[string]any(f.config))
+	drive, err := f.config.String("drive", "")
+	if err != nil {
+		return nil, err
+	}
+	delete(settings, "drive")
+	text := ""
+	if len(settings) > 0 {
+		b, err := json.Marshal(settings)
+		if err != nil {
+			return nil, vfs.Invalid.With(err.Error())
+		}
+		text = string(b)
+	}
+	return func(ctx context.Context) (backend, error) {
+		p, err := newF4(ctx, c, f.env, f.lib.Limits.Call, text)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.pick(drive); err != nil {
+			p.Close()
+			return nil, err
+		}
+		f.told(p.child)
+		return p, nil
+	}, nil
+}
+
+// told notes that a process runs, and what the machine does not keep it from.
+func (f *FS) told(c *supervise.Child) {
+	if lacks := c.Lacks(); len(lacks) > 0 {
+		f.env.Log.Warn("plugin runs with less around it than it should", "path", string(f.env.Mount), "missing", lacks)
+	}
+}
