@@ -40,19 +40,21 @@ type loadAsk struct {
 		Memory    any `json:"memory"`
 		Call      any `json:"call"`
 		Instances any `json:"instances"`
+		Idle      any `json:"idle"`
 	} `json:"limits"`
 	code []byte
 }
 
 // limits reads them as settings are read: "64MB", "5s", numbers as text.
 func (a loadAsk) limits() (l vfs.Limits, err error) {
-	given := vfs.Config{"memory": a.Limits.Memory, "call": a.Limits.Call, "instances": a.Limits.Instances}
-	var errs [3]error
+	given := vfs.Config{"memory": a.Limits.Memory, "call": a.Limits.Call, "instances": a.Limits.Instances, "idle": a.Limits.Idle}
+	var errs [4]error
 	var n int64
 	l.Memory, errs[0] = given.Size("memory", 0)
 	l.Call, errs[1] = given.Duration("call", 0)
 	n, errs[2] = given.Int("instances", 0)
 	l.Instances = int(n)
+	l.Idle, errs[3] = given.Duration("idle", 0)
 	if err = errors.Join(errs[:]...); err != nil {
 		return l, vfs.Invalid.Withf("limits: %v", err)
 	}
@@ -79,10 +81,13 @@ func (c *call) loadAsk() (a loadAsk, err error) {
 		return a, a.clean()
 	}
 	a.code, a.Path = body, "upload"
-	for key, to := range map[string]*any{"memory": &a.Limits.Memory, "call": &a.Limits.Call, "instances": &a.Limits.Instances} {
+	for key, to := range map[string]*any{"memory": &a.Limits.Memory, "call": &a.Limits.Call, "instances": &a.Limits.Instances, "idle": &a.Limits.Idle} {
 		if v, ok := c.query.get(key); ok {
 			*to = v
 		}
+	}
+	if v, ok := c.query.get("grant_network"); ok {
+		a.Grants.Network = v == "true"
 	}
 	if v, ok := c.query.get("name"); ok && v != "" {
 		a.Path = printable(v)

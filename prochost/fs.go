@@ -48,6 +48,7 @@ type FS struct {
 	write chan struct{} // holds one during a change
 	reads chan struct{} // holds one for each read, and all during a change, if that must be alone
 	alone bool
+	whole bool // the protocol takes whole files
 	keep  *supervise.Supervisor[backend]
 }
 
@@ -69,12 +70,12 @@ func (f *FS) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	start, err := f.host.starter(ctx, f, code)
+	start, err := f.starter(ctx, code)
 	if err != nil {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.keep = supervise.New(start, supervise.Plan{Start: startTime}, f.env.Log)
+	f.keep = supervise.New(start, supervise.Plan{Start: startTime, Idle: limits.Idle}, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()
 		f.keep = nil
@@ -182,7 +183,7 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 // Put takes a whole file, where the protocol only writes those, and waits for its
 // end first: a client that breaks off changes nothing.
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, err error) {
-	if !f.lib.Verbs.Has(vfs.Write) || !f.alone {
+	if !f.lib.Verbs.Has(vfs.Write) || !f.whole {
 		return res, vfs.Unsupported
 	}
 	spool, err := os.CreateTemp("", "pfs-put-")

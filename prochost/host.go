@@ -3,7 +3,6 @@ package prochost
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -61,6 +60,8 @@ func bounded(l vfs.Limits) (vfs.Limits, error) {
 		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", leastMemory, int64(mostMemory))
 	case l.Call < time.Millisecond || l.Call > mostCall:
 		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
+	case l.Idle < 0 || l.Idle > 0 && l.Idle < time.Second:
+		return l, vfs.Invalid.With("limits: idle must be 1s or more; 0 is never")
 	case l.Instances != 1:
 		return l, vfs.Invalid.With("limits: instances must be 1: a process plugin serves many calls at once")
 	}
@@ -80,9 +81,21 @@ func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Libr
 	}
 	lib := vfs.Library{Place: vfs.Pinned, Limits: l, Doc: unknownDoc}
 	env := vfs.Env{Log: h.log, Version: h.version}
-	f, ferr := h.tryF4(ctx, h.command(code, lib, env), env, l.Call)
+	c := h.command(code, lib, env)
+	o, err := capabilities(ctx, c)
+	switch {
+	case err == nil:
+		lib.Kind, lib.Name, lib.Verbs, lib.Params = HTTP, nameOf(o.name), o.verbs, o.params
+		if o.doc != "" {
+			lib.Doc = o.doc
+		}
+		return lib, nil
+	case vfs.KindOf(err) == vfs.Invalid:
+		return lib, err
+	}
+	f, ferr := h.tryF4(ctx, c, env, l.Call)
 	if ferr != nil {
-		return lib, vfs.Invalid.Withf("the program is no plugin: it speaks MessagePack not (%v)", ferr)
+		return lib, vfs.Invalid.Withf("the program is no plugin: %v, and it does not speak MessagePack (%v)", err, ferr)
 	}
 	defer f.Close()
 	lib.Kind, lib.Name = MessagePack, nameOf(f.name, f.drive)
@@ -134,7 +147,8 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 		Place: func(vfs.Config) (vfs.Placement, error) { return lib.Place, nil },
 		New: func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
 			f := &FS{
-				host: h, lib: lib, env: env, config: c, alone: lib.Kind == MessagePack,
+				host: h, lib: lib, env: env, config: c,
+				alone: lib.Kind == MessagePack, whole: lib.Kind == MessagePack,
 				write: make(chan struct{}, 1), reads: make(chan struct{}, readers),
 			}
 			f.code = func(ctx context.Context) ([]byte, error) { return code(ctx, env.Chunks, lib) }
@@ -143,17 +157,17 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 	}
 }
 
-// starter returns what starts the process of a mount.
-func (h *Host) starter(ctx context.Context, f *FS, code []byte) (func(context.Context) (backend, error), error) {
-	c := h.command(code, f.lib, f.env)
-	if f.lib.Kind != MessagePack {
-		return nil, errors.New("no such kind of plugin")
+// starter returns what starts the process of a mount, and how it is kept.
+func (f *FS) starter(ctx context.Context, code []byte) (func(context.Context) (backend, error), error) {
+	c := f.host.command(code, f.lib, f.env)
+	if f.lib.Kind == HTTP {
+		return f.startHTTP(ctx, c)
 	}
-	settings := maps.Clone(map[string]any(f.config))
 	drive, err := f.config.String("drive", "")
 	if err != nil {
 		return nil, err
 	}
+	settings := maps.Clone(map[string]any(f.config))
 	delete(settings, "drive")
 	text := ""
 	if len(settings) > 0 {
@@ -174,6 +188,47 @@ func (h *Host) starter(ctx context.Context, f *FS, code []byte) (func(context.Co
 		}
 		f.told(p.child)
 		return p, nil
+	}, nil
+}
+
+// startHTTP asks the program once what it is, and checks the settings before it is
+// started with them.
+func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.Context) (backend, error), error) {
+	o, err := capabilities(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	f.whole = o.contract == contractProcessor
+	settings := maps.Clone(map[string]any(f.config))
+	p := processor{kept: &results{all: map[string]result{}}}
+	if o.contract == contractProcessor {
+		if p.format, err = f.config.String("format", ""); err != nil {
+			return nil, err
+		}
+		if p.extra, err = f.config.Map("config"); err != nil {
+			return nil, err
+		}
+		delete(settings, "format")
+		delete(settings, "config")
+	}
+	if settings == nil {
+		settings = map[string]any{}
+	}
+	if err := o.vet(settings); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (backend, error) {
+		g, err := newGPF(ctx, c, o, settings, f.lib.Limits.Call)
+		if err != nil {
+			return nil, err
+		}
+		f.told(g.child)
+		if o.contract == contractFiles {
+			return httpFS{g}, nil
+		}
+		with := p
+		with.gpf = g
+		return with, nil
 	}, nil
 }
 

@@ -51,11 +51,27 @@ func plugin(t testing.TB, code []byte, l vfs.Limits) vfs.Plugin {
 	return h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return code, nil })
 }
 
+// program builds one of the plugins in examples/go-http.
+func program(t testing.TB, name string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), name)
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "./"+name)
+	cmd.Dir = filepath.Join("..", "examples", "go-http")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	return read(t, out)
+}
+
 // Test judges the examples.
 func Test(t *testing.T) {
-	for name, code := range map[string][]byte{"hello": python(t, "hello"), "memory": python(t, "memory")} {
+	for name, code := range map[string]func(testing.TB, string) []byte{
+		"msgpack/hello": python, "msgpack/memory": python, "http/hello": program, "http/memory": program,
+	} {
 		t.Run(name, func(t *testing.T) {
-			vfstest.Run(t, vfstest.Subject{Plugin: plugin(t, code, vfs.Limits{}), Config: vfs.Config{}, Scripts: filepath.Join("testdata", name)})
+			p := plugin(t, code(t, filepath.Base(name)), vfs.Limits{})
+			vfstest.Run(t, vfstest.Subject{Plugin: p, Config: vfs.Config{}, Scripts: filepath.Join("testdata", name)})
 		})
 	}
 }

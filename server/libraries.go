@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pfs-project/pfs/prochost"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/wasmhost"
 )
@@ -24,6 +25,7 @@ const compiledDir = "wasm"
 // libraries runs third-party plugins on this node.
 type libraries struct {
 	wasm  *wasmhost.Host
+	procs *prochost.Host
 	dir   string   // where plugins may be loaded from
 	files []string // what else
 }
@@ -33,7 +35,7 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if !c.External.Enabled {
 		return nil, nil
 	}
-	l := &libraries{}
+	l := &libraries{procs: prochost.New(version, log)}
 	for _, p := range append([]string{c.External.PluginDir}, c.External.PluginPaths...) {
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -108,6 +110,9 @@ var kinds = []struct{ magic, kind string }{
 
 // Inspect tells what the code of a plugin is.
 func (l *libraries) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vfs.Library, error) {
+	if prochost.IsProgram(code) {
+		return l.procs.Inspect(ctx, code, limits)
+	}
 	for _, k := range kinds {
 		if !strings.HasPrefix(string(code[:min(len(code), 8)]), k.magic) {
 			continue
@@ -122,6 +127,9 @@ func (l *libraries) Inspect(ctx context.Context, code []byte, limits vfs.Limits)
 
 // Plugin returns a library as a kind of filesystem.
 func (l *libraries) Plugin(lib vfs.Library) vfs.Plugin {
+	if prochost.Runs(lib.Kind) {
+		return l.procs.Plugin(lib, codeOf)
+	}
 	return l.wasm.Plugin(lib, codeOf)
 }
 

@@ -7,7 +7,7 @@ import "time"
 type Library struct {
 	Name     string     `json:"name"`               // the type that mounts of it have
 	Original string     `json:"original,omitempty"` // what it calls itself, where that was taken
-	Kind     string     `json:"kind"`               // "wasm"
+	Kind     string     `json:"kind"`               // "wasm", "http", "msgpack": the host that runs it
 	Sum      string     `json:"sha256"`             // of its code, in hex
 	Size     int64      `json:"size"`               // of its code, in bytes
 	Source   string     `json:"source"`             // where it came from: a path, or a name for an upload
@@ -33,4 +33,5 @@ type Limits struct {
 	Memory    int64         `json:"memory,omitempty"`    // bytes of one instance
 	Call      time.Duration `json:"call,omitempty"`      // nanoseconds that one call may take
 	Instances int           `json:"instances,omitempty"` // that serve calls at once; 1 keeps what the plugin has in memory
+	Idle      time.Duration `json:"idle,omitempty"`      // without a call, after which a process is stopped until the next; 0: never
 }

@@ -1,0 +1,182 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pfs-project/pfs/test/harness"
+)
+
+// processExamples builds the plugins in examples/go-http and examples/python-msgpack
+// into dir as their Makefiles do.
+func processExamples(t *testing.T, dir string) {
+	t.Helper()
+	for _, from := range []string{"go-http", "python-msgpack"} {
+		copied := filepath.Join(t.TempDir(), from)
+		if err := os.CopyFS(copied, os.DirFS(filepath.Join(harness.Root(t), "examples", from))); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("make", "-s", "clean", "all")
+		cmd.Dir = copied
+		cmd.Env = append(os.Environ(), "GOFLAGS=")
+		if b, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, b)
+		}
+		files, err := os.ReadDir(filepath.Join(copied, "build"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if f.Type().IsRegular() {
+				if err := os.Rename(filepath.Join(copied, "build", f.Name()), filepath.Join(dir, f.Name())); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// children returns the processes that a node has started.
+func children(t *testing.T, n *harness.Node) (pids []int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", n.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range tasks {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(b)) {
+			var pid int
+			if _, err := fmt.Sscan(word, &pid); err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// Programs of both protocols go through every floor: loaded by path on one node,
+// mounted on the second through the third, read and written through the first,
+// killed, started again, and gone with their node.
+func TestProcessPlugin(t *testing.T) {
+	dir := t.TempDir()
+	processExamples(t, dir)
+	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string {
+		return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\nplugins:\n  memfs: {path: /memfs}\n", dir)
+	}})
+	one, two, three := newWeb(t, c.Nodes[0]), newWeb(t, c.Nodes[1]), newWeb(t, c.Nodes[2])
+	for file, name := range map[string]string{"memory": "memory-http", "memory.pyz": "memory-py", "hello": "hellofs-http", "hello.pyz": "hellofs-py", "upper": "upper"} {
+		a := one.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, file))
+		if !strings.Contains(a.body, fmt.Sprintf(`"plugin_name":%q`, name)) {
+			t.Error(a.body)
+		}
+		if err := os.Remove(filepath.Join(dir, file)); err != nil { // every node has the code
+			t.Fatal(err)
+		}
+	}
+	three.want(400, "POST", "/mount", `{"fstype":"hellofs-http","path":"/x","node":"n2","config":{"greeting":5}}`)
+	a := three.want(400, "POST", "/mount", `{"fstype":"hellofs-http","path":"/x","node":"n2","config":{"unknown":"x"}}`)
+	if !strings.Contains(a.body, "unknown") {
+		t.Error(a.body)
+	}
+	a = three.want(400, "POST", "/mount", `{"fstype":"hellofs-py","path":"/x","node":"n2","config":{"unknown":"x"}}`)
+	if !strings.Contains(a.body, "unknown setting unknown") {
+		t.Error(a.body)
+	}
+	three.want(200, "POST", "/mount", `{"fstype":"hellofs-http","path":"/hh","node":"n2","config":{"greeting":"hi over HTTP"}}`)
+	three.want(200, "POST", "/mount", `{"fstype":"hellofs-py","path":"/hp","node":"n2","config":{"greeting":"hi over pipes"}}`)
+	big := strings.Repeat("0123456789abcdef", 200_000)
+	for _, kind := range []string{"http", "py"} {
+		at := "/m" + kind
+		three.want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":"memory-%s","path":%q,"node":"n2"}`, kind, at))
+		one.soon(at)
+		one.want(201, "POST", "/directories?path="+at+"/d", "")
+		one.put(at+"/d/f", "of "+kind)
+		one.put(at+"/big", big)
+		for _, w := range []web{one, two, three} {
+			w.readsSoon(at+"/d/f", "of "+kind)
+			w.readsSoon(at+"/big", big)
+		}
+		one.want(200, "POST", "/rename?path="+at+"/d", `{"newPath":"`+at+`/e"}`)
+		one.want(404, "GET", "/files?path="+at+"/d/f", "")
+		one.want(200, "DELETE", "/files?path="+at+"/e&recursive=true", "")
+	}
+	one.readsSoon("/hh/hello", "hi over HTTP\n")
+	one.readsSoon("/hp/hello", "hi over pipes\n")
+
+	// Killed, all of them answer again; what they had in memory is gone.
+	killed := children(t, c.Nodes[1])
+	if len(killed) != 4 || len(children(t, c.Nodes[0])) != 0 {
+		t.Fatalf("the node has the processes %v", killed)
+	}
+	for _, pid := range killed {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one.readsSoon("/hh/hello", "hi over HTTP\n")
+	three.readsSoon("/hp/hello", "hi over pipes\n")
+	for _, at := range []string{"/mhttp", "/mpy"} {
+		if !harness.Poll(30*time.Second, func() bool {
+			a, err := one.do("PUT", "/files?path="+at+"/again", strings.NewReader("new"))
+			return err == nil && a.status == 200
+		}) {
+			t.Errorf("%s takes nothing any more", at)
+		}
+		three.readsSoon(at+"/again", "new")
+		three.want(404, "GET", "/files?path="+at+"/big", "")
+	}
+
+	// They end with their node, and come back with it.
+	last := children(t, c.Nodes[1])
+	c.Nodes[1].Kill()
+	if !harness.Poll(30*time.Second, func() bool {
+		for _, pid := range last {
+			if st, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(st), ") Z ") {
+				return false
+			}
+		}
+		return true
+	}) {
+		t.Errorf("some of %v outlive their node", last)
+	}
+	c.Nodes[1].Start()
+	c.Ready()
+	one.readsSoon("/hh/hello", "hi over HTTP\n")
+	three.readsSoon("/hp/hello", "hi over pipes\n")
+
+	three.want(409, "POST", "/plugins/unload", `{"library_path":"hellofs-py"}`)
+	for _, at := range []string{"/hh", "/hp", "/mhttp", "/mpy"} {
+		one.want(200, "POST", "/unmount", fmt.Sprintf(`{"path":%q}`, at))
+	}
+	for _, name := range []string{"memory-http", "memory-py", "hellofs-http", "hellofs-py"} {
+		one.want(200, "POST", "/plugins/unload", fmt.Sprintf(`{"library_path":%q}`, name))
+	}
+	if !harness.Poll(30*time.Second, func() bool { return len(children(t, c.Nodes[1])) == 0 }) {
+		t.Errorf("%v still run", children(t, c.Nodes[1]))
+	}
+	c.SameDigest()
+}
+
+// soon waits until there is something at a path.
+func (w web) soon(path string) {
+	w.t.Helper()
+	var last answer
+	if !harness.Poll(30*time.Second, func() bool {
+		var err error
+		last, err = w.do("GET", "/stat?path="+path, nil)
+		return err == nil && last.status == 200
+	}) {
+		w.t.Fatalf("%s: %d %s", path, last.status, last.body)
+	}
+}
