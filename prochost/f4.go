@@ -65,7 +65,7 @@ func newF4(ctx context.Context, c supervise.Command, env vfs.Env, call time.Dura
 	}
 	f := &f4{child: child, env: env, call: call}
 	f.lacks.methods = map[string]bool{}
-	f.rpc = newRPC(child, f.serve)
+	f.rpc = newRPC(child, call, f.serve)
 	var params []field
 	if settings != "" {
 		params = []field{{"Config", settings}}

@@ -17,11 +17,10 @@ import (
 
 // What a plugin that speaks MessagePack is held to.
 const (
-	frameTime  = 10 * time.Second // from the first byte of a message to its last; for us, too
-	mostLate   = 8                // calls that nobody waits for any more
-	lateTime   = 2 * time.Minute  // how long such a call may take
-	mostStray  = 1000             // messages that answer nothing
-	mostReplys = 256              // of ours that it has not taken
+	mostLate   = 8               // calls that nobody waits for any more
+	lateTime   = 2 * time.Minute // how long such a call may take
+	mostStray  = 1000            // messages that answer nothing
+	mostQueued = 256             // of ours that it has not taken
 )
 
 // errLate says why a process with calls that do not end is ended.
@@ -33,6 +32,7 @@ type rpc struct {
 	out   chan []byte   // messages to it
 	done  chan struct{} // closed once nothing is read from it any more
 	serve func(method string, d any) (any, error)
+	frame time.Duration // from the first byte of a message to its last; for ours, too
 
 	mu    sync.Mutex
 	next  uint32
@@ -56,8 +56,8 @@ type answer struct {
 }
 
 // newRPC takes over the pipes of the child.
-func newRPC(child *supervise.Child, serve func(string, any) (any, error)) *rpc {
-	r := &rpc{child: child, serve: serve, out: make(chan []byte, mostReplys), done: make(chan struct{}), calls: map[uint32]*pending{}}
+func newRPC(child *supervise.Child, frame time.Duration, serve func(string, any) (any, error)) *rpc {
+	r := &rpc{child: child, frame: frame, serve: serve, out: make(chan []byte, mostQueued), done: make(chan struct{}), calls: map[uint32]*pending{}}
 	go r.write()
 	go r.read()
 	return r
@@ -94,7 +94,7 @@ func (r *rpc) write() {
 	for {
 		select {
 		case b := <-r.out:
-			err := r.child.In.SetWriteDeadline(time.Now().Add(frameTime))
+			err := r.child.In.SetWriteDeadline(time.Now().Add(r.frame))
 			if err == nil {
 				_, err = r.child.In.Write(b)
 			}
@@ -120,7 +120,7 @@ func (r *rpc) read() {
 			r.child.Kill() // who has closed it cannot answer any more
 			return
 		}
-		_ = r.child.Out.SetReadDeadline(time.Now().Add(frameTime))
+		_ = r.child.Out.SetReadDeadline(time.Now().Add(r.frame))
 		v, err := d.message()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -206,7 +206,7 @@ func (r *rpc) answered(id uint32, a answer) bool {
 	if m, ok := a.d.(map[string]any); ok && a.err == "" && (p.method == methodOpen || p.method == methodCreate) {
 		if file, ok := whole(m["ID"]); ok { // nobody else knows of it
 			go func() {
-				ctx, cancel := context.WithTimeout(context.Background(), frameTime)
+				ctx, cancel := context.WithTimeout(context.Background(), r.frame)
 				defer cancel()
 				_, _ = r.call(ctx, methodClose, []field{{"ID", file}}) // a file left open harms the plugin alone
 			}()
