@@ -209,8 +209,8 @@ func (g *gpf) dial(ctx context.Context, network, where string) (net.Conn, error)
 func (g *gpf) healthy(ctx context.Context) error {
 	for {
 		err := g.Probe(ctx)
-		if err == nil {
-			return nil
+		if err == nil || vfs.KindOf(err) == vfs.Crashed { // somebody else is there
+			return err
 		}
 		select {
 		case <-g.child.Done():
