@@ -32,6 +32,8 @@ const (
 	idleTime     = time.Hour   // after which a program ends that has lost us
 	socketDir    = "/tmp"      // not TMPDIR: that is how it is published
 	socketEnd    = "-plugin.socket"
+	lockEnd      = ".lock" // of the name of the lock beside it
+	idLead       = "pfs-"  // of the ids that we give out, before our process id
 )
 
 // gpf is a process that listens for HTTP.
@@ -66,13 +68,15 @@ type typeConfig struct {
 // pluginID returns an id that no process had before: a socket that another one has
 // left behind does not stand in the way.
 func pluginID(name string) string {
-	return fmt.Sprintf("pfs-%d-%s-%s", os.Getpid(), nameOf(name)[:min(len(nameOf(name)), 24)], strings.ToLower(rand.Text()[:12]))
+	short := nameOf(name)
+	short = short[:min(len(short), 24)]
+	return fmt.Sprintf("%s%d-%s-%s", idLead, os.Getpid(), strings.ReplaceAll(short, ".", "-"), strings.ToLower(rand.Text()[:12]))
 }
 
 // newGPF starts a program: as programs read the configuration, and, if it does not
 // start so, as it is written about.
 func newGPF(ctx context.Context, c supervise.Command, o offer, settings map[string]any, call time.Duration) (*gpf, error) {
-	config := startConfig{ID: strings.ReplaceAll(pluginID(o.name), ".", "-"), Type: "unix", Idle: int64(idleTime)}
+	config := startConfig{ID: pluginID(o.name), Type: "unix", Idle: int64(idleTime)}
 	var text []byte
 	if len(settings) > 0 {
 		var err error
@@ -283,7 +287,7 @@ func (g *gpf) Close() {
 		}
 		if g.socket != "" {
 			_ = os.Remove(g.socket) // it may not be there
-			_ = os.Remove(g.socket + ".lock")
+			_ = os.Remove(g.socket + lockEnd)
 		}
 	})
 }

@@ -36,11 +36,13 @@ type Host struct {
 	version string // of the server, for who asks
 }
 
-// New returns a Host. nil logs nothing.
+// New returns a Host, and removes what programs have left behind of servers that
+// were killed. nil logs nothing.
 func New(version string, log *slog.Logger) *Host {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	supervise.Sweep(socketDir, idLead, socketEnd, socketEnd+lockEnd)
 	return &Host{log: log, version: version}
 }
 

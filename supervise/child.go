@@ -74,7 +74,7 @@ type Child struct {
 // Start runs a program. It returns once the program is there; what it says of
 // itself is the caller's to wait for.
 func Start(c Command) (*Child, error) {
-	dir, err := os.MkdirTemp("", "pfs-plugin-")
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", dirLead, os.Getpid()))
 	if err != nil {
 		return nil, err
 	}

@@ -209,6 +209,9 @@ func asUser(c *syscall.Credential) (back func()) {
 	}
 }
 
+// alive reports whether there is a process with an id.
+func alive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
 // Kill kills the process with all of its group, at once.
 func (p *Child) Kill() {
 	p.mu.Lock()

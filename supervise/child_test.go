@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -256,4 +257,35 @@ func pipeTo(t *testing.T, w io.Writer) *os.File {
 	go func() { _, _ = io.Copy(w, r) }() // ends with the pipe
 	t.Cleanup(func() { f.Close(); r.Close() })
 	return f
+}
+
+// What was left behind by a server that is gone is removed, and nothing else.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead, live := gone.Process.Pid, os.Getpid()
+	stay := []string{fmt.Sprintf("pfs-plugin-%d-x", live), "pfs-plugin-x", "pfs-plugin-0-x", fmt.Sprintf("pfs-%d-a.sock", live), fmt.Sprintf("pfs-%d-a.other", dead), fmt.Sprintf("other-%d-a.sock", dead)}
+	away := []string{fmt.Sprintf("pfs-plugin-%d-x", dead), fmt.Sprintf("pfs-%d-a.sock", dead), fmt.Sprintf("pfs-%d-a.sock.lock", dead)}
+	for _, name := range append(stay, away...) {
+		if err := os.MkdirAll(dir+"/"+name+"/below", 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Sweep(dir, "pfs-", ".sock", ".sock.lock")
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range left {
+		if !slices.Contains(stay, e.Name()) {
+			t.Errorf("%s stays", e.Name())
+		}
+	}
+	if len(left) != len(stay) {
+		t.Errorf("%d are left", len(left))
+	}
 }

@@ -68,8 +68,8 @@ const (
 	Stopped  State = "stopped"  // nobody has called it, or it was idle
 	Starting State = "starting" // calls wait for it
 	Ready    State = "ready"
-	Backoff  State = "backoff" // it has ended, and is started again soon
-	Failed   State = "failed"  // it has ended too often; mounted again it is tried again
+	Backoff  State = "backoff"  // it has ended, and is started again soon
+	Failed   State = "failed"   // it has ended too often; mounted again it is tried again
 	Stopping State = "stopping" // it was idle; calls wait for its end, and start it again
 	Closed   State = "closed"
 )

@@ -138,7 +138,7 @@ func TestProcessPlugin(t *testing.T) {
 	}
 
 	// They end with their node, and come back with it.
-	last := children(t, c.Nodes[1])
+	last, pid := children(t, c.Nodes[1]), c.Nodes[1].Pid()
 	c.Nodes[1].Kill()
 	if !harness.Poll(30*time.Second, func() bool {
 		for _, pid := range last {
@@ -153,6 +153,11 @@ func TestProcessPlugin(t *testing.T) {
 	c.Nodes[1].Start()
 	c.Ready()
 	one.readsSoon("/hh/hello", "hi over HTTP\n")
+	for _, pattern := range []string{"/tmp/pfs-%d-*", filepath.Join(os.TempDir(), "pfs-plugin-%d-*")} {
+		if left, err := filepath.Glob(fmt.Sprintf(pattern, pid)); err != nil || len(left) > 0 {
+			t.Errorf("the killed node left %v, %v", left, err)
+		}
+	}
 	three.readsSoon("/hp/hello", "hi over pipes\n")
 
 	three.want(409, "POST", "/plugins/unload", `{"library_path":"hellofs-py"}`)
