@@ -357,6 +357,9 @@ func TestProcessor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := mounted(t, HTTP, code, lib, vfs.Config{"colour": "red"}); vfs.KindOf(err) != vfs.Invalid || !strings.Contains(err.Error(), "colour") {
+		t.Error(err)
+	}
 	op := vfs.Op{Verb: vfs.Write, Path: "/in", Flag: vfs.FlagCreate | vfs.FlagTruncate}
 	put := func(p vfs.Path, text string) error {
 		op.Path = p
@@ -381,7 +384,7 @@ func TestProcessor(t *testing.T) {
 	if err := put("/in", strings.Repeat("x", maxData+1)); vfs.KindOf(err) != vfs.TooLarge {
 		t.Error(err)
 	}
-	if list, err := f.List(t.Context(), nil, "/process", "", 0); err != nil || len(list) != 1 || list[0].Size != 6 || list[0].Meta.Content["operation"] != "uppercase" {
+	if list, err := f.List(t.Context(), nil, "/process", "", 0); err != nil || len(list) != 1 || list[0].Size != 6 || list[0].Meta.Content["operation"] != "uppercase" || list[0].Meta.Content["bytes"] != "3" {
 		t.Errorf("%v, %v", list, err)
 	}
 	if _, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Remove, Path: "/process/x"}); err != nil {

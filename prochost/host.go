@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,8 +211,11 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 		if p.extra, err = f.config.Map("config"); err != nil {
 			return nil, err
 		}
-		delete(settings, "format")
-		delete(settings, "config")
+		for _, name := range []string{"format", "config"} { // ours, unless the program names them, too
+			if !slices.ContainsFunc(o.params, func(p vfs.Param) bool { return p.Name == name }) {
+				delete(settings, name)
+			}
+		}
 	}
 	if settings == nil {
 		settings = map[string]any{}

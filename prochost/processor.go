@@ -100,13 +100,28 @@ func (p processor) process(ctx context.Context, data []byte) (r result, err erro
 		return r, err
 	}
 	var out struct {
-		Data     []byte            `json:"data"`
-		Metadata map[string]string `json:"metadata"`
+		Data     []byte         `json:"data"`
+		Metadata map[string]any `json:"metadata"`
 	}
 	if err := json.Unmarshal(b, &out); err != nil || len(out.Data) > maxData || len(out.Metadata) > 100 {
 		return r, vfs.Crashed.With("the plugin is wrong: /process answers no result")
 	}
-	return result{out.Data, time.Now().UTC(), out.Metadata}, nil
+	return result{out.Data, time.Now().UTC(), texts(out.Metadata)}, nil
+}
+
+// texts makes texts of all values: of those that are none, their JSON.
+func texts(m map[string]any) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m { // a map has no order either
+		s, ok := v.(string)
+		if b, err := json.Marshal(v); !ok && err == nil {
+			s = string(b)
+		}
+		out[clip(k, maxErrorText)] = clip(s, maxErrorText)
+	}
+	delete(out, vfs.ConsumeKey) // nothing here can be consumed,
+	delete(out, vfs.EndlessKey) // and all of it ends
+	return out
 }
 
 // file returns what is at a path: a directory, or content.

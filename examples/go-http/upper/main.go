@@ -15,7 +15,7 @@ type value struct {
 	Data     []byte            `json:"data"` // base64 in JSON
 	Format   string            `json:"format"`
 	Config   map[string]string `json:"config,omitempty"`
-	Metadata map[string]string `json:"metadata,omitempty"`
+	Metadata map[string]any    `json:"metadata,omitempty"`
 }
 
 func formats(w http.ResponseWriter, _ *http.Request) {
@@ -29,7 +29,7 @@ func process(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.Data = bytes.ToUpper(v.Data)
-	v.Metadata = map[string]string{"operation": "uppercase"}
+	v.Metadata = map[string]any{"operation": "uppercase", "bytes": len(v.Data)}
 	if v.Config["repeat"] == "twice" {
 		v.Data = append(v.Data, v.Data...)
 	}
@@ -40,6 +40,7 @@ func process(w http.ResponseWriter, r *http.Request) {
 func main() {
 	plugin.Run(plugin.Kind{
 		Contract: "dataProcessor", Type: "upper", Description: "Text in capitals.",
+		Schema: `{"type": "object", "properties": {"format": {"type": "string"}}, "additionalProperties": false}`,
 		Open: func(json.RawMessage) (http.Handler, error) {
 			mux := http.NewServeMux()
 			mux.HandleFunc("GET /formats", formats)
