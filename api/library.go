@@ -23,6 +23,9 @@ type Libraries interface {
 	// Open reads the code of a plugin from a file of this node, as far as the
 	// configuration lets it: what is elsewhere is Permission.
 	Open(path string) ([]byte, error)
+	// Trusts returns nil if code may be run that comes from a client. Permission
+	// says why it must be a file that Open reads.
+	Trusts(code []byte) error
 	// Inspect tells what code is: its kind, its name and what it can do. Invalid
 	// says why it is no plugin.
 	Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error)
@@ -189,6 +192,11 @@ func (c *call) pluginLoad() error {
 	}
 	if err := c.libraryLevel(); err != nil {
 		return err
+	}
+	if a.code != nil || strings.Contains(a.Path, "://") {
+		if err := c.s.cfg.Libraries.Trusts(code); err != nil {
+			return err
+		}
 	}
 	lib, err := c.s.cfg.Libraries.Inspect(c.context(), code, limits)
 	if err != nil {

@@ -302,7 +302,7 @@ func (g *gpf) fail(err error) {
 	g.child.Kill()
 }
 
-// answerOf is what came back on one request: at most most bytes, more is wrong.
+// request is one question to a program.
 type request struct {
 	method, path string
 	query        url.Values

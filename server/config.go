@@ -68,7 +68,8 @@ type ExternalConfig struct {
 	Enabled       bool           `yaml:"enabled"`
 	PluginDir     string         `yaml:"plugin_dir"` // whose files may be loaded by request
 	AutoLoad      bool           `yaml:"auto_load"`
-	PluginPaths   []string       `yaml:"plugin_paths"` // files that may be loaded, too
+	PluginPaths   []string       `yaml:"plugin_paths"`  // files that may be loaded, too
+	SentPrograms  bool           `yaml:"sent_programs"` // programs that are uploaded, or in the tree, too
 	WASIMountPath string         `yaml:"wasi_mount_path"`
 	WASM          map[string]any `yaml:"wasm"`
 }

@@ -28,6 +28,7 @@ type libraries struct {
 	procs *prochost.Host
 	dir   string   // where plugins may be loaded from
 	files []string // what else
+	sent  bool     // programs that clients send are run, too
 }
 
 // openLibraries returns nil if the configuration wants none.
@@ -35,7 +36,7 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if !c.External.Enabled {
 		return nil, nil
 	}
-	l := &libraries{procs: prochost.New(version, log)}
+	l := &libraries{procs: prochost.New(version, log), sent: c.External.SentPrograms}
 	for _, p := range append([]string{c.External.PluginDir}, c.External.PluginPaths...) {
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -106,6 +107,15 @@ var kinds = []struct{ magic, kind string }{
 	{"\x00asm", wasmhost.Kind}, {"\x7fELF", "native"}, {"MZ", "native"},
 	{"\xfe\xed\xfa\xce", "native"}, {"\xfe\xed\xfa\xcf", "native"}, {"\xce\xfa\xed\xfe", "native"},
 	{"\xcf\xfa\xed\xfe", "native"}, {"\xca\xfe\xba\xbe", "native"}, {"\xbe\xba\xfe\xca", "native"},
+}
+
+// Trusts returns nil for modules, which reach nothing of the machine. A program is
+// only as far from it as the machine allows.
+func (l *libraries) Trusts(code []byte) error {
+	if l.sent || !prochost.IsProgram(code) {
+		return nil
+	}
+	return vfs.Permission.With("programs are loaded from external_plugins.plugin_dir or plugin_paths of this node only: put it there, or set external_plugins.sent_programs")
 }
 
 // Inspect tells what the code of a plugin is.

@@ -75,6 +75,15 @@ func TestProcessPlugin(t *testing.T) {
 		return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\nplugins:\n  memfs: {path: /memfs}\n", dir)
 	}})
 	one, two, three := newWeb(t, c.Nodes[0]), newWeb(t, c.Nodes[1]), newWeb(t, c.Nodes[2])
+	for _, file := range []string{"hello", "hello.pyz"} { // of a client they would be anybody's
+		code, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.want(403, "POST", "/plugins/load?name=mine", string(code))
+		one.put("/memfs/code", string(code))
+		one.want(403, "POST", "/plugins/load", `{"library_path":"pfs:///memfs/code"}`)
+	}
 	for file, name := range map[string]string{"memory": "memory-http", "memory.pyz": "memory-py", "hello": "hellofs-http", "hello.pyz": "hellofs-py", "upper": "upper"} {
 		a := one.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, file))
 		if !strings.Contains(a.body, fmt.Sprintf(`"plugin_name":%q`, name)) {
