@@ -346,6 +346,36 @@ func TestBrokenPut(t *testing.T) {
 	}
 }
 
+// Files that are sent for ever are few, and take nothing from others.
+func TestSlowPuts(t *testing.T) {
+	f, _ := speaks(t, "", vfs.Limits{})
+	op := vfs.Op{Verb: vfs.Write, Path: "/f", Flag: vfs.FlagCreate | vfs.FlagTruncate}
+	var wg sync.WaitGroup
+	var ends []*io.PipeWriter
+	for range maxSpools {
+		r, w := io.Pipe()
+		ends = append(ends, w)
+		wg.Go(func() {
+			if _, err := f.Put(t.Context(), op, r); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := w.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Put(t.Context(), op, strings.NewReader("x")); vfs.KindOf(err) != vfs.Throttled {
+		t.Error(err)
+	}
+	if _, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Write, Path: "/f", Data: []byte("x"), Flag: op.Flag}); err != nil {
+		t.Error(err)
+	}
+	for _, w := range ends {
+		w.Close()
+	}
+	wg.Wait()
+}
+
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

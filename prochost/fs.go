@@ -30,7 +30,10 @@ type placer interface {
 }
 
 // maxPut is how long a whole file may be that waits here for its end, in bytes.
-const maxPut = 1 << 30
+const maxPut = 256 << 20
+
+// maxSpools is how many such files wait at once.
+const maxSpools = 8
 
 // readers is how many reads run at once; a change of a backend that cannot have
 // both waits for all of them.
@@ -48,7 +51,8 @@ type FS struct {
 	write chan struct{} // holds one during a change
 	reads chan struct{} // holds one for each read, and all during a change, if that must be alone
 	alone bool
-	whole bool // the protocol takes whole files
+	spool chan struct{} // holds one for each file that waits for its end
+	whole bool          // the protocol takes whole files
 	keep  *supervise.Supervisor[backend]
 }
 
@@ -185,6 +189,12 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, err error) {
 	if !f.lib.Verbs.Has(vfs.Write) || !f.whole {
 		return res, vfs.Unsupported
+	}
+	select {
+	case f.spool <- struct{}{}:
+		defer func() { <-f.spool }()
+	default:
+		return res, vfs.Throttled.With("too many files are being sent to the plugin")
 	}
 	spool, err := os.CreateTemp("", "pfs-put-")
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pfs-project/pfs/supervise"
@@ -197,6 +198,14 @@ func address(line string) (network, where string, err error) {
 func (g *gpf) dial(ctx context.Context, network, where string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, where)
+	for errors.Is(err, syscall.EAGAIN) { // more connections at once than it has accepted
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+			c, err = d.DialContext(ctx, network, where)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

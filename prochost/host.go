@@ -152,7 +152,7 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 			f := &FS{
 				host: h, lib: lib, env: env, config: c,
 				alone: lib.Kind == MessagePack, whole: lib.Kind == MessagePack,
-				write: make(chan struct{}, 1), reads: make(chan struct{}, readers),
+				write: make(chan struct{}, 1), reads: make(chan struct{}, readers), spool: make(chan struct{}, maxSpools),
 			}
 			f.code = func(ctx context.Context) ([]byte, error) { return code(ctx, env.Chunks, lib) }
 			return f, nil

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,7 +107,7 @@ func (p *Child) begin(fresh func() *exec.Cmd, c Command) (*exec.Cmd, error) {
 		p.lacks = append(p.lacks, "no new privileges")
 	}
 	wanted := p.controls(c)
-	cmd, err := p.try(fresh(), c, wanted)
+	cmd, err := p.again(fresh, c, wanted)
 	if refused(err) {
 		var allowed []control
 		for _, w := range wanted {
@@ -118,12 +119,24 @@ func (p *Child) begin(fresh func() *exec.Cmd, c Command) (*exec.Cmd, error) {
 				allowed = append(allowed, w)
 			}
 		}
-		cmd, err = p.try(fresh(), c, allowed)
+		cmd, err = p.again(fresh, c, allowed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the program does not start: %w", err)
 	}
 	return cmd, nil
+}
+
+// again tries a few times: a process that another thread has just forked has the
+// program open for writing for a moment, and then it is not executed.
+func (p *Child) again(fresh func() *exec.Cmd, c Command, with []control) (*exec.Cmd, error) {
+	for n := 0; ; n++ {
+		cmd, err := p.try(fresh(), c, with)
+		if !errors.Is(err, syscall.ETXTBSY) || n == 100 {
+			return cmd, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // refused reports whether the machine does not let us.
