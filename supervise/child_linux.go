@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -105,6 +106,11 @@ func userOf(dir string) uint32 {
 func (p *Child) begin(fresh func() *exec.Cmd, c Command) (*exec.Cmd, error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		p.lacks = append(p.lacks, "no new privileges")
+	}
+	// What the server has been started with is open to its children otherwise. What
+	// they are given is not meant: that is copied.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		p.lacks = append(p.lacks, "files of its own")
 	}
 	wanted := p.controls(c)
 	cmd, err := p.again(fresh, c, wanted)

@@ -1,8 +1,10 @@
 package supervise
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +14,28 @@ import (
 
 	"github.com/pfs-project/pfs/vfs"
 )
+
+// book is a log that can be read while it is written.
+type book struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (k *book) Write(b []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.b.Write(b)
+}
+
+func (k *book) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.b.String()
+}
+
+func (k *book) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(k, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
 
 // part is an Instance that does what it is told.
 type part struct {

@@ -194,3 +194,54 @@ func (w web) soon(path string) {
 		w.t.Fatalf("%s: %d %s", path, last.status, last.body)
 	}
 }
+
+// A program that crashes at every call is left alone soon and says why; others do
+// not notice, and mounted again it is tried again.
+func TestProcessPluginCrashes(t *testing.T) {
+	dir := t.TempDir()
+	sdk, err := os.ReadFile(filepath.Join(harness.Root(t), "examples", "python-msgpack", "pfsplugin.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `
+import os
+class Bad(Plugin):
+    name = "bad"
+    def list(self, path): return [File("f", 1)]
+    def stat(self, path):
+        print("I cannot go on", file=sys.stderr, flush=True)
+        os._exit(3)
+run(Bad())
+`
+	if err := os.WriteFile(filepath.Join(dir, "bad"), []byte("#!/usr/bin/env python3\n"+string(sdk)+body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := harness.Start(t, harness.Options{Nodes: 1, Config: func(int) string {
+		return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\nplugins:\n  memfs: {path: /memfs}\n", dir)
+	}})
+	w := newWeb(t, c.Nodes[0])
+	w.put("/memfs/f", "fine")
+	w.want(200, "POST", "/plugins/load", `{"library_path":"bad"}`)
+	for range 2 {
+		w.want(200, "POST", "/mount", `{"fstype":"bad","path":"/bad"}`)
+		w.soon("/bad")
+		crashed := 0
+		var last answer
+		if !harness.Poll(60*time.Second, func() bool {
+			if last, err = w.do("GET", "/stat?path=/bad/f", nil); err != nil {
+				t.Fatal(err)
+			}
+			if last.status == 502 && strings.Contains(last.body, "I cannot go on") && strings.Contains(last.body, "exit status 3") {
+				crashed++
+			}
+			w.want(200, "GET", "/files?path=/memfs/f", "")
+			return last.status == 503 && strings.Contains(last.body, "left alone")
+		}) || crashed == 0 {
+			t.Errorf("%d crashes, %d %s", crashed, last.status, last.body)
+		}
+		if !harness.Poll(30*time.Second, func() bool { return len(children(t, c.Nodes[0])) == 0 }) {
+			t.Errorf("it runs: %v", children(t, c.Nodes[0]))
+		}
+		w.want(200, "POST", "/unmount", `{"path":"/bad"}`)
+	}
+}

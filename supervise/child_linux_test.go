@@ -12,33 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
-
-// book is a log that can be read while it is written.
-type book struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (k *book) Write(b []byte) (int, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.b.Write(b)
-}
-
-func (k *book) String() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.b.String()
-}
-
-func (k *book) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(k, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
 
 // script starts a shell script.
 func script(t *testing.T, k *book, text string) *Child {
@@ -287,5 +266,69 @@ func TestSweep(t *testing.T) {
 	}
 	if len(left) != len(stay) {
 		t.Errorf("%d are left", len(left))
+	}
+}
+
+// A program can neither fill the machine with processes nor with open files, nor
+// write a file without an end.
+func TestChildBombs(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETFD, 0); err != nil { // as what a shell has left open
+		t.Fatal(err)
+	}
+	const far = 40
+	if err := unix.Dup2(int(w.Fd()), far); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(far)
+	var k book
+	code := `#!/usr/bin/env python3
+import os, time, signal
+print(max(int(n) for n in os.listdir("/proc/self/fd")), flush=True)
+n = 0
+try:
+    while n < 300:
+        if os.fork() == 0: time.sleep(1000)
+        n += 1
+except OSError: pass
+print(n, flush=True)
+files = []
+try:
+    while len(files) < 1000: files.append(os.open("/dev/null", os.O_RDONLY))
+except OSError: pass
+print(len(files), flush=True)
+os.close(files.pop())
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+size = 0
+try:
+    with open(os.environ["HOME"] + "/big", "wb", buffering=0) as f:
+        while size < 64 << 20: size += f.write(bytes(1 << 20))
+except OSError: pass
+print(size, flush=True)
+`
+	c, err := Start(Command{Code: []byte(code), Limits: Limits{Processes: 30, Files: 50, FileSize: 5 << 20}, Log: k.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end(c, 0)
+	var open, forks, files, size int
+	if _, err := fmt.Fscan(c.Out, &open, &forks, &files, &size); err != nil {
+		t.Fatal(err, c.Report())
+	}
+	if open >= far && !slices.Contains(c.Lacks(), "files of its own") || files >= 50 || size > 5<<20 {
+		t.Errorf("descriptor %d was open; it has opened %d files and written %d bytes", open, files, size)
+	}
+	if forks >= 30 && !slices.Contains(c.Lacks(), "a user of its own") {
+		t.Errorf("it has started %d processes", forks)
+	}
+	left := c.Dir()
+	end(c, 0)
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Error(err)
 	}
 }
