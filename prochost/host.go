@@ -139,7 +139,7 @@ func nameOf(texts ...string) string {
 // command is how a plugin is run.
 func (h *Host) command(code []byte, lib vfs.Library, env vfs.Env) supervise.Command {
 	return supervise.Command{
-		Code: code, Limits: supervise.Limits{Memory: lib.Limits.Memory}, Network: lib.Grants.Network, Log: env.Log,
+		Name: lib.Name, Code: code, Limits: supervise.Limits{Memory: lib.Limits.Memory}, Network: lib.Grants.Network, Log: env.Log,
 	}
 }
 
@@ -241,6 +241,6 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 // told notes that a process runs, and what the machine does not keep it from.
 func (f *FS) told(c *supervise.Child) {
 	if lacks := c.Lacks(); len(lacks) > 0 {
-		f.env.Log.Warn("plugin runs with less around it than it should", "path", string(f.env.Mount), "missing", lacks)
+		f.env.Log.Warn("plugin runs with less around it than it should", "missing", lacks)
 	}
 }

@@ -163,7 +163,7 @@ func TestOwnBytes(t *testing.T) {
 // is read as it was written or not at all.
 func TestKilledAtRandom(t *testing.T) {
 	rounds := 4 // of one mount: it is left alone after five ends
-	mounts := 3
+	mounts := 1
 	if os.Getenv("PFS_SOAK") != "" {
 		mounts = 250
 	}

@@ -17,7 +17,8 @@ import (
 type Command struct {
 	Code    []byte     // the program: an executable of this machine, or a script with its #! line
 	Path    string     // where the program is, if Code is nil: one that came with the server
-	Args    []string   // without its name
+	Name    string     // what it is called among the processes of the machine; "": where it is
+	Args    []string   // without that
 	Env     []string   // NAME=VALUE, beside PATH, HOME, TMPDIR and LANG
 	Files   []*os.File // what it has open from 3 on; they stay the caller's
 	Limits  Limits
@@ -123,9 +124,13 @@ func (p *Child) start(c Command) error {
 		path = fmt.Sprintf("/proc/self/fd/%d", 3+len(files))
 		files = append(files, code)
 	}
+	name := path
+	if c.Name != "" {
+		name = c.Name
+	}
 	fresh := func() *exec.Cmd {
 		return &exec.Cmd{
-			Path: path, Args: append([]string{path}, c.Args...), Dir: p.dir, Env: env,
+			Path: path, Args: append([]string{name}, c.Args...), Dir: p.dir, Env: env,
 			Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], ExtraFiles: files,
 		}
 	}
