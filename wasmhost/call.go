@@ -140,7 +140,7 @@ func (c *call) done(name string, args ...uint64) error {
 	if err != nil || s == "" {
 		return err
 	}
-	return said(s)
+	return vfs.Said(s)
 }
 
 // onPath is done for an export whose first parameter is a path.

@@ -282,7 +282,7 @@ func (c *call) wrote(low, high uint32, n int) (int64, error) {
 	}
 	text, err := c.text(ptr, maxErrorText)
 	if err == nil {
-		err = said(text)
+		err = vfs.Said(text)
 	}
 	return 0, err
 }

@@ -132,7 +132,7 @@ func (c *call) both(name string, p vfs.Path) (string, error) {
 	if high != 0 {
 		text, err := c.text(high, maxErrorText)
 		if err == nil {
-			err = said(text)
+			err = vfs.Said(text)
 		}
 		return "", err
 	}

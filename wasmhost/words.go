@@ -11,37 +11,6 @@ import (
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// phrases are the words of errors that the SDKs and their examples use, and what
-// they mean. The first that is found counts.
-var phrases = []struct {
-	words string
-	kind  vfs.Kind
-}{
-	{"not a directory", vfs.NotDirectory}, {"is a directory", vfs.IsDirectory},
-	{"not empty", vfs.NotEmpty},
-	{"no such", vfs.NotFound}, {"not found", vfs.NotFound}, {"does not exist", vfs.NotFound},
-	{"already exists", vfs.Exists}, {"file exists", vfs.Exists},
-	{"permission denied", vfs.Permission}, {"read-only", vfs.Permission}, {"read only", vfs.Permission},
-	{"not supported", vfs.Unsupported}, {"not implemented", vfs.Unsupported},
-	{"no space", vfs.NoSpace}, {"too large", vfs.TooLarge},
-	{"invalid", vfs.Invalid},
-}
-
-// said is the error that a module means with a text.
-func said(text string) error {
-	text = clip(text, maxErrorText)
-	lower := strings.ToLower(text)
-	for _, p := range phrases {
-		if strings.Contains(lower, p.words) {
-			if p.kind == vfs.Exists || p.kind.Error() == lower {
-				return p.kind // its words are a noun
-			}
-			return p.kind.With(text)
-		}
-	}
-	return vfs.Internal.With(text)
-}
-
 // file is what a module says of one file.
 type file struct {
 	Name    string
