@@ -15,8 +15,8 @@ export CGO_ENABLED = 0
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## build/pfs-server and build/pfs, static
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/ ./cmd/pfs-server ./cmd/pfs
+build: ## build/pfs-server and build/pfs, static; build/pfs-plugin-host, on the system's C library
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/ ./cmd/pfs-server ./cmd/pfs ./cmd/pfs-plugin-host
 
 run: build ## build, then start one durable node on 127.0.0.1:8080
 	./build/pfs-server
@@ -44,13 +44,13 @@ soak: build ## the long forms of the fault tests
 	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./test/... ./cluster -v
 	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./soak -v
 
-cross: ## static builds for all platforms
+cross: ## builds for all platforms
 	@for p in $(PLATFORMS); do echo "$$p"; \
-	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/$$p/ ./cmd/pfs-server ./cmd/pfs || exit 1; done
+	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/$$p/ ./cmd/pfs-server ./cmd/pfs ./cmd/pfs-plugin-host || exit 1; done
 
-install: build ## copy both programs to $(PREFIX)/bin
+install: build ## copy the programs to $(PREFIX)/bin
 	install -d $(PREFIX)/bin
-	install -m 0755 build/pfs-server build/pfs $(PREFIX)/bin/
+	install -m 0755 build/pfs-server build/pfs build/pfs-plugin-host $(PREFIX)/bin/
 
 clean: ## remove what was built
 	rm -rf build dist

@@ -69,7 +69,7 @@ var rooms = []room{
 	{"plugins/proxyfs", 2, []string{"vfs", "client", "remote"}},
 	{"vfs/vfstest", 2, []string{"vfs", "vfs/wire"}},
 	{"ffi", 2, []string{"vfs", "vfs/wire", "supervise"}},
-	{"ffi/native", 2, []string{"vfs", "vfs/wire", "ffi", "github.com/ebitengine/purego"}},
+	{"ffi/native", 2, []string{"vfs", "ffi", "github.com/ebitengine/purego", "golang.org/x/sys"}},
 	{"wasmhost", 2, []string{"vfs", "vfs/wire", "github.com/tetratelabs/wazero"}},
 	{"prochost", 2, []string{"vfs", "supervise", "github.com/santhosh-tekuri/jsonschema/v6"}},
 	{"fsm", 2, []string{"vfs", "vfs/wire", "store", "secret", raft}},

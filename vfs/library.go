@@ -7,7 +7,7 @@ import "time"
 type Library struct {
 	Name     string     `json:"name"`               // the type that mounts of it have
 	Original string     `json:"original,omitempty"` // what it calls itself, where that was taken
-	Kind     string     `json:"kind"`               // "wasm", "http", "msgpack": the host that runs it
+	Kind     string     `json:"kind"`               // "wasm", "native", "http", "msgpack": the host that runs it
 	Sum      string     `json:"sha256"`             // of its code, in hex
 	Size     int64      `json:"size"`               // of its code, in bytes
 	Source   string     `json:"source"`             // where it came from: a path, or a name for an upload
@@ -17,6 +17,7 @@ type Library struct {
 	Verbs    VerbSet    `json:"verbs"`
 	Grants   Grants     `json:"grants"`
 	Limits   Limits     `json:"limits"`
+	ABI      int        `json:"abi,omitempty"`  // of a native one: its generation, 0 if that is to be found out
 	Data     []byte     `json:"data,omitempty"` // its code, if it is short
 	Refs     []ChunkRef `json:"refs,omitempty"` // its code, otherwise
 }

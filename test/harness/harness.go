@@ -27,7 +27,7 @@ import (
 // programs already, so that a test process builds them once.
 const BinEnv = "PFS_TEST_BIN"
 
-// Build returns a directory that holds the two programs, with build tags if
+// Build returns a directory that holds the programs, with build tags if
 // any are given: that of BinEnv where it fits, or a fresh one.
 func Build(t testing.TB, tags ...string) string {
 	t.Helper()
@@ -59,13 +59,13 @@ func lookAtSources(root string) error {
 	})
 }
 
-// Compile compiles the two programs of the checkout root into dir.
+// Compile compiles the programs of the checkout root into dir.
 func Compile(root, dir string, tags ...string) error {
 	args := []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/"}
 	if len(tags) > 0 {
 		args = append(args, "-tags", strings.Join(tags, ","))
 	}
-	cmd := exec.Command("go", append(args, "./cmd/pfs-server", "./cmd/pfs")...)
+	cmd := exec.Command("go", append(args, "./cmd/pfs-server", "./cmd/pfs", "./cmd/pfs-plugin-host")...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

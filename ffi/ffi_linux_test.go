@@ -1,0 +1,112 @@
+package ffi
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/vfstest"
+)
+
+// newHost returns a Host with a program of its own, which logs to the test.
+func newHost(t testing.TB) *Host {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), Program)
+	run(t, "..", "go", "build", "-o", program, "./cmd/"+Program)
+	h, err := New(program, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// run runs a command that must succeed.
+func run(t testing.TB, dir, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=0")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, b)
+	}
+}
+
+// examples builds those in C and in Rust and returns their bytes by name.
+func examples(t testing.TB) map[string][]byte {
+	t.Helper()
+	out := t.TempDir()
+	for _, dir := range []string{"c-native", "rust-native"} {
+		run(t, filepath.Join("..", "examples", dir), "make", "-s", "SUFFIX=so", "OUT="+out)
+	}
+	libs := map[string][]byte{}
+	for _, name := range []string{"hello", "memory", "memory-old", "words"} {
+		libs[name] = read(t, filepath.Join(out, name+".so"))
+	}
+	return libs
+}
+
+func read(t testing.TB, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// trap compiles testdata/NAME.c.
+func trap(t *testing.T, name string, flags ...string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), name+".so")
+	run(t, "testdata", "cc", append([]string{"-O1", "-g", "-w", "-fPIC", "-shared", "-pthread", "-I../../examples/c-native", "-o", out, name + ".c"}, flags...)...)
+	return read(t, out)
+}
+
+// plugin makes a plugin of a library.
+func plugin(t testing.TB, h *Host, code []byte, l vfs.Limits, abi int) vfs.Plugin {
+	t.Helper()
+	lib, err := h.Inspect(t.Context(), code, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib.ABI = abi
+	return h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return code, nil })
+}
+
+// mount makes a mount of a plugin and starts it.
+func mount(t testing.TB, p vfs.Plugin, c vfs.Config) *FS {
+	t.Helper()
+	fs, err := p.New(vfs.Env{Mount: "/m", Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fs.(*FS)
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Test judges the examples: the generations found out and told, one call at a
+// time and many.
+func Test(t *testing.T) {
+	h, libs := newHost(t), examples(t)
+	for _, c := range []struct {
+		lib, scripts string
+		abi, many    int
+	}{
+		{"hello", "hello", 0, 4}, {"memory", "memory", 0, 1}, {"memory", "memory", 2, 8},
+		{"memory-old", "memory", 0, 1}, {"memory-old", "memory", 1, 8}, {"words", "words", 0, 8},
+	} {
+		t.Run(c.lib+strings.Repeat("+", c.abi), func(t *testing.T) {
+			p := plugin(t, h, libs[c.lib], vfs.Limits{Instances: c.many}, c.abi)
+			vfstest.Run(t, vfstest.Subject{Plugin: p, Config: vfs.Config{}, Scripts: filepath.Join("testdata", c.scripts)})
+		})
+	}
+}

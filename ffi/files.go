@@ -1,0 +1,128 @@
+package ffi
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// files is a Guest with the manners of a filesystem: it looks at what is there
+// before it asks for what the plugin may not check. It runs beside the plugin, so
+// that a look costs no crossing.
+type files struct {
+	guest Guest
+	verbs vfs.VerbSet
+	write sync.Mutex // holds what is there still between the look and the change
+}
+
+// stat describes the file at p. Not all plugins think of their root.
+func (f *files) stat(p vfs.Path) (vfs.Info, error) {
+	i, err := f.guest.Stat(p)
+	if p.IsRoot() && vfs.KindOf(err) == vfs.NotFound {
+		return vfs.Info{Mode: vfs.ModeDir | 0o755}, nil
+	}
+	return i, err
+}
+
+// list returns entries behind after, at most limit.
+func (f *files) list(p vfs.Path, after string, limit int) ([]vfs.Info, error) {
+	i, err := f.stat(p)
+	if err != nil {
+		return nil, err
+	}
+	if !i.IsDir() {
+		return nil, vfs.NotDirectory
+	}
+	out, err := f.guest.List(p)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b vfs.Info) int { return strings.Compare(a.Name, b.Name) })
+	if after == "" { // a file without a name is not skipped: it is refused
+		return out[:limited(len(out), limit)], nil
+	}
+	at, found := slices.BinarySearchFunc(out, after, func(i vfs.Info, after string) int { return strings.Compare(i.Name, after) })
+	if found {
+		at++
+	}
+	out = out[at:]
+	return out[:limited(len(out), limit)], nil
+}
+
+// limited is how many of n there may be; 0 is no limit.
+func limited(n, limit int) int {
+	if limit > 0 {
+		return min(n, limit)
+	}
+	return n
+}
+
+// readAt reads until size bytes are there or the file ends, which is io.EOF.
+func (f *files) readAt(p vfs.Path, off, size int64) ([]byte, error) {
+	info, err := f.stat(p)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, vfs.IsDirectory
+	case size == 0:
+		return nil, nil
+	}
+	return f.read(p, info.Size, off, size)
+}
+
+// read is readAt of a file whose length is said to be length. 0 may also be that
+// of a file that is made when it is read: one call gives all of it.
+func (f *files) read(p vfs.Path, length, off, size int64) (out []byte, err error) {
+	for int64(len(out)) < size {
+		at := off + int64(len(out))
+		if length > 0 && at >= length {
+			return out, io.EOF
+		}
+		piece, err := f.piece(p, length, at, size-int64(len(out)))
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = piece
+		} else {
+			out = append(out, piece...)
+		}
+		if len(piece) == 0 || length == 0 && int64(len(out)) < size {
+			return out, io.EOF
+		}
+	}
+	return out, nil
+}
+
+// piece reads once. Plugins that ignore the offset and the length are common:
+// what they answer is cut here.
+func (f *files) piece(p vfs.Path, length, off, size int64) ([]byte, error) {
+	b, err := f.guest.Read(p, off, size)
+	if err != nil {
+		return nil, err
+	}
+	if off > 0 && (int64(len(b)) > size || int64(len(b)) == length) {
+		b = b[min(off, int64(len(b))):]
+	}
+	return b[:min(size, int64(len(b)))], nil
+}
+
+// whole reads a file that is to be written again.
+func (f *files) whole(p vfs.Path, length int64) ([]byte, error) {
+	if length > maxPut {
+		return nil, errPut
+	}
+	if length == 0 {
+		return nil, nil
+	}
+	b, err := f.read(p, length, 0, length)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
+}
