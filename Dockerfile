@@ -1,5 +1,6 @@
 # An image of PFS: two static programs and nothing else. It runs as nobody, with
-# a root that is not written to; the data is in /var/lib/pfs.
+# a root that is not written to; the data is in /var/lib/pfs. Native plugins need a
+# C library and pfs-plugin-host, which are not in it.
 #
 #   docker build -t pfs .
 #   docker run -d --read-only -p 127.0.0.1:8080:8080 -v pfs:/var/lib/pfs pfs

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/pfs-project/pfs/fsm"
@@ -39,6 +40,7 @@ var errNoLibraries = vfs.Unsupported.With("loading plugins: operation not suppor
 type loadAsk struct {
 	Path   string     `json:"library_path"`
 	Grants vfs.Grants `json:"grants"`
+	ABI    int        `json:"abi"` // of a native library: its generation, 0 to find it out
 	Limits struct {
 		Memory    any `json:"memory"`
 		Call      any `json:"call"`
@@ -91,6 +93,11 @@ func (c *call) loadAsk() (a loadAsk, err error) {
 	}
 	if v, ok := c.query.get("grant_network"); ok {
 		a.Grants.Network = v == "true"
+	}
+	if v, ok := c.query.get("abi"); ok {
+		if a.ABI, err = strconv.Atoi(v); err != nil {
+			return a, vfs.Invalid.With("abi must be 1 or 2")
+		}
 	}
 	if v, ok := c.query.get("name"); ok && v != "" {
 		a.Path = printable(v)
@@ -202,10 +209,14 @@ func (c *call) pluginLoad() error {
 	if err != nil {
 		return err
 	}
+	if a.ABI < 0 || a.ABI > 2 || a.ABI > 0 && lib.Kind != "native" {
+		return vfs.Invalid.With("abi must be 1 or 2, of a native library")
+	}
 	if !fsm.ValidLibraryName(lib.Name) {
 		return vfs.Invalid.Withf("the plugin calls itself %.80q: a name has letters, digits and -_. only", lib.Name)
 	}
 	sum := sha256.Sum256(code)
+	lib.ABI = a.ABI
 	lib.Sum, lib.Size, lib.Source, lib.Grants = hex.EncodeToString(sum[:]), int64(len(code)), a.Path, a.Grants
 	content, err := c.s.cfg.Node.Keep(c.context(), bytes.NewReader(code), maxCode)
 	if err != nil {

@@ -70,6 +70,7 @@ type ExternalConfig struct {
 	AutoLoad      bool           `yaml:"auto_load"`
 	PluginPaths   []string       `yaml:"plugin_paths"`  // files that may be loaded, too
 	SentPrograms  bool           `yaml:"sent_programs"` // programs that are uploaded, or in the tree, too
+	PluginHost    string         `yaml:"plugin_host"`   // the program that loads native libraries; "": beside this one
 	WASIMountPath string         `yaml:"wasi_mount_path"`
 	WASM          map[string]any `yaml:"wasm"`
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,8 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
+	"github.com/pfs-project/pfs/ffi"
 	"github.com/pfs-project/pfs/prochost"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/wasmhost"
@@ -26,6 +27,7 @@ const compiledDir = "wasm"
 type libraries struct {
 	wasm  *wasmhost.Host
 	procs *prochost.Host
+	ffi   *ffi.Host
 	dir   string   // where plugins may be loaded from
 	files []string // what else
 	sent  bool     // programs that clients send are run, too
@@ -48,6 +50,9 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 		l.dir, _ = filepath.Abs(c.External.PluginDir) // it was abs above
 	}
 	var err error
+	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
+		return nil, err
+	}
 	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
 	return l, err
 }
@@ -104,18 +109,18 @@ func readCode(dir, name string) ([]byte, error) {
 
 // kinds are the beginnings of files, as loaders tell them apart.
 var kinds = []struct{ magic, kind string }{
-	{"\x00asm", wasmhost.Kind}, {"\x7fELF", "native"}, {"MZ", "native"},
-	{"\xfe\xed\xfa\xce", "native"}, {"\xfe\xed\xfa\xcf", "native"}, {"\xce\xfa\xed\xfe", "native"},
-	{"\xcf\xfa\xed\xfe", "native"}, {"\xca\xfe\xba\xbe", "native"}, {"\xbe\xba\xfe\xca", "native"},
+	{"\x00asm", wasmhost.Kind}, {"\x7fELF", ffi.Kind}, {"MZ", ffi.Kind},
+	{"\xfe\xed\xfa\xce", ffi.Kind}, {"\xfe\xed\xfa\xcf", ffi.Kind}, {"\xce\xfa\xed\xfe", ffi.Kind},
+	{"\xcf\xfa\xed\xfe", ffi.Kind}, {"\xca\xfe\xba\xbe", ffi.Kind}, {"\xbe\xba\xfe\xca", ffi.Kind},
 }
 
-// Trusts returns nil for modules, which reach nothing of the machine. A program is
-// only as far from it as the machine allows.
+// Trusts returns nil for modules, which reach nothing of the machine. A program, and
+// the process of a native library, is only as far from it as the machine allows.
 func (l *libraries) Trusts(code []byte) error {
-	if l.sent || !prochost.IsProgram(code) {
+	if l.sent || !prochost.IsProgram(code) && kindOf(code) != ffi.Kind {
 		return nil
 	}
-	return vfs.Permission.With("programs are loaded from external_plugins.plugin_dir or plugin_paths of this node only: put it there, or set external_plugins.sent_programs")
+	return vfs.Permission.With("programs and native libraries are loaded from external_plugins.plugin_dir or plugin_paths of this node only: put it there, or set external_plugins.sent_programs")
 }
 
 // Inspect tells what the code of a plugin is.
@@ -123,22 +128,32 @@ func (l *libraries) Inspect(ctx context.Context, code []byte, limits vfs.Limits)
 	if prochost.IsProgram(code) {
 		return l.procs.Inspect(ctx, code, limits)
 	}
-	for _, k := range kinds {
-		if !strings.HasPrefix(string(code[:min(len(code), 8)]), k.magic) {
-			continue
-		}
-		if k.kind != wasmhost.Kind {
-			return vfs.Library{}, vfs.Unsupported.With("native plugins: operation not supported by this version")
-		}
+	switch kindOf(code) {
+	case wasmhost.Kind:
 		return l.wasm.Inspect(ctx, code, limits)
+	case ffi.Kind:
+		return l.ffi.Inspect(ctx, code, limits)
 	}
 	return vfs.Library{}, vfs.Invalid.With("failed to detect plugin type: unsupported plugin type: unknown")
+}
+
+// kindOf returns what the beginning of a file says, "" for nothing that is known.
+func kindOf(code []byte) string {
+	for _, k := range kinds {
+		if bytes.HasPrefix(code, []byte(k.magic)) {
+			return k.kind
+		}
+	}
+	return ""
 }
 
 // Plugin returns a library as a kind of filesystem.
 func (l *libraries) Plugin(lib vfs.Library) vfs.Plugin {
 	if prochost.Runs(lib.Kind) {
 		return l.procs.Plugin(lib, codeOf)
+	}
+	if lib.Kind == ffi.Kind {
+		return l.ffi.Plugin(lib, codeOf)
 	}
 	return l.wasm.Plugin(lib, codeOf)
 }

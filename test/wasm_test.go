@@ -177,7 +177,7 @@ func TestWASMLoad(t *testing.T) {
 		outside: 403, filepath.Join(dir, "link.wasm"): 403, "/etc/passwd": 403, "../" + filepath.Base(other) + "/hello.wasm": 403,
 		"/proc/self/fd/3": 403, "http://127.0.0.1:1/x.wasm": 403, filepath.Join(dir, "open.wasm"): 403,
 		filepath.Join(dir, "nothing.wasm"): 404, "pfs:///memfs/nothing": 404, "pfs:///memfs": 400,
-		"text.wasm": 400, "short.wasm": 400, "elf.so": 501,
+		"text.wasm": 400, "short.wasm": 400, "elf.so": 400,
 	} {
 		w.want(status, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, path))
 	}
