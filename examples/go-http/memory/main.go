@@ -144,18 +144,18 @@ func (m *memory) Write(p string, data []byte, w plugin.Writing) error {
 	case w.Exclusive:
 		return plugin.Exists
 	}
-	old := n.data
 	if w.Truncate {
-		old = nil
+		n.data = nil
 	}
 	off := w.Off
 	if w.Append {
-		off = int64(len(old))
+		off = int64(len(n.data))
 	}
-	fresh := make([]byte, max(int64(len(old)), off+int64(len(data))))
-	copy(fresh, old)
-	copy(fresh[off:], data)
-	n.data, n.time = fresh, time.Now()
+	if end := off + int64(len(data)); end > int64(len(n.data)) {
+		n.data = append(n.data, make([]byte, end-int64(len(n.data)))...)
+	}
+	copy(n.data[off:], data)
+	n.time = time.Now()
 	return nil
 }
 
