@@ -118,7 +118,10 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 	q, err := parseQuery(string(fc.URI().QueryString()))
 	if err == nil {
 		c.query = q
-		if err = c.comesFrom(); err == nil {
+		if err = c.comesFrom(); err == nil && !c.reads() {
+			err = c.fromOurs()
+		}
+		if err == nil {
 			err = r.serve(c)
 		}
 	}

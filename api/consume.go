@@ -12,6 +12,9 @@ import (
 // client that asks for a part, only looks, or has left. rel is the file in its
 // mount m.
 func (c *call) consume(p vfs.Path, m vfs.Mounted, rel vfs.Path) error {
+	if err := c.fromOurs(); err != nil {
+		return named(err, "read", p)
+	}
 	_, o := c.query.get("offset")
 	_, s := c.query.get("size")
 	switch {
