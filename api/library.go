@@ -223,6 +223,9 @@ func (c *call) pluginLoad() error {
 		return err
 	}
 	op := fsm.LoadOp(lib, content.Data, content.Refs)
+	if c.header("If-None-Match") == "*" {
+		op.Flag |= vfs.FlagExclusive
+	}
 	if len(op.Target) > fsm.MaxLibrary {
 		return vfs.TooLarge.With("the plugin says too much of itself")
 	}

@@ -149,6 +149,10 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 	if !n.mounts.due(i) {
 		return
 	}
+	if n.plugin(m.Type).Type == "" && !n.loaded(m.Type) {
+		n.mounts.set(i, MountPending, fmt.Errorf("no plugin %s is loaded", m.Type), mountEvery)
+		return
+	}
 	if since, level := n.plugin(m.Type).SinceFor(m.Config), n.level(); since > level { // it would be refused
 		err := fmt.Errorf("%w: feature level %d", errLater, since)
 		if level == 0 { // the cluster has just begun, and gets its level in a moment
@@ -208,7 +212,10 @@ func settings(c vfs.Config) []byte {
 // one, if it has to live on one.
 func (n *Node) homeOf(m fsm.FileMount) string {
 	p := n.plugin(m.Type)
-	if p.Place == nil {
+	switch {
+	case p.Type == "":
+		return n.id // a third-party plugin
+	case p.Place == nil:
 		return ""
 	}
 	if place, err := p.Place(m.Config); err == nil && place == vfs.Pinned {
@@ -225,6 +232,14 @@ func (n *Node) plugin(kind string) vfs.Plugin {
 		}
 	}
 	return vfs.Plugin{}
+}
+
+// loaded reports whether a third-party plugin is.
+func (n *Node) loaded(kind string) bool {
+	im := n.machine.Image()
+	defer im.Release()
+	_, ok := fsm.LibraryOf(im.View, kind)
+	return ok
 }
 
 // Do runs an Op of a Device, on this node or the one that it lives on; op.Path

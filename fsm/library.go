@@ -67,7 +67,7 @@ func decodeLibrary(b []byte) (lib vfs.Library) {
 
 // enlist folds the load of a library. The same code again, with the same grants
 // and limits, changes nothing; other code of the same name takes its place, and
-// its mounts start anew.
+// its mounts start anew. With FlagExclusive, what is loaded stays as it is.
 func (e *event) enlist(op vfs.Op) (vfs.Result, error) {
 	var lib vfs.Library
 	switch err := json.Unmarshal([]byte(op.Target), &lib); {
@@ -86,8 +86,11 @@ func (e *event) enlist(op vfs.Op) (vfs.Result, error) {
 	done := vfs.Result{Data: mustJSON(Loaded{lib.Name, lib.Original, lib.Original != "", lib.Sum})}
 	row := mustJSON(lib)
 	if old, ok := LibraryOf(e.tx, lib.Name); ok {
-		if string(mustJSON(old)) == string(row) {
+		switch first := op.Flag&vfs.FlagExclusive != 0; {
+		case string(mustJSON(old)) == string(row), first && old.Sum == lib.Sum:
 			return done, nil
+		case first:
+			return vfs.Result{}, vfs.Exists.Withf("plugin %s is loaded, with other code", lib.Name)
 		}
 		for _, ref := range old.Refs {
 			e.tx.Release(ref)

@@ -50,6 +50,18 @@ func TestLibraries(t *testing.T) {
 	if load(pipeLibrary("ext", 100), code); sum() != before {
 		t.Error("what is loaded again changes the state")
 	}
+	first, moved := LoadOp(pipeLibrary("ext", 100), nil, []vfs.ChunkRef{code}), pipeLibrary("ext", 100)
+	moved.Source = "/elsewhere/ext"
+	for _, op := range []vfs.Op{first, LoadOp(moved, nil, []vfs.ChunkRef{code})} {
+		op.Flag = vfs.FlagExclusive
+		if r.must(op); sum() != before {
+			t.Error("the same code, as what must not replace anything, changes the state")
+		}
+	}
+	moved.Sum = strings.Repeat("cd", 32)
+	replace := LoadOp(moved, nil, []vfs.ChunkRef{code})
+	replace.Flag = vfs.FlagExclusive
+	r.fails(vfs.Exists, "loaded, with other code", replace)
 	r.fails(vfs.Invalid, "node is required", specOp("/e", MountSpec{Type: "ext"}))
 	r.fails(vfs.Invalid, "unknown filesystem type: other", specOp("/o", MountSpec{Type: "other", Place: vfs.Pinned, Node: "n"}))
 	r.must(specOp("/e", MountSpec{Type: "ext", Node: "n"}))

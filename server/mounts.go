@@ -35,8 +35,11 @@ func fileMounts(c Config, hasFile bool, builtin []vfs.Plugin) ([]fsm.FileMount, 
 	}
 	for key, entries := range c.Plugins {
 		t, err := pluginType(key, types)
-		if err != nil {
+		if err != nil && !(c.External.Enabled && fsm.ValidLibraryName(key)) {
 			return nil, err
+		}
+		if err != nil {
+			t = key // a third-party plugin, once it is loaded
 		}
 		for _, e := range entries {
 			if e.Enabled != nil && !*e.Enabled {
@@ -63,9 +66,10 @@ func (e mountConfig) mount(key, typ string, builtin []vfs.Plugin) (fsm.FileMount
 	if err != nil {
 		return fsm.FileMount{}, fmt.Errorf("plugins.%s: path %q: %w", key, e.Path, err)
 	}
-	i := slices.IndexFunc(builtin, func(b vfs.Plugin) bool { return b.Type == typ })
-	if err := vfs.Config(e.Config).Vet(builtin[i].Params); err != nil {
-		return fsm.FileMount{}, fmt.Errorf("plugins.%s: %w", key, err)
+	if i := slices.IndexFunc(builtin, func(b vfs.Plugin) bool { return b.Type == typ }); i >= 0 {
+		if err := vfs.Config(e.Config).Vet(builtin[i].Params); err != nil {
+			return fsm.FileMount{}, fmt.Errorf("plugins.%s: %w", key, err)
+		}
 	}
 	name := e.Name
 	if name == "" {

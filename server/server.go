@@ -143,6 +143,9 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	n.jobs.Go(func() { n.manager.follow(jobs, n.cluster.Alive, n.cluster.Serves) })
 	ship := newShipping(n.cluster, n.files, n.log)
 	n.jobs.Go(func() { ship.run(jobs) })
+	if n.external != nil && n.config.External.AutoLoad {
+		n.jobs.Go(func() { n.external.autoLoad(jobs, n.files, n.log) })
+	}
 	if n.backups != nil {
 		n.jobs.Go(func() { n.backups.run(jobs) })
 	}
