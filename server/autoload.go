@@ -66,7 +66,7 @@ func (l *libraries) found() (paths []string, err error) {
 
 // offer has a plugin loaded and reports whether it is to be tried again.
 func offer(ctx context.Context, files *client.Client, log *slog.Logger, path string) (again bool) {
-	p, err := files.LoadPlugin(ctx, path, client.IfAbsent())
+	p, err := files.LoadPlugin(ctx, path, client.PluginTerms{}, client.IfAbsent())
 	switch vfs.KindOf(err) {
 	case 0:
 		log.Info("plugin is loaded", "plugin", p.Name, "path", path)

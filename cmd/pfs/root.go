@@ -54,7 +54,7 @@ programs; "pfs help exit-codes" tells what the exit codes mean.`,
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, as 30s; 0 waits")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary")
 	c.AddCommand(a.ls(), a.cat(), a.stat(), a.mkdir(), a.rm(), a.mv(), a.put(), a.get(), a.cp(),
-		a.mount(), a.unmount(), a.mounts(), a.cluster(), a.debug(), a.bench(), a.server(), a.config(), a.probe(), a.version(), exitCodes())
+		a.mount(), a.unmount(), a.mounts(), a.plugin(), a.cluster(), a.debug(), a.bench(), a.server(), a.config(), a.probe(), a.version(), exitCodes())
 	return c
 }
 
