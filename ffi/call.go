@@ -14,40 +14,78 @@ import (
 type request struct {
 	kind   kind
 	body   []byte
-	most   int64 // bytes of the answer
+	data   []byte // behind the body
+	into   []byte // takes the answer; nil: it is made
+	most   int64  // bytes of the answer
 	within time.Duration
 }
 
+func (r request) size() int { return len(r.body) + len(r.data) }
+
+// answer is what the process has answered, copied.
+type answer struct {
+	state state
+	body  []byte
+}
+
+// waiter waits for the answer of a request that was sent.
+type waiter interface {
+	// wait returns the answer; it is not answered when over is closed first, and
+	// may be waited for again.
+	wait(over <-chan struct{}) (a answer, err error, answered bool)
+}
+
 // call makes one call. When ctx ends first the process goes on with it, and the
-// call keeps its slot until it has answered, or was killed for not answering.
-func (c *child) call(ctx context.Context, r request) ([]byte, error) {
+// call keeps its lane until it has answered, or was killed for not answering.
+func (c *child) call(ctx context.Context, r request) (answer, error) {
+	var lane int
 	select {
-	case c.slots <- struct{}{}:
+	case lane = <-c.free:
 	case <-c.gone:
-		return nil, errEnded
+		return answer{}, errEnded
 	case <-ctx.Done():
-		return nil, vfs.Throttled.With("the plugin is busy")
+		return answer{}, vfs.Throttled.With("the plugin is busy")
 	}
 	if c.ends() {
-		<-c.slots
+		c.free <- lane
 		select {
 		case <-c.gone:
-			return nil, errEnded
+			return answer{}, errEnded
 		case <-ctx.Done():
-			return nil, vfs.Unavailable.With("the plugin is being stopped")
+			return answer{}, vfs.Unavailable.With("the plugin is being stopped")
 		}
 	}
-	w := c.begin(r)
-	body, err, answered := w.wait(ctx.Done())
+	w := c.take(lane, r)
+	a, err, answered := w.wait(ctx.Done())
+	if answered && err == nil && a.state == elsewhere {
+		w = c.begin(r)
+		a, err, answered = w.wait(ctx.Done())
+	}
 	if !answered {
 		go func() {
 			_, _, _ = w.wait(nil) // nobody asks any more
-			<-c.slots
+			c.free <- lane
 		}()
-		return nil, ctx.Err()
+		return answer{}, ctx.Err()
 	}
-	<-c.slots
-	return body, err
+	c.free <- lane
+	if err == nil && a.state == failed {
+		said, wrong := wire.Error(a.body)
+		if err = said; wrong != nil || said == nil {
+			err = errAnswer
+		}
+	}
+	return a, err
+}
+
+// take sends a request through a lane if it has one, and has room.
+func (c *child) take(lane int, r request) waiter {
+	if c.lanes != nil && r.kind != askStart {
+		if over, ok := c.lanes.put(lane, r); ok {
+			return c.through(lane, r, over)
+		}
+	}
+	return c.begin(r)
 }
 
 // errEnded says that a call was not begun: the process has ended.
@@ -61,63 +99,69 @@ func (c *child) ends() bool {
 	case <-c.gone:
 		return true
 	default:
-		return c.late != nil
+		return c.fault != nil
 	}
 }
 
-// exchange sends a request and waits for its answer.
-func (c *child) exchange(r request) ([]byte, error) {
-	body, err, _ := c.begin(r).wait(nil)
-	return body, err
+// exchange sends a request over the socket and waits for its answer.
+func (c *child) exchange(r request) error {
+	a, err, _ := c.begin(r).wait(nil)
+	if err == nil && a.state == failed {
+		said, wrong := wire.Error(a.body)
+		return errors.Join(said, wrong)
+	}
+	return err
 }
 
-// waiting is a request that was sent.
+// waiting is a request that was sent over the socket.
 type waiting struct {
 	c    *child
+	r    request
 	p    *pending
 	late *time.Timer
 }
 
-// begin sends a request.
-func (c *child) begin(r request) waiting {
+// begin sends a request over the socket.
+func (c *child) begin(r request) waiter {
 	p := &pending{kind: r.kind, most: r.most, answer: make(chan frame, 1)}
 	c.mu.Lock()
 	c.last++
 	id := c.last
 	c.calls[id] = p
 	c.mu.Unlock()
-	w := waiting{c, p, time.NewTimer(r.within)}
-	c.send(frame{id: id, kind: r.kind, body: r.body}, r.within)
+	w := waiting{c, r, p, time.NewTimer(r.within)}
+	body := r.body
+	if len(r.data) > 0 {
+		body = append(body[:len(body):len(body)], r.data...)
+	}
+	c.send(frame{id: id, kind: r.kind, body: body}, r.within)
 	return w
 }
 
-// wait returns the answer; it is not answered when over is closed first, and may
-// be waited for again.
-func (w waiting) wait(over <-chan struct{}) (body []byte, err error, answered bool) {
+func (w waiting) wait(over <-chan struct{}) (a answer, err error, answered bool) {
 	var f frame
 	select {
 	case f = <-w.p.answer:
 	case <-w.late.C:
-		return nil, w.c.tooLate(), true
+		return a, w.c.failed(errLate), true
 	case <-w.c.gone:
 		select {
 		case f = <-w.p.answer: // the last that it said
 		default:
 			w.late.Stop()
-			return nil, w.c.reason(), true
+			return a, w.c.reason(), true
 		}
 	case <-over:
-		return nil, nil, false
+		return a, nil, false
 	}
 	w.late.Stop()
-	if !f.failed {
-		return f.body, nil, true
+	switch {
+	case f.state == failed || w.r.into == nil:
+		return answer{f.state, f.body}, nil, true
+	case len(f.body) > len(w.r.into):
+		return a, errAnswer, true
 	}
-	said, err := wire.Error(f.body)
-	if err != nil || said == nil {
-		return nil, errAnswer, true
-	}
-	return nil, said, true
+	return answer{f.state, w.r.into[:copy(w.r.into, f.body)]}, nil, true
 }
 
 // send writes a frame. If that fails the process is of no use any more.
@@ -127,7 +171,7 @@ func (c *child) send(f frame, within time.Duration) {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(within)) // of a closed one the write tells
 	switch err := writeFrame(c.conn, f); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		_ = c.tooLate() // whoever waits for the answer is told
+		_ = c.failed(errLate) // whoever waits for the answer is told
 	case err != nil:
 		c.Kill()
 	}

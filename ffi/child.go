@@ -25,7 +25,8 @@ type child struct {
 	conn  net.Conn
 	read  *bufio.Reader
 	log   *slog.Logger
-	slots chan struct{} // as many as calls may be in the library at once
+	free  chan int      // the lanes, as many as calls may be in the library at once
+	lanes *lanes        // nil: there are none, and all calls take the socket
 	gone  chan struct{} // closed once nothing answers any more, and why is set
 	why   error         // nil: it was asked to end
 	close sync.Once
@@ -36,7 +37,7 @@ type child struct {
 	last   uint64 // id
 	calls  map[uint64]*pending
 	ending bool  // it is asked to end
-	late   error // it did not answer in time
+	fault  error // it did not answer in time, or what is no answer
 }
 
 var _ supervise.Instance = (*child)(nil)
@@ -70,13 +71,19 @@ func (h *Host) spawn(ctx context.Context, code []byte, set Settings, lib vfs.Lib
 	if err != nil {
 		return nil, d, err
 	}
+	lanes := h.lanes(l.Instances)
+	if set.Lanes = l.Instances; lanes == nil {
+		set.Lanes = 0
+	}
 	p, err := supervise.Start(supervise.Command{
 		Name: Program, Args: []string{lib.Name}, // the argument is for those who look at processes
-		Code: program, Env: []string{"GOTRACEBACK=none"}, Files: []*os.File{theirs}, Network: lib.Grants.Network, Log: log,
+		Code: program, Env: []string{"GOTRACEBACK=none"}, Files: append([]*os.File{theirs}, lanes.files()...), Network: lib.Grants.Network, Log: log,
 		Limits: supervise.Limits{Memory: l.Memory + ownMemory + int64(l.Instances)*ownStack, Files: ownFiles},
 	})
 	theirs.Close()
+	lanes.given()
 	if err != nil {
+		lanes.close()
 		ours.Close()
 		return nil, d, vfs.Unavailable.Withf("%s does not start: %v", Program, err)
 	}
@@ -88,7 +95,10 @@ func (h *Host) spawn(ctx context.Context, code []byte, set Settings, lib vfs.Lib
 	}
 	c := &child{
 		Child: p, conn: ours, read: bufio.NewReaderSize(ours, 64<<10), log: log, gone: make(chan struct{}),
-		slots: make(chan struct{}, l.Instances), calls: map[uint64]*pending{},
+		free: make(chan int, l.Instances), lanes: lanes, calls: map[uint64]*pending{},
+	}
+	for n := range l.Instances {
+		c.free <- n
 	}
 	go c.receive()
 	go func() { // what it has left behind may hold the connection
@@ -113,10 +123,11 @@ func (c *child) load(ctx context.Context, code []byte, set Settings, within time
 		return d, err
 	}
 	body := append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)
-	if text, err = c.call(ctx, request{askStart, append(body, code...), maxInfo, within}); err != nil {
+	a, err := c.call(ctx, request{kind: askStart, body: body, data: code, most: maxInfo, within: within})
+	if err != nil {
 		return d, err
 	}
-	if json.Unmarshal(text, &d) != nil {
+	if json.Unmarshal(a.body, &d) != nil {
 		err = errAnswer
 	}
 	return d, err
@@ -136,12 +147,16 @@ func (c *child) receive() {
 	c.Kill()
 	<-c.Child.Done()
 	c.mu.Lock()
-	if c.why = c.late; c.why == nil && !c.ending {
+	if c.why = c.fault; c.why == nil && !c.ending {
 		c.why = vfs.Crashed.Withf("the plugin crashed: %s", clip(strings.TrimPrefix(c.Report(), "the plugin ended: "), maxReport))
 	}
 	c.mu.Unlock()
 	c.conn.Close()
 	close(c.gone)
+	for range cap(c.free) { // a call that still looks at its answer has its lane
+		<-c.free
+	}
+	c.lanes.close()
 }
 
 // endTime is how long the last answers of a process that has ended are read.
@@ -162,7 +177,7 @@ func (c *child) next() (frame, *pending, error) {
 		delete(c.calls, id)
 		return max(p.most, maxInfo) // or an error
 	})
-	if err == nil && p.kind != f.kind {
+	if err == nil && (p.kind != f.kind || f.state >= elsewhere) {
 		err = errAnswer
 	}
 	return f, p, err
@@ -176,17 +191,20 @@ func (c *child) reason() error {
 	return c.why
 }
 
-// tooLate ends a process that does not answer, without waiting for its end: it may
-// be in the hands of the system.
-func (c *child) tooLate() error {
+var errLate = vfs.Timeout.With("the plugin did not answer in time and was stopped")
+
+// failed ends a process that does not answer, or not as it should, without waiting
+// for its end: it may be in the hands of the system. It returns why, the first time
+// that there was a reason.
+func (c *child) failed(why error) error {
 	c.mu.Lock()
-	if c.late == nil {
-		c.late = vfs.Timeout.With("the plugin did not answer in time and was stopped")
+	if c.fault == nil {
+		c.fault = why
 	}
-	late := c.late
+	why = c.fault
 	c.mu.Unlock()
 	c.Kill()
-	return late
+	return why
 }
 
 // Done is closed once the process has ended.
@@ -197,8 +215,7 @@ func (c *child) Err() error { return c.why }
 
 // Probe asks whether it answers. What the library does has no part in it.
 func (c *child) Probe(context.Context) error {
-	_, err := c.exchange(request{askPing, nil, 0, startTime})
-	return err
+	return c.exchange(request{kind: askPing, within: startTime})
 }
 
 // Close lets the library shut down, and ends the process.
@@ -208,7 +225,7 @@ func (c *child) Close() {
 		c.ending = true
 		c.mu.Unlock()
 		if !c.ends() {
-			if _, err := c.exchange(request{askStop, nil, maxInfo, stopTime}); err != nil {
+			if err := c.exchange(request{kind: askStop, most: maxInfo, within: stopTime}); err != nil {
 				c.log.Warn("plugin does not shut down", "error", err)
 			}
 		}

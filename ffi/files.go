@@ -61,55 +61,49 @@ func limited(n, limit int) int {
 	return n
 }
 
-// readAt reads until size bytes are there or the file ends, which is io.EOF.
-func (f *files) readAt(p vfs.Path, off, size int64) ([]byte, error) {
+// readAt fills b from off, or until the file ends, which is io.EOF.
+func (f *files) readAt(p vfs.Path, b []byte, off int64) (int, error) {
 	info, err := f.stat(p)
 	switch {
 	case err != nil:
-		return nil, err
+		return 0, err
 	case info.IsDir():
-		return nil, vfs.IsDirectory
-	case size == 0:
-		return nil, nil
+		return 0, vfs.IsDirectory
 	}
-	return f.read(p, info.Size, off, size)
+	return f.read(p, info.Size, b, off)
 }
 
 // read is readAt of a file whose length is said to be length. 0 may also be that
 // of a file that is made when it is read: one call gives all of it.
-func (f *files) read(p vfs.Path, length, off, size int64) (out []byte, err error) {
-	for int64(len(out)) < size {
-		at := off + int64(len(out))
+func (f *files) read(p vfs.Path, length int64, b []byte, off int64) (n int, err error) {
+	for n < len(b) {
+		at := off + int64(n)
 		if length > 0 && at >= length {
-			return out, io.EOF
+			return n, io.EOF
 		}
-		piece, err := f.piece(p, length, at, size-int64(len(out)))
+		k, err := f.piece(p, length, b[n:], at)
 		if err != nil {
-			return nil, err
+			return n, err
 		}
-		if out == nil {
-			out = piece
-		} else {
-			out = append(out, piece...)
-		}
-		if len(piece) == 0 || length == 0 && int64(len(out)) < size {
-			return out, io.EOF
+		n += k
+		if k == 0 || length == 0 && n < len(b) {
+			return n, io.EOF
 		}
 	}
-	return out, nil
+	return n, nil
 }
 
 // piece reads once. Plugins that ignore the offset and the length are common:
 // what they answer is cut here.
-func (f *files) piece(p vfs.Path, length, off, size int64) ([]byte, error) {
-	b, err := f.guest.Read(p, off, size)
-	if err != nil {
-		return nil, err
-	}
-	if off > 0 && (int64(len(b)) > size || int64(len(b)) == length) {
-		b = b[min(off, int64(len(b))):]
-	}
-	return b[:min(size, int64(len(b)))], nil
+func (f *files) piece(p vfs.Path, length int64, b []byte, off int64) (n int, err error) {
+	size := int64(len(b))
+	err = f.guest.Read(p, off, size, func(got []byte) {
+		if off > 0 && (int64(len(got)) > size || int64(len(got)) == length) {
+			got = got[min(off, int64(len(got))):]
+		}
+		n = copy(b, got)
+	})
+	return n, err
 }
 
 // whole reads a file that is to be written again.
@@ -120,9 +114,10 @@ func (f *files) whole(p vfs.Path, length int64) ([]byte, error) {
 	if length == 0 {
 		return nil, nil
 	}
-	b, err := f.read(p, length, 0, length)
+	b := make([]byte, length)
+	n, err := f.read(p, length, b, 0)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return b, err
+	return b[:n], err
 }

@@ -16,10 +16,21 @@ const (
 	askStart kind = iota + 1 // body: length of Settings, Settings as JSON, the library. Answer: Description as JSON
 	askStat                  // a path. Answer: an Info
 	askList                  // limit, length of path, path, after. Answer: length and Info of each
-	askRead                  // offset, size, path. Answer: bytes, and 1 at the end of the file
-	askDo                    // an Op. Answer: a Result
+	askRead                  // offset, size, path. Answer: bytes
+	askDo                    // length of Op, Op, its data. Answer: a Result
 	askPing                  // nothing. Answered at once, whatever the library does
 	askStop                  // nothing; no call comes after it
+)
+
+// state says how a request went.
+type state byte
+
+const (
+	fine      state = iota
+	failed          // the body is an error
+	ended           // fine, and the file ends here
+	elsewhere       // the answer has no room where it was asked for: ask over the socket
+	states
 )
 
 const (
@@ -27,19 +38,20 @@ const (
 	maxPut    = 32 << 20        // bytes of one write
 	maxFrame  = maxPut + 64<<10 // bytes of one frame behind its length
 	maxNames  = maxFrame / 64   // entries of one directory
-	headSize  = 4 + 8 + 1 + 1   // length, id, kind, failed
+	headSize  = 4 + 8 + 1 + 1   // length, id, kind, state
 	overhead  = headSize - 4    // what the length counts beside the body
 	readHead  = 8 + 4           // of askRead
 	startHead = 4               // of askStart
 	listHead  = 4 + 4           // of askList
+	doHead    = 4               // of askDo
 )
 
 // frame is one message between the node and the process with the plugin.
 type frame struct {
-	id     uint64
-	kind   kind
-	failed bool // the body is an error
-	body   []byte
+	id    uint64
+	kind  kind
+	state state
+	body  []byte
 }
 
 // writeFrame writes f. A long body is not copied.
@@ -50,10 +62,7 @@ func writeFrame(w io.Writer, f frame) error {
 	b := make([]byte, headSize, headSize+min(len(f.body), 64<<10))
 	binary.BigEndian.PutUint32(b, uint32(overhead+len(f.body)))
 	binary.BigEndian.PutUint64(b[4:], f.id)
-	b[12] = byte(f.kind)
-	if f.failed {
-		b[13] = 1
-	}
+	b[12], b[13] = byte(f.kind), byte(f.state)
 	if len(f.body) > 64<<10 {
 		if _, err := w.Write(b); err != nil {
 			return err
@@ -74,12 +83,12 @@ func readFrame(r io.Reader, most func(id uint64) int64) (f frame, err error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return f, err
 	}
-	f.id, f.kind, f.failed = binary.BigEndian.Uint64(head[4:]), kind(head[12]), head[13] != 0
+	f.id, f.kind, f.state = binary.BigEndian.Uint64(head[4:]), kind(head[12]), state(head[13])
 	n := int64(binary.BigEndian.Uint32(head[:])) - overhead
 	if n < 0 || n > most(f.id) {
 		return f, fmt.Errorf("a frame of %d bytes", n)
 	}
-	const step = maxRead + 1
+	const step = maxRead
 	for int64(len(f.body)) < n {
 		at, more := len(f.body), min(n-int64(len(f.body)), max(step, int64(len(f.body))))
 		f.body = append(f.body, make([]byte, more)...)

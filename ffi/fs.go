@@ -2,16 +2,12 @@ package ffi
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
 	"time"
 
-	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
-	"github.com/pfs-project/pfs/vfs/wire"
 )
 
 // FS is one mount of a library.
@@ -22,7 +18,19 @@ type FS struct {
 	config vfs.Config
 	code   func(context.Context) ([]byte, error)
 	began  time.Time // what files have for a time that have none
-	runs   *supervise.Supervisor[*child]
+	at     reach     // nil: it is not started
+}
+
+// reach is how a mount reaches its instance: in a process, or in this one.
+// What it answers is not checked.
+type reach interface {
+	start(ctx context.Context) error
+	stat(ctx context.Context, p vfs.Path) (vfs.Info, error)
+	list(ctx context.Context, p vfs.Path, after string, limit int) ([]vfs.Info, error)
+	// readAt fills b, or a part of it, and reports whether the file ends there.
+	readAt(ctx context.Context, p vfs.Path, b []byte, off int64) (n int, end bool, err error)
+	do(ctx context.Context, op vfs.Op) (vfs.Result, error)
+	close()
 }
 
 var (
@@ -38,16 +46,12 @@ func (f *FS) Start(ctx context.Context) (err error) {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.runs = supervise.New(f.load, supervise.Plan{Start: startTime, Calls: 2 * f.lib.Limits.Instances}, f.env.Log)
-	return f.runs.Start(ctx)
+	f.at = f.host.reach(f)
+	return f.at.start(ctx)
 }
 
-// load makes a process with an instance.
-func (f *FS) load(ctx context.Context) (*child, error) {
-	code, err := f.code(ctx)
-	if err != nil {
-		return nil, err
-	}
+// settings is what the instance is initialised with.
+func (f *FS) settings() (string, error) {
 	settings := maps.Clone(map[string]any(f.config))
 	if settings == nil {
 		settings = map[string]any{}
@@ -55,49 +59,29 @@ func (f *FS) load(ctx context.Context) (*child, error) {
 	settings["mount_path"] = string(f.env.Mount)
 	text, err := json.Marshal(settings)
 	if err != nil {
-		return nil, vfs.Invalid.With(err.Error())
+		return "", vfs.Invalid.With(err.Error())
 	}
-	c, _, err := f.host.spawn(ctx, code, Settings{Config: string(text)}, f.lib, f.env.Log)
-	return c, err
+	return string(text), nil
 }
 
 // Close ends the mount. No call is under way.
 func (f *FS) Close() error {
-	if f.runs != nil {
-		f.runs.Close()
+	if f.at != nil {
+		f.at.close()
 	}
 	return nil
 }
 
-// maxTries is how many processes may end under a call before it has begun.
-const maxTries = 5
-
-// ask makes one call, of which at most answer bytes come back.
-func (f *FS) ask(ctx context.Context, k kind, body []byte, answer int64) (out []byte, err error) {
-	if f.runs == nil {
-		return nil, vfs.Unavailable.With("the plugin is not started")
-	}
-	for range maxTries {
-		err = f.runs.Use(ctx, func(ctx context.Context, c *child) (err error) {
-			out, err = c.call(ctx, request{k, body, answer, f.lib.Limits.Call})
-			return err
-		})
-		if !errors.Is(err, errEnded) {
-			return out, err
-		}
-	}
-	return nil, vfs.Unavailable.With("the plugin ends again and again")
-}
+var errStarted = vfs.Unavailable.With("the plugin is not started")
 
 // Stat describes the file at p.
 func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error) {
-	b, err := f.ask(ctx, askStat, []byte(p), maxInfo)
+	if f.at == nil {
+		return vfs.Info{}, errStarted
+	}
+	i, err := f.at.stat(ctx, p)
 	if err != nil {
 		return vfs.Info{}, err
-	}
-	i, err := wire.Info(b)
-	if err != nil {
-		return i, errAnswer
 	}
 	i, err = f.checked(i, p.Base())
 	if err == nil && p.IsRoot() && !i.IsDir() {
@@ -108,37 +92,33 @@ func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error)
 
 // List names what is in the directory at p.
 func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
-	body := binary.BigEndian.AppendUint32(nil, uint32(min(max(limit, 0), maxNames)))
-	body = binary.BigEndian.AppendUint32(body, uint32(len(p)))
-	b, err := f.ask(ctx, askList, append(append(body, p...), after...), maxFrame)
+	if f.at == nil {
+		return nil, errStarted
+	}
+	infos, err := f.at.list(ctx, p, after, limit)
 	if err != nil {
 		return nil, err
-	}
-	infos, err := readList(b)
-	if err != nil {
-		return nil, errAnswer
 	}
 	return f.checkedList(infos, after, limit)
 }
 
 // ReadAt reads from the file at p.
 func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off int64) (n int, err error) {
+	if f.at == nil {
+		return 0, errStarted
+	}
 	if off < 0 {
 		return 0, vfs.Invalid.With("negative offset")
 	}
 	for {
-		size := min(len(b)-n, maxRead)
-		body := binary.BigEndian.AppendUint64(nil, uint64(off)+uint64(n))
-		body = binary.BigEndian.AppendUint32(body, uint32(size))
-		out, err := f.ask(ctx, askRead, append(body, p...), int64(size)+1)
+		k, end, err := f.at.readAt(ctx, p, b[n:], off+int64(n))
 		switch {
 		case err != nil:
 			return n, err
-		case len(out) == 0 || len(out) == 1 && out[0] == 0 && size > 0:
+		case k == 0 && !end && n < len(b):
 			return n, errAnswer
 		}
-		end := out[len(out)-1] != 0
-		n += copy(b[n:], out[:len(out)-1])
+		n += k
 		if end && n < len(b) {
 			return n, io.EOF
 		}
@@ -150,18 +130,19 @@ func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off i
 
 // Do makes one change.
 func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
-	if !f.lib.Verbs.Has(op.Verb) || len(op.Refs) > 0 {
+	switch {
+	case f.at == nil:
+		return vfs.Result{}, errStarted
+	case !f.lib.Verbs.Has(op.Verb) || len(op.Refs) > 0:
 		return vfs.Result{}, vfs.Unsupported
-	}
-	if len(op.Data) > maxPut {
+	case len(op.Data) > maxPut:
 		return vfs.Result{}, errPut
 	}
-	b, err := f.ask(ctx, askDo, wire.AppendOp(nil, op), maxInfo)
+	r, err := f.at.do(ctx, op)
 	if err != nil {
 		return vfs.Result{}, err
 	}
-	r, err := wire.Result(b)
-	if err != nil || r.N < 0 || r.N > int64(len(op.Data)) {
+	if r.N < 0 || r.N > int64(len(op.Data)) {
 		return vfs.Result{}, errAnswer
 	}
 	return vfs.Result{N: r.N}, nil
@@ -174,7 +155,7 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error
 		return vfs.Result{}, vfs.Unsupported
 	}
 	most := min(maxPut, f.lib.Limits.Memory/4)
-	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	b, err := readAll(r, most+1)
 	if err != nil {
 		return vfs.Result{}, err
 	}
@@ -184,4 +165,22 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error
 	op.Data, op.Off = b, 0
 	op.Flag |= replace
 	return f.Do(ctx, op)
+}
+
+// readAll reads at most so many bytes. Its buffer doubles: long bodies are copied
+// once more, not five times.
+func readAll(r io.Reader, most int64) ([]byte, error) {
+	b := make([]byte, 0, 32<<10)
+	for {
+		n, err := r.Read(b[len(b):min(int64(cap(b)), most)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF, int64(len(b)) == most:
+			return b, nil
+		case err != nil:
+			return nil, err
+		case len(b) == cap(b):
+			b = append(make([]byte, 0, 2*cap(b)), b...)
+		}
+	}
 }

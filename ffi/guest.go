@@ -13,9 +13,9 @@ type Guest interface {
 	Stat(p vfs.Path) (vfs.Info, error)
 	// List returns what is in a directory, in any order.
 	List(p vfs.Path) ([]vfs.Info, error)
-	// Read returns at most size bytes from off; it may return more, if the
-	// plugin ignores what it is asked for.
-	Read(p vfs.Path, off, size int64) ([]byte, error)
+	// Read calls take, once, with at most size bytes from off; they may be more,
+	// if the plugin ignores what it is asked for. They are gone when it returns.
+	Read(p vfs.Path, off, size int64, take func([]byte)) error
 	// Write writes data at an offset, or as the whole file at [WholeFile]. With
 	// another offset it may be ErrWhole: only whole files are written.
 	Write(p vfs.Path, data []byte, off int64, flag vfs.Flag) error
@@ -47,6 +47,7 @@ type Settings struct {
 	Config   string `json:"config,omitempty"`   // the settings of the mount, as JSON
 	ABI      int    `json:"abi,omitempty"`      // 1, 2; 0: by what FSWrite answers
 	Beside   bool   `json:"beside,omitempty"`   // calls may run beside each other
+	Lanes    int    `json:"lanes,omitempty"`    // that the process has, beside the socket
 }
 
 // Open loads the library whose bytes are code: it describes it, or it makes an

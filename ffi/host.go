@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -38,6 +39,8 @@ type Host struct {
 	log     *slog.Logger
 	inspect chan struct{} // holds one: a library that does not end holds one process
 	start   time.Duration // for a library to be loaded and initialised
+	quick   atomic.Int32  // calls that keep a thread waiting
+	socket  bool          // all calls take the socket
 	lacks   sync.Once     // what the machine does not let its processes be denied is told
 }
 
@@ -109,6 +112,23 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 			return f, nil
 		},
 	}
+}
+
+// reach returns how the instance of a mount is reached.
+func (h *Host) reach(f *FS) reach { return newFar(f) }
+
+// lanes makes those of a process; nil: the machine has none, or no room for them,
+// and all calls take the socket.
+func (h *Host) lanes(n int) *lanes {
+	if h.socket {
+		return nil
+	}
+	l, err := newLanes(n, &h.quick)
+	if err != nil {
+		h.log.Debug("native plugin has no memory in common", "error", err)
+		return nil
+	}
+	return l
 }
 
 // bounded fills in the defaults of l.

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,8 @@ func TestCrashes(t *testing.T) {
 	}{
 		"/segv": {vfs.Crashed, "signal: segmentation fault"}, "/abort": {vfs.Crashed, "signal: "}, "/exit": {vfs.Crashed, "exit status 3"},
 		"/_exit": {vfs.Crashed, "exit status 0"}, "/stack": {vfs.Crashed, ""}, "/twice": {vfs.Crashed, "double free"},
-		"/huge": {vfs.Crashed, ""}, "/hangup": {vfs.Crashed, ""}, "/forge": {vfs.Crashed, ""},
+		"/huge": {vfs.Crashed, ""}, "/hangup": {vfs.Crashed, ""},
+		"/bell": {vfs.Crashed, "no answer"}, "/bells": {vfs.Crashed, ""}, "/forge": {vfs.Crashed, ""},
 		"/forge2": {vfs.Crashed, ""}, "/fork": {vfs.Crashed, "exit status 4"}, "/wild": {vfs.Crashed, "signal: segmentation fault"}, "/low": {vfs.Crashed, "signal: segmentation fault"},
 		"/loop": {vfs.Timeout, "did not answer in time"},
 	} {
@@ -61,6 +63,48 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
+// A library may write to the memory that calls cross in at any time, give it back,
+// and ring before there is an answer: that is wrong answers, for its own callers.
+func TestScribbles(t *testing.T) {
+	h := newHost(t)
+	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 2 * time.Second, Instances: 2}, 0)
+	other := mount(t, p, nil)
+	for _, path := range []vfs.Path{"/shrink", "/punch"} {
+		f := mount(t, p, nil)
+		for range 2 {
+			if s, err := all(t, f, path); s != "fine." || err != nil {
+				t.Errorf("%s: %q, %v", path, s, err)
+			}
+		}
+	}
+	for _, path := range []vfs.Path{"/later", "/scribble"} {
+		f := mount(t, p, nil)
+		_, _ = all(t, f, path)
+		for n := range 200 {
+			switch n % 4 { // any answer will do, but what is checked of each
+			case 0:
+				_, _ = all(t, f, "/f")
+			case 1:
+				if i, err := f.Stat(t.Context(), nil, "/f"); err == nil && (i.Name != "f" || i.Size < 0) {
+					t.Errorf("%+v", i)
+				}
+			case 2:
+				infos, err := f.List(t.Context(), nil, "/list/fine", "", 0)
+				if err == nil && !slices.IsSortedFunc(infos, func(a, b vfs.Info) int { return strings.Compare(a.Name, b.Name) }) {
+					t.Errorf("%+v", infos)
+				}
+			case 3:
+				if r, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Write, Path: "/f", Flag: replace, Data: make([]byte, 3<<20)}); r.N < 0 || r.N > 3<<20 {
+					t.Errorf("%d, %v", r.N, err)
+				}
+			}
+		}
+		if s, err := all(t, other, "/f"); s != "fine." || err != nil {
+			t.Errorf("another mount: %q, %v", s, err)
+		}
+	}
+}
+
 // Rounds of what plugins must not do, at random, leave a mount beside them alone.
 // PFS_SOAK=1 makes it a thousand.
 func TestRounds(t *testing.T) {
@@ -71,7 +115,7 @@ func TestRounds(t *testing.T) {
 	h := newHost(t)
 	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: time.Second, Memory: 64 << 20}, 0)
 	other := mount(t, p, nil)
-	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/forge", "/forge2",
+	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/bell", "/bells", "/forge", "/forge2",
 		"/fork", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -98,7 +98,7 @@ func TestLeaks(t *testing.T) {
 		}
 	}
 	var pid string
-	if err := f.runs.Use(ctx, func(_ context.Context, c *child) error { pid = strconv.Itoa(c.Pid()); return nil }); err != nil {
+	if err := f.at.(*far).runs.Use(ctx, func(_ context.Context, c *child) error { pid = strconv.Itoa(c.Pid()); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	work(calls / 2)

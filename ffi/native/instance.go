@@ -159,9 +159,9 @@ func (i *instance) List(p vfs.Path) (out []vfs.Info, err error) {
 }
 
 // Read reads from the file at p.
-func (i *instance) Read(p vfs.Path, off, size int64) ([]byte, error) {
+func (i *instance) Read(p vfs.Path, off, size int64, take func([]byte)) error {
 	if err := i.needs("FSRead"); err != nil {
-		return nil, err
+		return err
 	}
 	var a args
 	defer a.end()
@@ -171,12 +171,13 @@ func (i *instance) Read(p vfs.Path, off, size int64) ([]byte, error) {
 		defer i.free(at)
 	}
 	if n[0] < 0 {
-		return nil, i.failure(at, "read failed")
+		return i.failure(at, "read failed")
 	}
 	if n[0] > maxRead {
-		return nil, vfs.Crashed.Withf("the plugin is wrong: it reads %d bytes where %d were asked for", n[0], size)
+		return vfs.Crashed.Withf("the plugin is wrong: it reads %d bytes where %d were asked for", n[0], size)
 	}
-	return copied(at, int(n[0])), nil
+	take(bytesAt(at, int(n[0])))
+	return nil
 }
 
 // failure is the error whose text is at an address.

@@ -38,14 +38,12 @@ func text(at uintptr, most int) (string, error) {
 	return "", vfs.Crashed.Withf("the plugin is wrong: a text has no end within %d bytes", most)
 }
 
-// copied is n bytes at an address.
-func copied(at uintptr, n int) []byte {
+// bytesAt is n bytes at an address, as they stand there.
+func bytesAt(at uintptr, n int) []byte {
 	if at == 0 || n <= 0 {
 		return nil
 	}
-	b := make([]byte, n, n+1) // the answer has one more
-	copy(b, unsafe.Slice((*byte)(pointer(&at)), n))
-	return b
+	return unsafe.Slice((*byte)(pointer(&at)), n)
 }
 
 // args are arguments that live as long as a call.

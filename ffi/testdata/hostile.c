@@ -1,5 +1,8 @@
 /* A plugin that does what plugins must not: which, the path says, or a macro for
  * what it does before it is called. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +49,19 @@ static int recurse(volatile int *n) {
 	return recurse(here) + here[0];
 }
 
+/* bell says on every lane that an answer is there. */
+static void bell(int times) {
+	for (int fd = 6; fd < 200; fd += 2)
+		if (write(fd, "12345", times) < 0) break;
+}
+
+/* scribble writes over what the node and its process have in common, for ever. */
+static void *scribble(void *unused) {
+	volatile char *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
+	if (at == MAP_FAILED) _exit(9);
+	for (unsigned n = 1;; n = n * 1103515245 + 12345) at[n >> 8 & (n & 64 ? 127 : (1 << 20) - 1)] = n >> 3;
+}
+
 static char *filled(size_t n) { return memset(malloc(n), 'x', n); }
 
 static volatile int inside, most;
@@ -72,7 +88,16 @@ const char *FSRead(void *p, const char *path, int64_t off, int64_t size, int *le
 		}
 		_exit(4);
 	}
-	if (IS("/hangup")) close(3);
+	if (IS("/hangup")) for (int fd = 3; fd < 200; fd++) close(fd);
+	if (IS("/bell")) bell(1), sleep(60); /* there is no answer yet */
+	if (IS("/bells")) bell(5), sleep(60);
+	if (IS("/later")) bell(1); /* what the next call hears */
+	if (IS("/shrink") && !ftruncate(4, 0)) _exit(9);
+	if (IS("/punch") && fallocate(4, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 30)) _exit(9);
+	if (IS("/scribble")) {
+		pthread_t t;
+		pthread_create(&t, NULL, scribble, NULL);
+	}
 	if (IS("/forge")) {
 		char b[100];
 		memset(b, 0xff, sizeof b);
