@@ -17,6 +17,7 @@ type lanes struct {
 	file   int // shared's
 	ends   []laneEnds
 	large  chan struct{} // one in it while a call has the area behind the windows
+	idle   *time.Timer   // after which that area's memory is given back
 	quick  *atomic.Int32 // calls of all processes that keep a thread waiting
 	theirs []*os.File    // for the process; closed once it has them
 }
@@ -32,9 +33,14 @@ const (
 	mostQuick = 64
 )
 
+// largeIdle is how long the area behind the windows keeps its memory after a call.
+const largeIdle = 5 * time.Second
+
 // newLanes makes n lanes.
 func newLanes(n int, quick *atomic.Int32) (l *lanes, err error) {
 	l = &lanes{file: -1, large: make(chan struct{}, 1), quick: quick}
+	l.idle = time.AfterFunc(time.Hour, l.giveBack)
+	l.idle.Stop()
 	defer func() {
 		if err != nil {
 			l.close()
@@ -115,6 +121,8 @@ func (l *lanes) close() {
 		return
 	}
 	l.given()
+	l.idle.Stop()
+	l.large <- struct{}{} // for good: nothing is given back any more
 	for _, e := range l.ends {
 		unix.Close(e.ask)
 		if e.answer >= 0 {
@@ -146,8 +154,7 @@ func (l *lanes) put(i int, r request) (over func(), ok bool) {
 		}
 		at = len(l.shared) - maxFrame
 		over = func() {
-			// What is not given back is used again.
-			_ = unix.Fallocate(l.file, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(at), maxFrame)
+			l.idle.Reset(largeIdle)
 			<-l.large
 		}
 	}
@@ -157,6 +164,19 @@ func (l *lanes) put(i int, r request) (over func(), ok bool) {
 	binary.LittleEndian.PutUint64(window[8:], uint64(at))
 	binary.LittleEndian.PutUint32(window[atAnswer:], unsaid)
 	return over, true
+}
+
+// giveBack frees the memory of the area behind the windows: new memory costs more
+// than a call.
+func (l *lanes) giveBack() {
+	select {
+	case l.large <- struct{}{}:
+		at := int64(len(l.shared) - maxFrame)
+		// What is not given back is used again.
+		_ = unix.Fallocate(l.file, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, maxFrame)
+		<-l.large
+	default: // in use, or closed
+	}
 }
 
 // ring tells the process that a request is there.
