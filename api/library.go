@@ -30,6 +30,9 @@ type Libraries interface {
 	// Inspect tells what code is: its kind, its name and what it can do. Invalid
 	// says why it is no plugin.
 	Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error)
+	// Isolation says what stands between this node and a plugin of a kind:
+	// "sandbox", "process", or "none".
+	Isolation(kind string) string
 	// Plugin returns a library as a kind of filesystem.
 	Plugin(lib vfs.Library) vfs.Plugin
 }

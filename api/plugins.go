@@ -19,12 +19,13 @@ type pluginInfo struct {
 
 // libraryInfo is what only a plugin from outside has.
 type libraryInfo struct {
-	Original string      `json:"original_name,omitempty"`
-	Kind     string      `json:"kind"`
-	Sum      string      `json:"sha256"`
-	Size     int64       `json:"size"`
-	Grants   vfs.Grants  `json:"grants"`
-	Limits   limitsShown `json:"limits"`
+	Original  string      `json:"original_name,omitempty"`
+	Kind      string      `json:"kind"`
+	Isolation string      `json:"isolation,omitempty"` // on this node; "": it runs none
+	Sum       string      `json:"sha256"`
+	Size      int64       `json:"size"`
+	Grants    vfs.Grants  `json:"grants"`
+	Limits    limitsShown `json:"limits"`
 }
 
 type limitsShown struct {
@@ -65,8 +66,11 @@ func (c *call) pluginList() error {
 	for lib := range fsm.Libraries(img.View) {
 		i := pluginOf(lib.Name, lib.Doc, lib.Params, byType[lib.Name])
 		i.Path, i.External = lib.Source, true
-		i.libraryInfo = &libraryInfo{lib.Original, lib.Kind, lib.Sum, lib.Size, lib.Grants,
+		i.libraryInfo = &libraryInfo{lib.Original, lib.Kind, "", lib.Sum, lib.Size, lib.Grants,
 			limitsShown{lib.Limits.Memory, lib.Limits.Call.String(), lib.Limits.Instances}}
+		if c.s.cfg.Libraries != nil {
+			i.Isolation = c.s.cfg.Libraries.Isolation(lib.Kind)
+		}
 		out, loaded = append(out, i), append(loaded, lib.Source)
 	}
 	sort.Slice(out, func(a, b int) bool { return out[a].Name < out[b].Name })

@@ -41,6 +41,7 @@ type Host struct {
 	start   time.Duration // for a library to be loaded and initialised
 	quick   atomic.Int32  // calls that keep a thread waiting
 	socket  bool          // all calls take the socket
+	open    Open          // loads a library into this process; nil: mounts have processes
 	lacks   sync.Once     // what the machine does not let its processes be denied is told
 }
 
@@ -115,7 +116,17 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 }
 
 // reach returns how the instance of a mount is reached.
-func (h *Host) reach(f *FS) reach { return newFar(f) }
+func (h *Host) reach(f *FS) reach {
+	if h.open != nil {
+		return newNear(f)
+	}
+	return newFar(f)
+}
+
+// InProcess has mounts load their libraries into this process from now on, with
+// open: that saves most of what a call costs, and a library that faults ends the
+// process. What is inspected is loaded in a process of its own all the same.
+func (h *Host) InProcess(open Open) { h.open = open }
 
 // lanes makes those of a process; nil: the machine has none, or no room for them,
 // and all calls take the socket.

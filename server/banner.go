@@ -16,6 +16,9 @@ func (n *node) banner(w io.Writer) {
 	if n.adminAt != nil {
 		fmt.Fprintf(w, "Admin %s/debug/pprof/\n", baseURL(n.adminAt))
 	}
+	if n.external != nil && n.external.near {
+		fmt.Fprintln(w, "NO ISOLATION  native plugins run in this process: one that crashes ends this node")
+	}
 	if len(c.Cluster.Join) > 0 && c.Cluster.BootstrapExpect == 1 {
 		fmt.Fprintf(w, "Joins %s\n", strings.Join(c.Cluster.Join, " "))
 		return

@@ -71,6 +71,7 @@ type ExternalConfig struct {
 	PluginPaths   []string       `yaml:"plugin_paths"`  // files that may be loaded, too
 	SentPrograms  bool           `yaml:"sent_programs"` // programs that are uploaded, or in the tree, too
 	PluginHost    string         `yaml:"plugin_host"`   // the program that loads native libraries; "": beside this one
+	Isolation     string         `yaml:"isolation"`     // of native libraries: "process", or "none" in a server built for that; "": process
 	WASIMountPath string         `yaml:"wasi_mount_path"`
 	WASM          map[string]any `yaml:"wasm"`
 }
@@ -223,6 +224,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.Server.Backup.check(); err != nil {
+		return err
+	}
+	if err := c.External.checkIsolation(); err != nil {
 		return err
 	}
 	_, err := level(c.Server.LogLevel)

@@ -31,6 +31,7 @@ type libraries struct {
 	dir   string   // where plugins may be loaded from
 	files []string // what else
 	sent  bool     // programs that clients send are run, too
+	near  bool     // native libraries are loaded into this process
 }
 
 // openLibraries returns nil if the configuration wants none.
@@ -52,6 +53,10 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	var err error
 	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
 		return nil, err
+	}
+	if l.near = c.External.Isolation == isolationNone; l.near {
+		l.ffi.InProcess(inProcess())
+		log.Warn("native plugins run in the server: one that crashes ends this node", "isolation", isolationNone)
 	}
 	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
 	return l, err
@@ -145,6 +150,17 @@ func kindOf(code []byte) string {
 		}
 	}
 	return ""
+}
+
+// Isolation says what stands between the node and a plugin of a kind.
+func (l *libraries) Isolation(kind string) string {
+	switch {
+	case kind == wasmhost.Kind:
+		return "sandbox"
+	case kind == ffi.Kind && l.near:
+		return isolationNone
+	}
+	return isolationProcess
 }
 
 // Plugin returns a library as a kind of filesystem.

@@ -34,6 +34,16 @@ type instance struct {
 
 var _ ffi.Guest = (*instance)(nil)
 
+// initialize gives the instance its settings.
+func (i *instance) initialize(config string) error {
+	for _, name := range []string{"PluginValidate", "PluginInitialize"} {
+		if err := i.check(name, config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // check calls an export that takes the settings.
 func (i *instance) check(name, config string) error {
 	var a args

@@ -51,16 +51,33 @@ type library struct {
 // Open loads the library and describes it or makes an instance. The texts of its
 // errors are for whoever loads the plugin.
 func Open(s ffi.Settings, code []byte) (d ffi.Description, g ffi.Guest, err error) {
-	if err := machine(code); err != nil {
-		return d, nil, err
-	}
-	path, err := keep(code, s.Sum)
+	lib, err := load(code, s.Sum)
 	if err != nil {
 		return d, nil, err
+	}
+	i, err := lib.instance(s.ABI)
+	if err != nil {
+		return d, nil, err
+	}
+	d = ffi.Description{Name: lib.text("PluginName", i.self), Doc: lib.text("PluginGetReadme", i.self), Verbs: verbs(lib.has)}
+	if s.Describe {
+		return d, nil, nil
+	}
+	return d, i, i.initialize(s.Config)
+}
+
+// load loads the library whose bytes are code.
+func load(code []byte, sum string) (*library, error) {
+	if err := machine(code); err != nil {
+		return nil, err
+	}
+	path, err := keep(code, sum)
+	if err != nil {
+		return nil, err
 	}
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
-		return d, nil, vfs.Invalid.Withf("the library does not load: %s", strings.ReplaceAll(err.Error(), path, "it"))
+		return nil, vfs.Invalid.Withf("the library does not load: %s", strings.ReplaceAll(err.Error(), path, "it"))
 	}
 	lib := &library{at: map[string]uintptr{}}
 	for _, name := range symbols() {
@@ -69,22 +86,18 @@ func Open(s ffi.Settings, code []byte) (d ffi.Description, g ffi.Guest, err erro
 		}
 	}
 	if !lib.has("PluginNew") {
-		return d, nil, vfs.Invalid.With("plugin missing required PluginNew function")
+		return nil, vfs.Invalid.With("plugin missing required PluginNew function")
 	}
-	i := &instance{lib: lib, abi: s.ABI}
-	if i.self = lib.call("PluginNew"); i.self == 0 {
-		return d, nil, vfs.Invalid.With("PluginNew returned null pointer")
+	return lib, nil
+}
+
+// instance calls PluginNew.
+func (l *library) instance(abi int) (*instance, error) {
+	i := &instance{lib: l, abi: abi}
+	if i.self = l.call("PluginNew"); i.self == 0 {
+		return nil, vfs.Invalid.With("PluginNew returned null pointer")
 	}
-	d = ffi.Description{Name: lib.text("PluginName", i.self), Doc: lib.text("PluginGetReadme", i.self), Verbs: verbs(lib.has)}
-	if s.Describe {
-		return d, nil, nil
-	}
-	for _, name := range []string{"PluginValidate", "PluginInitialize"} {
-		if err := i.check(name, s.Config); err != nil {
-			return d, nil, err
-		}
-	}
-	return d, i, nil
+	return i, nil
 }
 
 func (l *library) has(name string) bool { return l.at[name] != 0 }

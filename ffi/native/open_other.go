@@ -14,3 +14,14 @@ func Open(ffi.Settings, []byte) (ffi.Description, ffi.Guest, error) {
 
 // Settle does nothing here.
 func Settle() error { return nil }
+
+// Copies refuses every library, too.
+type Copies struct{}
+
+// NewCopies returns a Copies.
+func NewCopies() *Copies { return &Copies{} }
+
+// Open is as [Open].
+func (*Copies) Open(s ffi.Settings, code []byte) (ffi.Description, ffi.Guest, error) {
+	return Open(s, code)
+}
