@@ -26,6 +26,8 @@ dev: build ## one node with debug log and data in build/dev-data
 
 test: build ## everything fast: vet, the house's rules, unit, black-box and fault tests
 	@$(GO) vet ./...
+	@$(GO) vet -tags inprocess ./ffi/... ./server ./cmd/pfs-server
+	@$(GO) test -tags inprocess -run TestIsolation $(GOTEST_FLAGS) ./server
 	@$(GO) test -timeout 30m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -v '/soak$$')
 	@$(GO) test -timeout 30m $(GOTEST_FLAGS) ./soak
 

@@ -1,6 +1,7 @@
 // Package ffi runs native plugins: libraries in C, Rust or any language with a C
 // ABI. Each mount is a Device with a process of its own, of pfs-plugin-host,
-// which loads the library; nothing of a library is ever in the node's process.
+// which loads the library; nothing of a library is in the node's process, unless
+// [Host.InProcess] says so, which only a server built for that can.
 //
 // Invariants:
 //
@@ -12,5 +13,8 @@
 //   - What is loaded are the bytes whose hash is in the log: they are written to
 //     a file without a name that can no longer change, and that file is loaded.
 //   - What a process answers is checked as a client's input is: a library can
-//     write whatever it likes into its memory and to its sockets.
+//     write whatever it likes into its memory and to its sockets, and at any time
+//     into the memory that calls cross in. What stands there is copied once, and
+//     then judged.
+//   - No call keeps a thread of the node for longer than a moment.
 package ffi

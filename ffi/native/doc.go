@@ -1,7 +1,7 @@
 // Package native loads libraries with the C ABI of plugins, of both published
-// generations, and calls them: it is what pfs-plugin-host is made of. It must not
-// be linked into a server, since purego makes a program depend on the system's C
-// library, and a library that crashes ends the program.
+// generations, and calls them: it is what pfs-plugin-host is made of. It is linked
+// into a server with the tag inprocess alone, since purego makes a program depend on
+// the system's C library, and a library that crashes ends the program.
 //
 // Invariants:
 //

@@ -52,16 +52,18 @@ func run(t testing.TB, dir, name string, args ...string) {
 }
 
 // compiled returns the library that a C file makes.
-func compiled(t testing.TB, source string) []byte {
+func compiled(t testing.TB, source string, flags ...string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "lib.so")
-	run(t, ".", "cc", "-O2", "-w", "-fPIC", "-shared", "-pthread", "-I../../examples/c-native", "-o", out, source)
+	run(t, ".", "cc", append([]string{"-O2", "-w", "-fPIC", "-shared", "-pthread", "-I../../examples/c-native", "-o", out, source}, flags...)...)
 	b, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 const memory = "../../examples/c-native/memory.c"
 
@@ -77,7 +79,7 @@ func plugin(t testing.TB, h *ffi.Host, code []byte, l vfs.Limits) vfs.Plugin {
 // mount makes a mount and starts it.
 func mount(t testing.TB, p vfs.Plugin, c vfs.Config) *ffi.FS {
 	t.Helper()
-	fs, err := p.New(vfs.Env{Mount: "/m", Log: slog.New(slog.DiscardHandler)}, c)
+	fs, err := p.New(vfs.Env{Mount: "/m", Log: discard()}, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,5 @@
+/* The least that is a plugin. */
+void *PluginNew(void) {
+	static int self;
+	return &self;
+}
