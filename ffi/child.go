@@ -71,7 +71,7 @@ func (h *Host) spawn(ctx context.Context, code []byte, set Settings, lib vfs.Lib
 	if err != nil {
 		return nil, d, err
 	}
-	lanes := h.lanes(l.Instances)
+	lanes := h.lanesFor(l.Instances)
 	if set.Lanes = l.Instances; lanes == nil {
 		set.Lanes = 0
 	}

@@ -2,6 +2,7 @@ package ffi
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -94,17 +95,20 @@ func mount(t testing.TB, p vfs.Plugin, c vfs.Config) *FS {
 }
 
 // Test judges the examples: the generations found out and told, one call at a
-// time and many.
+// time and many, in shared memory and over the socket alone.
 func Test(t *testing.T) {
 	h, libs := newHost(t), examples(t)
 	for _, c := range []struct {
 		lib, scripts string
 		abi, many    int
+		socket       bool
 	}{
-		{"hello", "hello", 0, 4}, {"memory", "memory", 0, 1}, {"memory", "memory", 2, 8},
-		{"memory-old", "memory", 0, 1}, {"memory-old", "memory", 1, 8}, {"words", "words", 0, 8},
+		{"hello", "hello", 0, 4, false}, {"memory", "memory", 0, 1, false}, {"memory", "memory", 2, 8, false},
+		{"memory-old", "memory", 0, 1, false}, {"memory-old", "memory", 1, 8, false}, {"words", "words", 0, 8, false},
+		{"memory", "memory", 0, 1, true}, {"memory-old", "memory", 0, 8, true},
 	} {
-		t.Run(c.lib+strings.Repeat("+", c.abi), func(t *testing.T) {
+		t.Run(fmt.Sprint(c.lib, c.abi, c.socket), func(t *testing.T) {
+			h.socket = c.socket
 			p := plugin(t, h, libs[c.lib], vfs.Limits{Instances: c.many}, c.abi)
 			vfstest.Run(t, vfstest.Subject{Plugin: p, Config: vfs.Config{}, Scripts: filepath.Join("testdata", c.scripts)})
 		})

@@ -128,9 +128,9 @@ func (h *Host) reach(f *FS) reach {
 // process. What is inspected is loaded in a process of its own all the same.
 func (h *Host) InProcess(open Open) { h.open = open }
 
-// lanes makes those of a process; nil: the machine has none, or no room for them,
-// and all calls take the socket.
-func (h *Host) lanes(n int) *lanes {
+// lanesFor makes n lanes for a process; nil: the machine has none, or no room for
+// them, and all calls take the socket.
+func (h *Host) lanesFor(n int) *lanes {
 	if h.socket {
 		return nil
 	}

@@ -213,6 +213,10 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("stat %s: %q %v, want %q", path, got, err, want)
 		}
 	}
+	long, err := f.List(t.Context(), nil, "/list/long", "", 0) // longer than its window
+	if err != nil || len(long) != 20_000 || long[19_999].Name != fmt.Sprintf("%0150d", 19_999) {
+		t.Errorf("a long list: %d, %v", len(long), err)
+	}
 	if i, err := f.Stat(t.Context(), nil, "/stat/time"); err != nil || i.ModTime.Year() < 1 || i.ModTime.Year() > 9999 {
 		t.Errorf("%v %v", i.ModTime, err)
 	}

@@ -194,9 +194,14 @@ func (l *lanes) soon(i int) (rung bool, err error) {
 	if l.quick.Add(1) > mostQuick {
 		return false, nil
 	}
+	return l.poll(i, quickWait)
+}
+
+// poll waits for the bell with a thread, and takes it.
+func (l *lanes) poll(i int, within time.Duration) (rung bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(l.ends[i].answer), Events: unix.POLLIN}}
 	for range 4 { // signals end it
-		wait := unix.NsecToTimespec(int64(quickWait))
+		wait := unix.NsecToTimespec(int64(within))
 		n, err := unix.Ppoll(fds, &wait, nil)
 		switch {
 		case err == unix.EINTR:
@@ -229,8 +234,8 @@ func (l *lanes) rung(i int) error {
 // later waits for the bell until ctx is over, without a thread.
 func (l *lanes) later(ctx context.Context, i int) error {
 	fd, err := unix.FcntlInt(uintptr(l.ends[i].answer), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("fcntl", err)
+	if err != nil { // the node has too many open: the plugin has no part in that
+		return l.again(ctx, i)
 	}
 	f := os.NewFile(uintptr(fd), "answers") // which the runtime polls as long as this
 	defer f.Close()
@@ -241,4 +246,20 @@ func (l *lanes) later(ctx context.Context, i int) error {
 		err = errAnswer
 	}
 	return err
+}
+
+// again looks for the bell now and then until ctx is over.
+func (l *lanes) again(ctx context.Context, i int) error {
+	tick := time.NewTicker(5 * quickWait)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if rung, err := l.poll(i, 0); rung || err != nil {
+			return err
+		}
+	}
 }

@@ -173,6 +173,14 @@ FileInfoArray *FSReadDir(void *p, const char *path, int *count) {
 	a->Items[2].Name = "c";
 	a->Count = *count = 3;
 	*(int *)((char *)&a->Count + 4) = 0x5a5a5a5a; /* nobody says what is there */
+	if (IS("/list/long")) {
+		a->Items = calloc(20000, sizeof *a->Items);
+		for (int n = 0; n < 20000; n++) {
+			a->Items[n].Name = malloc(200);
+			snprintf(a->Items[n].Name, 200, "%0150d", n);
+		}
+		return *count = 20000, a;
+	}
 	if (IS("/list/minus")) return *count = -1, NULL;
 	if (IS("/list/minus2")) return *count = -1, a;
 	if (IS("/list/null")) return NULL;
