@@ -21,7 +21,7 @@ const maxPlugin = 64 << 20
 func (a *app) plugin() *cobra.Command {
 	c := &cobra.Command{Use: "plugin", Short: "List, load and unload plugins", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	c.AddCommand(a.pluginList(), a.pluginLoad(), a.pluginUnload())
+	c.AddCommand(a.pluginList(), a.pluginLoad(), a.pluginUnload(), a.pluginNew())
 	return c
 }
 
