@@ -83,6 +83,7 @@ var rooms = []room{
 	{"api/apitest", 4, []string{"vfs", "vfs/wire", "store", "blob", "secret", "fsm", "plugins", "api", raft, pebble}},
 	{"shell", 4, []string{"client", "vfs"}},
 	{"bench", 5, []string{"client", "vfs", fasthttp}},
+	{"bench/calls", 5, []string{"vfs", "store", "plugins/memfs", pebble, blake3}},
 	{"server", 6, []string{"*"}},
 	{"cmd/*", 7, []string{"*"}},
 	{"soak", 7, []string{"client", "soak/*", "test/*", "golang.org/x/sys"}},

@@ -22,7 +22,7 @@ func (a *app) plugin() *cobra.Command {
 	c := &cobra.Command{Use: "plugin", Short: "Begin, test, measure, load and list plugins", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(a.pluginList(), a.pluginLoad(), a.pluginUnload(),
-		a.pluginNew(), a.pluginTest())
+		a.pluginNew(), a.pluginTest(), a.pluginBench())
 	return c
 }
 
