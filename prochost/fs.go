@@ -175,6 +175,9 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 	if !f.lib.Verbs.Has(op.Verb) || len(op.Refs) > 0 {
 		return vfs.Result{}, vfs.Unsupported
 	}
+	if op.Verb == vfs.Truncate && op.Off < 0 {
+		return vfs.Result{}, vfs.Invalid.With("negative size")
+	}
 	err = f.change(ctx, func(ctx context.Context, b backend) (err error) {
 		if err = f.check(ctx, b, op); err == nil {
 			r, err = b.do(ctx, op, f.began)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/client"
-	"github.com/pfs-project/pfs/prochost"
+	"github.com/pfs-project/pfs/hosts"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -57,7 +57,7 @@ func (l *libraries) found() (paths []string, err error) {
 	}
 	for _, p := range append(all, l.files...) {
 		code, err := l.Open(p)
-		if err != nil || prochost.IsProgram(code) || kindOf(code) != "" { // a load says why it is none
+		if err != nil || hosts.FormOf(code) != hosts.Unknown { // a load says why it is none
 			paths = append(paths, p)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"strings"
+
+	"github.com/pfs-project/pfs/hosts"
 )
 
 // banner says where the node listens and what to try next.
@@ -16,7 +18,7 @@ func (n *node) banner(w io.Writer) {
 	if n.adminAt != nil {
 		fmt.Fprintf(w, "Admin %s/debug/pprof/\n", baseURL(n.adminAt))
 	}
-	if n.external != nil && n.external.near {
+	if n.external != nil && c.External.Isolation == hosts.IsolationNone {
 		fmt.Fprintln(w, "NO ISOLATION  native plugins run in this process: one that crashes ends this node")
 	}
 	if len(c.Cluster.Join) > 0 && c.Cluster.BootstrapExpect == 1 {

@@ -1,10 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -13,10 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/pfs-project/pfs/ffi"
-	"github.com/pfs-project/pfs/prochost"
+	"github.com/pfs-project/pfs/hosts"
 	"github.com/pfs-project/pfs/vfs"
-	"github.com/pfs-project/pfs/wasmhost"
 )
 
 // compiledDir is where compiled code of plugins is kept, below the data
@@ -25,13 +20,10 @@ const compiledDir = "wasm"
 
 // libraries runs third-party plugins on this node.
 type libraries struct {
-	wasm  *wasmhost.Host
-	procs *prochost.Host
-	ffi   *ffi.Host
+	*hosts.Hosts
 	dir   string   // where plugins may be loaded from
 	files []string // what else
 	sent  bool     // programs that clients send are run, too
-	near  bool     // native libraries are loaded into this process
 }
 
 // openLibraries returns nil if the configuration wants none.
@@ -39,7 +31,7 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if !c.External.Enabled {
 		return nil, nil
 	}
-	l := &libraries{procs: prochost.New(version, log), sent: c.External.SentPrograms}
+	l := &libraries{sent: c.External.SentPrograms}
 	for _, p := range append([]string{c.External.PluginDir}, c.External.PluginPaths...) {
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -51,14 +43,14 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 		l.dir, _ = filepath.Abs(c.External.PluginDir) // it was abs above
 	}
 	var err error
-	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
-		return nil, err
+	set := hosts.Config{
+		Compiled: filepath.Join(c.Server.DataDir, compiledDir), PluginHost: c.External.PluginHost, Version: version, Log: log,
 	}
-	if l.near = c.External.Isolation == isolationNone; l.near {
-		l.ffi.InProcess(inProcess())
-		log.Warn("native plugins run in the server: one that crashes ends this node", "isolation", isolationNone)
+	if c.External.Isolation == hosts.IsolationNone {
+		set.InProcess = inProcess()
+		log.Warn("native plugins run in the server: one that crashes ends this node", "isolation", hosts.IsolationNone)
 	}
-	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
+	l.Hosts, err = hosts.New(set)
 	return l, err
 }
 
@@ -109,90 +101,21 @@ func readCode(dir, name string) ([]byte, error) {
 	case st.Mode().Perm()&0o002 != 0:
 		return nil, vfs.Permission.Withf("%s may be written by everybody: chmod o-w it first", filepath.Join(dir, name))
 	}
-	return io.ReadAll(io.LimitReader(f, wasmhost.MaxModule+1))
-}
-
-// kinds are the beginnings of files, as loaders tell them apart.
-var kinds = []struct{ magic, kind string }{
-	{"\x00asm", wasmhost.Kind}, {"\x7fELF", ffi.Kind}, {"MZ", ffi.Kind},
-	{"\xfe\xed\xfa\xce", ffi.Kind}, {"\xfe\xed\xfa\xcf", ffi.Kind}, {"\xce\xfa\xed\xfe", ffi.Kind},
-	{"\xcf\xfa\xed\xfe", ffi.Kind}, {"\xca\xfe\xba\xbe", ffi.Kind}, {"\xbe\xba\xfe\xca", ffi.Kind},
+	return io.ReadAll(io.LimitReader(f, hosts.MaxCode+1))
 }
 
 // Trusts returns nil for modules, which reach nothing of the machine. A program, and
 // the process of a native library, is only as far from it as the machine allows.
 func (l *libraries) Trusts(code []byte) error {
-	if l.sent || !prochost.IsProgram(code) && kindOf(code) != ffi.Kind {
+	if form := hosts.FormOf(code); l.sent || form != hosts.Program && form != hosts.Library {
 		return nil
 	}
 	return vfs.Permission.With("programs and native libraries are loaded from external_plugins.plugin_dir or plugin_paths of this node only: put it there, or set external_plugins.sent_programs")
-}
-
-// Inspect tells what the code of a plugin is.
-func (l *libraries) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vfs.Library, error) {
-	if prochost.IsProgram(code) {
-		return l.procs.Inspect(ctx, code, limits)
-	}
-	switch kindOf(code) {
-	case wasmhost.Kind:
-		return l.wasm.Inspect(ctx, code, limits)
-	case ffi.Kind:
-		return l.ffi.Inspect(ctx, code, limits)
-	}
-	return vfs.Library{}, vfs.Invalid.With("failed to detect plugin type: unsupported plugin type: unknown")
-}
-
-// kindOf returns what the beginning of a file says, "" for nothing that is known.
-func kindOf(code []byte) string {
-	for _, k := range kinds {
-		if bytes.HasPrefix(code, []byte(k.magic)) {
-			return k.kind
-		}
-	}
-	return ""
-}
-
-// Isolation says what stands between the node and a plugin of a kind.
-func (l *libraries) Isolation(kind string) string {
-	switch {
-	case kind == wasmhost.Kind:
-		return "sandbox"
-	case kind == ffi.Kind && l.near:
-		return isolationNone
-	}
-	return isolationProcess
-}
-
-// Plugin returns a library as a kind of filesystem.
-func (l *libraries) Plugin(lib vfs.Library) vfs.Plugin {
-	if prochost.Runs(lib.Kind) {
-		return l.procs.Plugin(lib, codeOf)
-	}
-	if lib.Kind == ffi.Kind {
-		return l.ffi.Plugin(lib, codeOf)
-	}
-	return l.wasm.Plugin(lib, codeOf)
-}
-
-// codeOf reads the code of a library, and checks that it is that.
-func codeOf(ctx context.Context, c vfs.Chunks, lib vfs.Library) ([]byte, error) {
-	code := append([]byte(nil), lib.Data...)
-	for _, ref := range lib.Refs {
-		b := make([]byte, ref.Len)
-		if err := c.ReadChunk(ctx, ref, b, 0); err != nil {
-			return nil, err
-		}
-		code = append(code, b...)
-	}
-	if sum := sha256.Sum256(code); hex.EncodeToString(sum[:]) != lib.Sum {
-		return nil, vfs.Internal.Withf("the code of plugin %s is not what was loaded", lib.Name)
-	}
-	return code, nil
 }
 
 func (l *libraries) close(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	return l.wasm.Close(ctx)
+	return l.Close(ctx)
 }

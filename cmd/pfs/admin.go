@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -17,19 +16,9 @@ func (a *app) mount() *cobra.Command {
 		Long:    "Mounts a plugin with settings. A value that is a JSON array or object is sent as such, any other as text.",
 		Example: "  pfs mount memfs /scratch\n  pfs mount memfs /home 'init_dirs=[\"/me\"]'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			config := map[string]any{}
-			for _, kv := range args[2:] {
-				k, v, ok := strings.Cut(kv, "=")
-				if !ok || k == "" {
-					return usage("%q is not key=value", kv)
-				}
-				config[k] = v
-				if raw := json.RawMessage(v); strings.HasPrefix(v, "[") || strings.HasPrefix(v, "{") {
-					if !json.Valid(raw) {
-						return usage("the value of %s is not valid JSON", k)
-					}
-					config[k] = raw
-				}
+			config, err := settings(args[2:])
+			if err != nil {
+				return err
 			}
 			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
 				return c.Mount(ctx, args[0], remote(args[1]), config)

@@ -19,9 +19,10 @@ import (
 const maxPlugin = 64 << 20
 
 func (a *app) plugin() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Short: "List, load and unload plugins", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "plugin", Short: "Begin, test, measure, load and list plugins", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	c.AddCommand(a.pluginList(), a.pluginLoad(), a.pluginUnload())
+	c.AddCommand(a.pluginList(), a.pluginLoad(), a.pluginUnload(),
+		a.pluginNew(), a.pluginTest(), a.pluginBench())
 	return c
 }
 
@@ -96,14 +97,20 @@ native libraries from their own directory only, unless they are set up otherwise
 			})
 		}}
 	f := c.Flags()
+	addLimits(c, &t)
+	f.StringArrayVar(&t.Read, "grant-read", nil, "path of the tree that it may read, with all below; may be given again")
+	f.BoolVar(&t.Network, "grant-network", false, "let a program use the network of its machine")
+	return c
+}
+
+// addLimits adds the flags of what a plugin may use.
+func addLimits(c *cobra.Command, t *client.PluginTerms) {
+	f := c.Flags()
 	f.StringVar(&t.Memory, "memory", "", "of each instance or process, as 64MB")
 	f.StringVar(&t.Call, "call", "", "time for one call, as 5s")
 	f.IntVar(&t.Instances, "instances", 0, "calls that run at once; more than 1 for plugins without state")
 	f.StringVar(&t.Idle, "idle", "", "stop a program that nobody calls for so long, as 10m")
 	f.IntVar(&t.ABI, "abi", 0, "generation of a native library, 1 or 2; 0 finds out")
-	f.StringArrayVar(&t.Read, "grant-read", nil, "path of the tree that it may read, with all below; may be given again")
-	f.BoolVar(&t.Network, "grant-network", false, "let a program use the network of its machine")
-	return c
 }
 
 // pluginCode reads what is to be sent, if the code is on this side.

@@ -46,7 +46,11 @@ func Open(ctx context.Context, s Subject) (*Fold, error) {
 
 // open makes a filesystem over a state that is there.
 func open(s Subject, c *Chunks, state *State) (*Fold, error) {
-	if err := s.Config.Check(s.Plugin.Params); err != nil {
+	params := s.Plugin.Params
+	if s.Plugin.Open {
+		params = s.Config.Named(params)
+	}
+	if err := s.Config.Check(params); err != nil {
 		return nil, err
 	}
 	place, err := s.Plugin.Place(s.Config)

@@ -425,7 +425,7 @@ func TestBent(t *testing.T) {
 			})
 			broken[law.Name]++
 		}
-		if broken[law.Name] == 0 {
+		if broken[law.Name] == 0 && law.Name != "what is written is read" { // of Devices: TestWritten
 			t.Errorf("nothing breaks %q", law.Name)
 		}
 	}

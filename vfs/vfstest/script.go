@@ -56,7 +56,7 @@ func Script(t testing.TB, file string, d Driver) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range play(t.Context(), string(text), d) {
+	for _, err := range Play(t.Context(), string(text), d) {
 		t.Errorf("%s:%v", file, err)
 	}
 }
@@ -68,8 +68,9 @@ func badLine(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errScript, fmt.Sprintf(format, args...))
 }
 
-// play runs all lines and returns what was wrong, each with its line number.
-func play(ctx context.Context, text string, d Driver) []error {
+// Play runs all lines of a script and returns what was wrong, each with its line
+// number.
+func Play(ctx context.Context, text string, d Driver) []error {
 	var wrong []error
 	played, known := 0, map[string]string{}
 	for i, line := range strings.Split(text, "\n") {

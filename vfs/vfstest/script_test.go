@@ -83,7 +83,7 @@ func TestScriptAnswers(t *testing.T) {
 		`mv /a "/a\\b" -> invalid`:                                                     "",
 		`ls "/a\\b" -> invalid`:                                                        "",
 	} {
-		wrong := play(t.Context(), line, &fixed{text: text})
+		wrong := Play(t.Context(), line, &fixed{text: text})
 		switch {
 		case want == "" && wrong != nil:
 			t.Errorf("%v", wrong)
@@ -95,12 +95,12 @@ func TestScriptAnswers(t *testing.T) {
 
 func TestScriptErrors(t *testing.T) {
 	text := "# comment\n\nread /f -> not_found\nls /f -> not_found\nrm /f -> ok\nrm /f -> exists\n"
-	wrong := play(t.Context(), text, &fixed{err: vfs.NotFound.With("gone")})
+	wrong := Play(t.Context(), text, &fixed{err: vfs.NotFound.With("gone")})
 	if len(wrong) != 2 || !strings.HasPrefix(wrong[0].Error(), "5: answered not_found (gone), expected ok") ||
 		!strings.HasPrefix(wrong[1].Error(), "6:") {
 		t.Errorf("%v", wrong)
 	}
-	if wrong := play(t.Context(), "# nothing\n", &fixed{}); len(wrong) != 1 {
+	if wrong := Play(t.Context(), "# nothing\n", &fixed{}); len(wrong) != 1 {
 		t.Errorf("an empty script: %v", wrong)
 	}
 }
@@ -123,7 +123,7 @@ func TestScriptOps(t *testing.T) {
 		`truncate /f 9 -> ok`:           {Verb: vfs.Truncate, Path: "/f", Off: 9},
 	} {
 		d := &fixed{}
-		wrong := play(t.Context(), line, d)
+		wrong := Play(t.Context(), line, d)
 		if want.Verb == 0 {
 			if len(wrong) == 0 {
 				t.Errorf("%s: an arrow without a space is taken", line)
@@ -144,10 +144,10 @@ func TestScriptOps(t *testing.T) {
 
 func TestScriptConsumes(t *testing.T) {
 	d := &fixed{info: vfs.Info{Meta: vfs.Meta{Content: map[string]string{vfs.ConsumeKey: "true"}}}}
-	if wrong := play(t.Context(), "read /q -> \"taken\"", d); wrong != nil {
+	if wrong := Play(t.Context(), "read /q -> \"taken\"", d); wrong != nil {
 		t.Error(wrong)
 	}
-	if wrong := play(t.Context(), "read /q off=1 -> \"taken\"", d); len(wrong) != 1 {
+	if wrong := Play(t.Context(), "read /q off=1 -> \"taken\"", d); len(wrong) != 1 {
 		t.Errorf("%v", wrong)
 	}
 }
@@ -156,7 +156,7 @@ func TestScriptConsumes(t *testing.T) {
 func TestScriptRemembers(t *testing.T) {
 	d := &fixed{}
 	lines := "consume /q max=2 -> ~ (?P<word>t.*)n\nwrite /f \"${word}:${other}\" -> <n>\nrm /${word} -> ok\n"
-	if wrong := play(t.Context(), lines, d); wrong != nil {
+	if wrong := Play(t.Context(), lines, d); wrong != nil {
 		t.Fatal(wrong)
 	}
 	if len(d.ops) != 2 || string(d.ops[0].Data) != "take:${other}" || d.ops[1].Path != "/take" {

@@ -47,6 +47,7 @@ func Run(t *testing.T, s Subject) {
 // Law is something that every filesystem keeps.
 type Law struct {
 	Name  string
+	Of    vfs.Placement       // Replicated if it is one of Folders alone; 0 for any
 	Check func(Subject) error // names the first way in which the subject breaks it
 }
 
@@ -54,29 +55,31 @@ type Law struct {
 func Laws() []Law {
 	laws := []struct {
 		name string
+		of   vfs.Placement
 		hold func(*court) error
 	}{
-		{"a plugin says what it is", describes},
-		{"list agrees with stat", listAgrees},
-		{"pages join to one listing", pagesJoin},
-		{"reads follow io.ReaderAt", readsEnd},
-		{"what is missing is not found", missing},
-		{"declared verbs work and others change nothing", verbsWork},
-		{"what fails changes nothing", failuresLeaveNothing},
-		{"results tell the truth", resultsHold},
-		{"versions tell every change", versionsTell},
-		{"ids name one file", idsName},
-		{"the same Ops give the same state", replays},
-		{"the state is all there is", restores},
-		{"readers do not disturb the writer", readersBeside},
-		{"links are not followed", linksStay},
-		{"files behave as a map of files", matchesModel},
-		{"chunks are counted", chunksCounted},
-		{"work that time brings comes to an end", workEnds},
+		{"a plugin says what it is", 0, describes},
+		{"list agrees with stat", 0, listAgrees},
+		{"pages join to one listing", 0, pagesJoin},
+		{"reads follow io.ReaderAt", 0, readsEnd},
+		{"what is missing is not found", 0, missing},
+		{"declared verbs work and others change nothing", 0, verbsWork},
+		{"what fails changes nothing", vfs.Replicated, failuresLeaveNothing},
+		{"results tell the truth", 0, resultsHold},
+		{"versions tell every change", vfs.Replicated, versionsTell},
+		{"ids name one file", 0, idsName},
+		{"the same Ops give the same state", vfs.Replicated, replays},
+		{"the state is all there is", vfs.Replicated, restores},
+		{"readers do not disturb the writer", 0, readersBeside},
+		{"links are not followed", vfs.Replicated, linksStay},
+		{"files behave as a map of files", vfs.Replicated, matchesModel},
+		{"what is written is read", 0, writtenIsRead},
+		{"chunks are counted", vfs.Replicated, chunksCounted},
+		{"work that time brings comes to an end", vfs.Replicated, workEnds},
 	}
 	out := make([]Law, len(laws))
 	for i, l := range laws {
-		out[i] = Law{l.name, func(s Subject) error { return hold(s, l.hold) }}
+		out[i] = Law{l.name, l.of, func(s Subject) error { return hold(s, l.hold) }}
 	}
 	return out
 }

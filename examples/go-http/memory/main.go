@@ -219,6 +219,8 @@ func (m *memory) SetAttr(p string, size *int64, mode *uint32, touch bool) error 
 		return plugin.NotFound
 	case size != nil && n.dir:
 		return plugin.IsDir
+	case size != nil && (*size < 0 || *size > 256<<20): // what is in memory at least once more
+		return plugin.Invalid
 	case size != nil:
 		fresh := make([]byte, *size)
 		copy(fresh, n.data)

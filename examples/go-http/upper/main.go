@@ -40,7 +40,7 @@ func process(w http.ResponseWriter, r *http.Request) {
 func main() {
 	plugin.Run(plugin.Kind{
 		Contract: "dataProcessor", Type: "upper", Description: "Text in capitals.",
-		Schema: `{"type": "object", "properties": {"format": {"type": "string"}}, "additionalProperties": false}`,
+		Schema: `{"type": "object", "properties": {"format": {"type": "string", "description": "what goes in: text"}}, "additionalProperties": false}`,
 		Open: func(json.RawMessage) (http.Handler, error) {
 			mux := http.NewServeMux()
 			mux.HandleFunc("GET /formats", formats)

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/hosts"
+	"github.com/pfs-project/pfs/server"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// artefact is a plugin in a file, run by this program as a server would.
+type artefact struct {
+	path   string
+	lib    vfs.Library
+	config vfs.Config
+	hosts  *hosts.Hosts
+	heard  *heard
+	stuck  bool // calls of it do not end
+}
+
+// artefactFlags are those of the tools that run one.
+type artefactFlags struct {
+	settings []string
+	terms    client.PluginTerms
+	asJSON   bool
+}
+
+func (f *artefactFlags) add(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVar(&f.settings, "config", nil, "a setting of its mounts as key=value; may be given again")
+	addLimits(c, &f.terms)
+	flags.BoolVar(&f.terms.Network, "grant-network", false, "let a program use the network of this machine")
+	flags.BoolVar(&f.asJSON, "json", false, "the same as -o json")
+}
+
+// open reads the file and learns what the plugin is.
+func (f *artefactFlags) open(ctx context.Context, path string) (*artefact, error) {
+	settings, err := settings(f.settings)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := f.limits()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	code, err := readArtefact(path)
+	if err != nil {
+		return nil, err
+	}
+	p := &artefact{path: path, heard: &heard{}}
+	b, err := json.Marshal(settings) // and back: what a server would get
+	if err == nil {
+		err = json.Unmarshal(b, &p.config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.hosts, err = hosts.New(hosts.Config{Version: server.Version(), Log: p.heard.logger()}); err != nil {
+		return nil, err
+	}
+	if err := p.inspect(ctx, code, limits); err != nil {
+		p.close()
+		return nil, p.failed(err)
+	}
+	p.lib.ABI, p.lib.Grants.Network = f.terms.ABI, f.terms.Network
+	return p, nil
+}
+
+func (p *artefact) inspect(ctx context.Context, code []byte, limits vfs.Limits) (err error) {
+	if hosts.FormOf(code) == hosts.Unknown {
+		return errors.New("it is no plugin: neither a WASM module nor a native library nor a program")
+	}
+	if p.lib, err = p.hosts.Inspect(ctx, code, limits); err != nil {
+		return err
+	}
+	p.lib.Source, p.lib.Sum, p.lib.Size, p.lib.Data = p.path, hosts.Sum(code), int64(len(code)), code
+	return p.config.Vet(p.config.Named(p.lib.Params))
+}
+
+// close ends what runs for it. What is stuck ends with this program.
+func (p *artefact) close() {
+	if !p.stuck {
+		_ = p.hosts.Close(context.Background()) // frees memory
+	}
+}
+
+// failed says what failed of it, with what it had printed last.
+func (p *artefact) failed(err error) error {
+	text := fmt.Sprintf("%s: %v", p.path, err)
+	if said := p.heard.unlike(text); len(said) > 0 {
+		text += "; it printed:\n  " + strings.Join(said, "\n  ")
+	}
+	return &hinted{code: exitFailure, text: text}
+}
+
+// plugin is the artefact as a kind of filesystem, whose mounts speak to heard.
+func (p *artefact) plugin() vfs.Plugin {
+	plugin := p.hosts.Plugin(p.lib)
+	bare := plugin.New
+	plugin.New = func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
+		env.Log, env.Version = p.heard.logger(), server.Version()
+		env.Mount = vfs.Root.Child(plugin.Type)
+		return bare(env, c)
+	}
+	return plugin
+}
+
+// mount starts a mount of it.
+func (p *artefact) mount(ctx context.Context, env vfs.Env) (vfs.Device, error) {
+	fs, err := p.plugin().New(env, p.config)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := fs.(vfs.Starter); ok {
+		if err := s.Start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	d, ok := fs.(vfs.Device)
+	if !ok {
+		return nil, errors.Join(errors.New("it is no device"), closeMount(fs))
+	}
+	return d, nil
+}
+
+func closeMount(fs vfs.FileSystem) error {
+	if c, ok := fs.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// limits reads the limits as a server does.
+func (f *artefactFlags) limits() (l vfs.Limits, err error) {
+	given := vfs.Config{}
+	for key, text := range map[string]string{"memory": f.terms.Memory, "call": f.terms.Call, "idle": f.terms.Idle} {
+		if text != "" {
+			given[key] = text
+		}
+	}
+	var errs [3]error
+	l.Memory, errs[0] = given.Size("memory", 0)
+	l.Call, errs[1] = given.Duration("call", 0)
+	l.Idle, errs[2] = given.Duration("idle", 0)
+	l.Instances = f.terms.Instances
+	return l, errors.Join(errs[:]...)
+}
+
+// readArtefact reads the code of a plugin.
+func readArtefact(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	code, err := io.ReadAll(io.LimitReader(f, hosts.MaxCode+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(code) == 0:
+		return nil, errors.New("there is no code in " + path)
+	case len(code) > hosts.MaxCode:
+		return nil, vfs.TooLarge.Withf("%s: the code of a plugin has at most %s", filepath.Base(path), sizeText(hosts.MaxCode))
+	}
+	return code, nil
+}
+
+// settings takes key=value apart. A value that is a JSON array or object is kept
+// as such, any other as text.
+func settings(args []string) (map[string]any, error) {
+	config := map[string]any{}
+	for _, kv := range args {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok || k == "" {
+			return nil, usage("%q is not key=value", kv)
+		}
+		config[k] = v
+		if raw := json.RawMessage(v); strings.HasPrefix(v, "[") || strings.HasPrefix(v, "{") {
+			if !json.Valid(raw) {
+				return nil, usage("the value of %s is not valid JSON", k)
+			}
+			config[k] = raw
+		}
+	}
+	return config, nil
+}
+
+// kindText is the kind of a plugin for people.
+func kindText(lib vfs.Library) string {
+	switch lib.Kind {
+	case "wasm":
+		return "WASM module"
+	case "native":
+		return "native library"
+	case "http":
+		return "program over HTTP"
+	case "msgpack":
+		return "program over MessagePack"
+	}
+	return lib.Kind
+}
+
+// verbNames lists what a plugin can change.
+func verbNames(set vfs.VerbSet) []string {
+	names := []string{}
+	for _, v := range []struct {
+		verb vfs.Verb
+		name string
+	}{
+		{vfs.Create, "create"}, {vfs.Mkdir, "mkdir"}, {vfs.Write, "write"}, {vfs.Truncate, "truncate"}, {vfs.Chmod, "chmod"},
+		{vfs.Touch, "touch"}, {vfs.Rename, "rename"}, {vfs.Remove, "remove"}, {vfs.RemoveAll, "remove -r"}, {vfs.Symlink, "symlink"},
+	} {
+		if set.Has(v.verb) {
+			names = append(names, v.name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pfs-project/pfs/bench/calls"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// measured is what "pfs plugin bench" answers for one plugin.
+type measured struct {
+	Plugin string `json:"plugin"`
+	Path   string `json:"path"`
+	Kind   string `json:"kind"`
+	*calls.Report
+}
+
+// benchFlags are those of "pfs plugin bench".
+type benchFlags struct {
+	artefactFlags
+	each    time.Duration
+	size    string
+	profile string
+}
+
+func (a *app) pluginBench() *cobra.Command {
+	var f benchFlags
+	c := &cobra.Command{Use: "bench file…", Short: "Measure what a call of a plugin costs", Args: cobra.MinimumNArgs(1),
+		Long: `Runs each plugin as a server runs it, with the same limits, and measures stat, list,
+reading and writing 4 KiB, then one large file, beside memfs, which is built in and
+does the same work in the same run: rounds of both alternate. "added" is what it
+costs at the median that the plugin is from outside. What a plugin cannot do is left
+out and said. No server is needed; the API, the log and the network are not in it.`,
+		Example: "  pfs plugin bench build/notes.so\n  pfs plugin bench --size 64MB --for 200ms build/*.so notes.wasm\n" +
+			"  pfs plugin bench --memory 1GB notes.wasm --json",
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			ctx, cancel := a.context(cmd)
+			defer cancel()
+			if f.profile != "" {
+				end, err := startProfile(f.profile)
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, end()) }()
+			}
+			all := []measured{}
+			for _, path := range args {
+				m, err := a.benchOne(ctx, &f, path)
+				if err != nil {
+					return err
+				}
+				if all = append(all, m); !f.asJSON && !a.json() {
+					if len(all) > 1 {
+						a.printf("\n")
+					}
+					if err := a.printMeasured(m); err != nil {
+						return err
+					}
+				}
+			}
+			if f.asJSON || a.json() {
+				return a.encode(all)
+			}
+			return nil
+		}}
+	f.add(c)
+	c.Flags().DurationVar(&f.each, "for", time.Second, "length of each kind of call, on each side")
+	c.Flags().StringVar(&f.size, "size", "256MB", "size of the large file; 0 writes none")
+	c.Flags().StringVar(&f.profile, "cpuprofile", "", "write a profile of this program into a file, for go tool pprof")
+	return c
+}
+
+// startProfile writes down where the processors are until it is ended.
+func startProfile(name string) (end func() error, err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
+
+// benchOne measures one plugin.
+func (a *app) benchOne(ctx context.Context, f *benchFlags, path string) (measured, error) {
+	size, err := vfs.ParseSize(f.size)
+	if err != nil || f.each <= 0 {
+		return measured{}, usage("--size must be a size as 256MB, and --for more than 0")
+	}
+	p, err := f.open(ctx, path)
+	if err != nil {
+		return measured{}, err
+	}
+	defer p.close()
+	d, err := p.mount(ctx, vfs.Env{Chunks: noChunks{}})
+	if err != nil {
+		return measured{}, p.failed(fmt.Errorf("it does not start: %w", err))
+	}
+	began := time.Now()
+	r, err := calls.Run(ctx, calls.Config{Device: d, Verbs: p.lib.Verbs, For: f.each, Size: size, Tell: func(what string) {
+		a.progressLine(true, "%s: %s, %.0f s …", p.lib.Name, what, time.Since(began).Seconds())
+	}})
+	a.progressLine(true, "")
+	cerr := closeMount(d)
+	switch {
+	case ctx.Err() != nil:
+		return measured{}, ctx.Err()
+	case err != nil || cerr != nil:
+		return measured{}, p.failed(errors.Join(err, cerr))
+	}
+	return measured{Plugin: p.lib.Name, Path: path, Kind: p.lib.Kind, Report: r}, nil
+}
+
+// noChunks has none: the code of the plugin is with it.
+type noChunks struct{}
+
+// ReadChunk fails.
+func (noChunks) ReadChunk(context.Context, vfs.ChunkRef, []byte, int64) error { return vfs.Internal }
+
+// printMeasured prints a table.
+func (a *app) printMeasured(m measured) error {
+	a.printf("%s, %s, beside memfs\n", plain(m.Plugin), kindText(vfs.Library{Kind: m.Kind}))
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "µs\tp50\tp99\tmemfs p50\tp99\tadded\tratio\t")
+	for _, c := range m.Costs {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%+.1f\t%.1f\t\n", c.Call, micros(c.P50), micros(c.P99), micros(c.BuiltinP50), micros(c.BuiltinP99), c.Added, c.Ratio)
+	}
+	if len(m.Rates) > 0 {
+		fmt.Fprintln(w, "\t\t\t\t\t\t\t")
+		fmt.Fprintln(w, "MB/s\t\t\tmemfs\t\t\tratio\t")
+	}
+	for _, r := range m.Rates {
+		fmt.Fprintf(w, "%s\t%.0f\t\t%.0f\t\t\t%.2f\t\n", r.What, r.MBs, r.Builtin, r.Ratio)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, n := range m.Notes {
+		a.printf("%s\n", shortened(plain(n)))
+	}
+	return nil
+}
+
+// micros is a number of microseconds for people.
+func micros(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
+}

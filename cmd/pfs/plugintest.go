@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pfs-project/pfs/vfs"
+	"github.com/pfs-project/pfs/vfs/vfstest"
+)
+
+// lawTime is how long one law may take with a plugin. The slowest of the examples
+// needs a few seconds.
+const lawTime = 2 * time.Minute
+
+// endTime is how long the calls of a law that is given up are waited for.
+const endTime = 10 * time.Second
+
+// ruling is what came of one law or script.
+type ruling struct {
+	Name    string   `json:"name"`
+	OK      bool     `json:"ok"`
+	Error   string   `json:"error,omitempty"`   // the first way in which it is broken
+	Printed []string `json:"printed,omitempty"` // last, by the plugin, meanwhile
+	Millis  int64    `json:"ms"`
+}
+
+// testReport is what "pfs plugin test" answers.
+type testReport struct {
+	Plugin  string   `json:"plugin"`
+	Path    string   `json:"path"`
+	Kind    string   `json:"kind"`
+	Sum     string   `json:"sha256"`
+	Size    int64    `json:"size"`
+	Verbs   []string `json:"verbs"`
+	Laws    []ruling `json:"laws"`
+	Scripts []ruling `json:"scripts"`
+	Broken  int      `json:"broken"`
+}
+
+func (a *app) pluginTest() *cobra.Command {
+	var f artefactFlags
+	var scripts string
+	c := &cobra.Command{Use: "test file", Short: "Hold a plugin to the laws of file systems", Args: cobra.ExactArgs(1),
+		Long: `Runs a plugin - a WASM module, a native library or a program - as a server runs
+it, with the same limits, and holds it to the laws that every file system keeps.
+Each law has mounts of its own. For each it prints whether it is kept, and the
+first way in which it is not: exit code 1 if any is broken. No server is needed.
+
+Scripts are text files, *.txt in a directory, of operations and the answers they
+should get; each is played on a mount of its own:
+
+  # a comment
+  mkdir /a           -> ok
+  write /a/f "hi\n"  -> 3
+  read /a/f          -> "hi\n"
+  ls /               -> README a/
+  read /x            -> not_found
+
+The verbs are mkdir, create, write, read, truncate, touch, chmod, rm [-r], mv, ls
+and stat; docs/plugins/external.md has them all.`,
+		Example: "  pfs plugin test build/notes.so\n  pfs plugin test notes.wasm --config greeting=hi --scripts testdata\n  pfs plugin test notes.pyz --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, cancel := a.context(cmd)
+			defer cancel()
+			p, err := f.open(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			r, err := a.judge(ctx, p, scripts, !f.asJSON && !a.json())
+			if err != nil {
+				return err
+			}
+			if f.asJSON || a.json() {
+				err = a.encode(r)
+			}
+			if n := len(r.Laws) + len(r.Scripts); err == nil && r.Broken > 0 {
+				err = &hinted{code: exitFailure, text: fmt.Sprintf("%s: %d of %d broken", r.Plugin, r.Broken, n)}
+			} else if err == nil && !f.asJSON && !a.json() {
+				a.printf("%d kept, none broken\n", n)
+			}
+			return err
+		}}
+	f.add(c)
+	c.Flags().StringVar(&scripts, "scripts", "", "directory with scripts to play, too")
+	_ = c.MarkFlagDirname("scripts") // the flag is there
+	return c
+}
+
+// judge holds a plugin to all laws that apply to it, then plays the scripts.
+func (a *app) judge(ctx context.Context, p *artefact, dir string, tell bool) (*testReport, error) {
+	scripts, err := findScripts(dir)
+	if err != nil {
+		return nil, err
+	}
+	d, err := p.mount(ctx, vfs.Env{Chunks: vfstest.NewChunks()})
+	if err != nil {
+		return nil, p.failed(fmt.Errorf("it does not start: %w", err))
+	}
+	if err := closeMount(d); err != nil {
+		return nil, p.failed(fmt.Errorf("it does not end: %w", err))
+	}
+	r := &testReport{Plugin: p.lib.Name, Path: p.path, Kind: p.lib.Kind, Sum: p.lib.Sum, Size: p.lib.Size, Verbs: verbNames(p.lib.Verbs), Scripts: []ruling{}}
+	if tell {
+		a.printf("%s: %s, %s\n", plain(r.Plugin), kindText(p.lib), takes(r.Verbs))
+	}
+	try := func(name string, check func(vfstest.Subject) error) (ruling, error) {
+		a.progressLine(tell, "%s …", name)
+		f, err := p.try(ctx, name, check)
+		a.progressLine(tell, "")
+		if err == nil && tell {
+			a.found(f)
+		}
+		if !f.OK {
+			r.Broken++
+		}
+		return f, err
+	}
+	for _, law := range vfstest.Laws() {
+		if law.Of != 0 && law.Of != p.lib.Place {
+			continue
+		}
+		f, err := try(law.Name, law.Check)
+		if err != nil {
+			return nil, err
+		}
+		r.Laws = append(r.Laws, f)
+	}
+	for _, file := range scripts {
+		f, err := try(filepath.Base(file), func(s vfstest.Subject) error { return playFile(ctx, s, file) })
+		if err != nil {
+			return nil, err
+		}
+		r.Scripts = append(r.Scripts, f)
+	}
+	return r, nil
+}
+
+func takes(verbs []string) string {
+	if len(verbs) == 0 {
+		return "to be read only"
+	}
+	return "takes " + strings.Join(verbs, ", ")
+}
+
+// try checks one law. It fails only when ctx ends.
+func (p *artefact) try(ctx context.Context, name string, check func(vfstest.Subject) error) (ruling, error) {
+	p.heard.forget()
+	began := time.Now()
+	w := &watch{}
+	w.until.Store(began.Add(lawTime).UnixNano())
+	done := make(chan error, 1)
+	go func() { done <- check(vfstest.Subject{Plugin: w.plugin(p.plugin()), Config: p.config}) }()
+	f := ruling{Name: name}
+	select {
+	case <-ctx.Done():
+		w.end()
+		select {
+		case <-done:
+		case <-time.After(endTime):
+			p.stuck = true
+		}
+		return f, ctx.Err()
+	case err := <-done:
+		if f.Error = w.verdict(lawTime); f.Error == "" && err != nil {
+			f.Error = err.Error()
+		}
+	}
+	f.OK, f.Millis = f.Error == "", time.Since(began).Milliseconds()
+	if !f.OK {
+		f.Printed = p.heard.unlike(f.Error)
+	}
+	return f, nil
+}
+
+// found prints what came of a law.
+func (a *app) found(f ruling) {
+	if f.OK {
+		a.printf("ok      %s\n", f.Name)
+		return
+	}
+	a.printf("broken  %s\n", f.Name)
+	for line := range strings.Lines(strings.TrimRight(f.Error, "\n")) {
+		a.printf("        %s\n", shortened(plain(strings.TrimRight(line, "\n"))))
+	}
+	if len(f.Printed) > 0 {
+		a.printf("        it printed:\n")
+	}
+	for _, line := range f.Printed {
+		a.printf("        | %s\n", shortened(plain(line)))
+	}
+}
+
+// shortened cuts a line that nobody would read to its end; JSON has it whole.
+func shortened(line string) string {
+	const most = 400
+	if len(line) <= most {
+		return line
+	}
+	return strings.ToValidUTF8(line[:most], "") + "…"
+}
+
+// progressLine shows on a terminal what is under way, in the place of what was.
+func (a *app) progressLine(show bool, format string, args ...any) {
+	if show && a.tty && !a.quiet {
+		fmt.Fprintf(a.stderr, "\r\x1b[K%s", fmt.Sprintf(format, args...))
+	}
+}
+
+// findScripts lists the scripts in dir.
+func findScripts(dir string) ([]string, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err == nil && len(files) == 0 {
+		return nil, usage("there is no script, *.txt, in %s", dir)
+	}
+	return files, err
+}
+
+// playFile plays a script on a mount of its own.
+func playFile(ctx context.Context, s vfstest.Subject, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	f, err := vfstest.Open(ctx, s)
+	if err != nil {
+		return err
+	}
+	wrong := errors.Join(vfstest.Play(ctx, string(text), f)...)
+	if wrong != nil {
+		wrong = fmt.Errorf("line %w", wrong)
+	}
+	return errors.Join(wrong, f.Close())
+}

@@ -1,3 +1,0 @@
-module github.com/pfs-project/pfs/examples/go-http
-
-go 1.26.0

@@ -1,3 +1,0 @@
-module github.com/pfs-project/pfs/examples/go-wasm
-
-go 1.26.0
