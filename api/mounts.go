@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
@@ -117,31 +115,6 @@ func (c *call) mount() error {
 	a.out.Results = nil // a mount is no file: no ETag
 	c.awaitUp(ctx, p, a.out.Index)
 	return c.done(200, "plugin mounted", a)
-}
-
-// upTime is how long a mount is waited for that has been tried already.
-const upTime = 3 * time.Second
-
-// awaitUp waits until the mount at p, which the log has from index on, answers on
-// this node. One that does not is mounted all the same, and shown as it is.
-func (c *call) awaitUp(ctx context.Context, p vfs.Path, index uint64) {
-	ctx, cancel := context.WithTimeout(ctx, upTime)
-	defer cancel()
-	for ctx.Err() == nil {
-		img, err := c.s.cfg.Node.Image(ctx, vfs.Level{MinIndex: index, Wait: upTime})
-		if err != nil {
-			return
-		}
-		_, err = img.Table.Stat(ctx, img.View, p)
-		img.Release()
-		if vfs.KindOf(err) != vfs.Unavailable {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
 }
 
 // mountAt returns the mount at exactly p, as a state sees it that has every

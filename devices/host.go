@@ -52,7 +52,7 @@ func (h *host) enter(ctx context.Context) (_ context.Context, leave func(), err 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {
-		return nil, nil, vfs.Unavailable.With("unmounted")
+		return nil, nil, &vfs.Error{Kind: vfs.Unavailable, Reason: "unmounted", Starting: h.mount.Path} // perhaps mounted anew
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	h.last++

@@ -140,7 +140,7 @@ func (k *Keeper) begin(ctx context.Context, r *run) {
 	}
 	r.busy = true
 	if r.fails == 0 {
-		k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: errors.New("starting")})
+		k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: vfs.ErrStarting})
 	}
 	k.wg.Go(func() {
 		h, err := k.start(ctx, r.mount)

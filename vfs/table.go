@@ -201,6 +201,9 @@ func (e *entry) view(v View) View {
 
 // down is the answer of a mount that is not up on this node.
 func (e *entry) down() error {
+	if e.Starts() {
+		return &Error{Kind: Unavailable, Reason: e.Err.Error(), Starting: e.Path}
+	}
 	if e.Err != nil {
 		return Unavailable.With(e.Err.Error())
 	}
