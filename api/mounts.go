@@ -14,13 +14,14 @@ type mountInfo struct {
 	vfs.MountState
 	Placement string                    `json:"placement"`
 	Node      string                    `json:"node,omitempty"`
+	Roams     bool                      `json:"roams,omitempty"` // it lives elsewhere when that node is away
 	Nodes     map[string]vfs.MountState `json:"nodes,omitempty"` // each that answers, unless the log folds it
 	Config    vfs.Config                `json:"config,omitempty"`
 }
 
 // mountInfo describes m: as it is on this node, or the one that it lives on.
 func (s *Server) mountInfo(m vfs.Mounted, nodes map[string]map[vfs.Path]vfs.MountState) mountInfo {
-	i := mountInfo{Path: m.Path, Type: m.Type, MountState: m.State(), Node: m.Node,
+	i := mountInfo{Path: m.Path, Type: m.Type, MountState: m.State(), Node: m.Node, Roams: m.Roams,
 		Placement: m.Place.String(), Config: fsm.MaskConfig(s.plugins[m.Type].Params, m.Config)}
 	for id, states := range nodes {
 		if state, ok := states[m.Path]; ok && (m.Place == vfs.Shared || m.Place == vfs.PerNode || id == m.Node) {
@@ -92,8 +93,8 @@ func (c *call) mount() error {
 		return err
 	}
 	spec := fsm.MountSpec{Type: in.Type, Config: in.Config, Node: in.Node, Doc: plugin.Doc}
-	if spec.Node == "" {
-		spec.Node = c.s.cfg.Node.ID()
+	if _, ours := c.s.plugins[in.Type]; spec.Node == "" {
+		spec.Node, spec.Roams = c.s.cfg.Node.ID(), !ours
 	}
 	if err := c.try(p, plugin, &spec); err != nil {
 		return err

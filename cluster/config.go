@@ -29,6 +29,7 @@ type Config struct {
 	NonVoter  bool     // joins as a read replica
 	LogStore  string   // "bolt" (default) or "pebble"
 	Plugins   []vfs.Plugin
+	Runs      func() []string              // the kinds of third-party plugins that this node runs now; nil: none
 	Library   func(vfs.Library) vfs.Plugin // makes a third-party plugin of what the log knows of it; nil: none run
 	Version   string                       // of the server, for plugins
 	Mounts    []fsm.FileMount              // what the configuration file mounts

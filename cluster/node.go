@@ -67,6 +67,7 @@ type Node struct {
 	slow    bool         // to stand for leadership
 	pulse   atomic.Int64 // last turn of the loops, Unix nanoseconds
 	number  atomic.Uint32
+	held    atomic.Bool              // it heard of a leader lately; see Holds
 	fresh   chan struct{}            // closed once reads see what was acknowledged before the start
 	nonce   string                   // of this process
 	sees    atomic.Pointer[[]string] // nodes of no cluster, while this is one
@@ -215,7 +216,7 @@ func (n *Node) openState() error {
 	if err != nil {
 		return spoils(n.c.Dir, err)
 	}
-	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Log: n.c.Log})
+	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Holds: n.Holds, Log: n.c.Log})
 	im := n.machine.Image()
 	defer im.Release()
 	if id := im.ClusterID(); id != "" && id != n.self.cluster() {
@@ -266,6 +267,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.disown,
 		n.watchCertificates,
 		n.runDevices,
+		n.hold,
 		n.freshen,
 	} {
 		n.crew.spawn(func() { loop(life) })

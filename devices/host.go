@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -17,7 +16,7 @@ import (
 type host struct {
 	mount vfs.Mounted
 	fs    vfs.FileSystem
-	log   *slog.Logger
+	c     Config
 
 	ending context.Context // over once the mount goes
 	going  context.CancelFunc
@@ -41,14 +40,17 @@ var (
 	_ vfs.Queuer   = (*host)(nil)
 )
 
-func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
-	h := &host{mount: m, fs: fs, log: log, calls: map[uint64]context.CancelFunc{}, idle: make(chan struct{})}
+func newHost(m vfs.Mounted, fs vfs.FileSystem, c Config) *host {
+	h := &host{mount: m, fs: fs, c: c, calls: map[uint64]context.CancelFunc{}, idle: make(chan struct{})}
 	h.ending, h.going = context.WithCancel(context.Background())
 	return h
 }
 
 // enter lets a call in; leave ends it.
 func (h *host) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	if h.mount.Roams && h.mount.Node == h.c.Node && h.c.Holds != nil && !h.c.Holds() {
+		return nil, nil, errCutOff
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {
@@ -98,7 +100,7 @@ func (h *host) end() {
 	patience.Stop()
 	defer func() { _ = h.caught(recover()) }()
 	if err := closeFS(h.fs); err != nil {
-		h.log.Warn("mount does not close", "path", string(h.mount.Path), "type", h.mount.Type, "error", err)
+		h.c.Log.Warn("mount does not close", "path", string(h.mount.Path), "type", h.mount.Type, "error", err)
 	}
 }
 
@@ -107,7 +109,7 @@ func (h *host) caught(p any) error {
 	if p == nil {
 		return nil
 	}
-	h.log.Error("mount panicked", "path", string(h.mount.Path), "type", h.mount.Type, "panic", p, "stack", string(debug.Stack()))
+	h.c.Log.Error("mount panicked", "path", string(h.mount.Path), "type", h.mount.Type, "panic", p, "stack", string(debug.Stack()))
 	return vfs.Internal.With("the plugin failed")
 }
 

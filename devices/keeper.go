@@ -30,7 +30,9 @@ type Config struct {
 	// Remote returns what stands here for a Pinned mount that lives on another
 	// node.
 	Remote func(m vfs.Mounted) vfs.FileSystem
-	Log    *slog.Logger
+	// Holds reports whether mounts that roam may run here. nil: always.
+	Holds func() bool
+	Log   *slog.Logger
 }
 
 const (
@@ -118,6 +120,12 @@ func (k *Keeper) look(ctx context.Context) {
 			}
 			r = &run{mount: m}
 			k.runs[m.ID] = r
+			if !k.holds(m) {
+				continue
+			}
+		case !k.holds(m):
+			k.drop(r)
+			continue
 		case r.busy || r.host != nil || time.Now().Before(r.again):
 			continue
 		}
@@ -131,10 +139,28 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 }
 
+// holds reports whether a mount may run here now.
+func (k *Keeper) holds(m vfs.Mounted) bool {
+	return !m.Roams || m.Node != k.c.Node || k.c.Holds == nil || k.c.Holds()
+}
+
+// errCutOff is why a mount is down on a node that may no longer have it.
+var errCutOff = vfs.Unavailable.With("this node hears of no leader: the mount may have moved")
+
+// drop ends what r is of until it may run here again. The caller holds mu.
+func (k *Keeper) drop(r *run) {
+	if r.host == nil {
+		return // it has not started, and does not
+	}
+	k.end(r)
+	r.host, r.fails = nil, 0
+	k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: errCutOff, Tries: 1})
+}
+
 // begin starts what r is of. The caller holds mu.
 func (k *Keeper) begin(ctx context.Context, r *run) {
 	if r.mount.Place == vfs.Pinned && r.mount.Node != k.c.Node {
-		r.host = newHost(r.mount, k.c.Remote(r.mount), k.c.Log)
+		r.host = newHost(r.mount, k.c.Remote(r.mount), k.c)
 		k.c.Machine.SetFS(r.mount, r.host, nil)
 		return
 	}
@@ -152,14 +178,14 @@ func (k *Keeper) begin(ctx context.Context, r *run) {
 func (k *Keeper) start(ctx context.Context, m vfs.Mounted) (h *host, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h, err = nil, (&host{mount: m, log: k.c.Log}).caught(p)
+			h, err = nil, (&host{mount: m, c: k.c}).caught(p)
 		}
 	}()
 	fs, err := k.c.Machine.NewFS(m)
 	if err != nil {
 		return nil, err
 	}
-	h = newHost(m, fs, k.c.Log)
+	h = newHost(m, fs, k.c)
 	st, ok := fs.(vfs.Starter)
 	if !ok {
 		return h, nil

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/pfs-project/pfs/ffi"
@@ -28,6 +29,7 @@ type libraries struct {
 	wasm  *wasmhost.Host
 	procs *prochost.Host
 	ffi   *ffi.Host
+	fetch *fetcher
 	dir   string   // where plugins may be loaded from
 	files []string // what else
 	sent  bool     // programs that clients send are run, too
@@ -49,7 +51,13 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if l.files = l.files[1:]; c.External.PluginDir != "" {
 		l.dir, _ = filepath.Abs(c.External.PluginDir) // it was abs above
 	}
-	var err error
+	within, err := c.External.fetchTime()
+	if err != nil {
+		return nil, err
+	}
+	if l.fetch, err = newFetcher(c.External.AllowHosts, within); err != nil {
+		return nil, err
+	}
 	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
 		return nil, err
 	}
@@ -172,6 +180,18 @@ func codeOf(ctx context.Context, c vfs.Chunks, lib vfs.Library) ([]byte, error) 
 		return nil, vfs.Internal.Withf("the code of plugin %s is not what was loaded", lib.Name)
 	}
 	return code, nil
+}
+
+// runs returns the kinds of plugins that this node runs now.
+func (l *libraries) runs() []string {
+	kinds := []string{wasmhost.Kind}
+	if runtime.GOOS != "linux" {
+		return kinds // no processes of others are started elsewhere
+	}
+	if kinds = append(kinds, prochost.HTTP, prochost.MessagePack); l.ffi.Ready() == nil {
+		kinds = append(kinds, ffi.Kind)
+	}
+	return kinds
 }
 
 func (l *libraries) close(ctx context.Context) error {

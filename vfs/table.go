@@ -19,6 +19,7 @@ type Mounted struct {
 	Verbs  VerbSet
 	Config Config
 	Node   string // Pinned: the node it lives on
+	Roams  bool   // and may live on another when that is away
 	File   bool   // it is one file, not a directory
 	Seq    uint64 // of the Event that mounted it
 	When   time.Time
