@@ -32,6 +32,7 @@ type Node struct {
 
 	bridge  *logBridge
 	metrics *metrics
+	plugins *pluginFigures
 	secrets *secret.Box
 	mux     *mux
 	trust   *trust // nil without certificates
@@ -216,7 +217,9 @@ func (n *Node) openState() error {
 	if err != nil {
 		return spoils(n.c.Dir, err)
 	}
-	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Holds: n.Holds, Log: n.c.Log})
+	n.plugins = newPluginFigures(n)
+	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Holds: n.Holds,
+		Called: n.plugins.called, Log: n.c.Log})
 	im := n.machine.Image()
 	defer im.Release()
 	if id := im.ClusterID(); id != "" && id != n.self.cluster() {
@@ -235,7 +238,7 @@ func (n *Node) remounted() {
 func (n *Node) Env(m vfs.Mounted) vfs.Env {
 	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version, Mount: m.Path}
 	if m.Place != vfs.Replicated {
-		e.Cluster = n.self.cluster
+		e.Cluster, e.Started = n.self.cluster, func() { n.plugins.started(m) }
 		e.Log, e.DataDir, e.Tree = n.c.Log.With("mount", string(m.Path)), n.c.Dir, whole{n.machine}
 	}
 	return e

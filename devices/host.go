@@ -113,6 +113,18 @@ func (h *host) caught(p any) error {
 	return vfs.Internal.With("the plugin failed")
 }
 
+// told tells who counts them of a call that has ended with err.
+func (h *host) told(began time.Time, err *error) {
+	if h.c.Called == nil {
+		return
+	}
+	failed := *err
+	if failed == io.EOF { // of a file
+		failed = nil
+	}
+	h.c.Called(h.mount, time.Since(began), failed)
+}
+
 // guard runs one call.
 func (h *host) guard(ctx context.Context, call func(ctx context.Context) error) (err error) {
 	ctx, leave, err := h.enter(ctx)
@@ -120,6 +132,7 @@ func (h *host) guard(ctx context.Context, call func(ctx context.Context) error) 
 		return err
 	}
 	defer leave()
+	defer h.told(time.Now(), &err)
 	defer func() {
 		if perr := h.caught(recover()); perr != nil {
 			err = perr
@@ -276,6 +289,7 @@ func (h *host) open(ctx context.Context, open func(ctx context.Context) (io.Read
 	if err != nil {
 		return nil, err
 	}
+	defer h.told(time.Now(), &err)
 	var r io.ReadCloser
 	defer func() {
 		if perr := h.caught(recover()); perr != nil {

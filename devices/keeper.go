@@ -32,7 +32,9 @@ type Config struct {
 	Remote func(m vfs.Mounted) vfs.FileSystem
 	// Holds reports whether mounts that roam may run here. nil: always.
 	Holds func() bool
-	Log   *slog.Logger
+	// Called hears of every call of a Device that has ended. nil: nobody does.
+	Called func(m vfs.Mounted, took time.Duration, err error)
+	Log    *slog.Logger
 }
 
 const (

@@ -57,6 +57,7 @@ func (f *FS) load(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, vfs.Invalid.With(err.Error())
 	}
+	f.env.Starts()
 	c, _, err := f.host.spawn(ctx, code, Settings{Config: string(text)}, f.lib, f.env.Log)
 	return c, err
 }

@@ -17,7 +17,7 @@ import (
 // kinds are a plugin of each kind: its file, what more makes the file another one
 // that is the same plugin, and what its /hello reads.
 var pluginKinds = []struct{ kind, file, name, more, hello string }{
-	{"wasm", "hello.wasm", "hellofs-go", "\x00\x02\x01x", "Hello from Go WASM plugin!\n"},
+	{"wasm", "hello.wasm", "hellofs-go", "\x00\x03\x01xy", "Hello from Go WASM plugin!\n"},
 	{"native", "hello.so", "hellofs-c", "more", "Hello from C plugin!\n"},
 	{"http", "hello", "hellofs-http", "more", "Hello from Go HTTP plugin!\n"},
 	{"msgpack", "hello.pyz", "hellofs-py", "more", "Hello from Python plugin!\n"},
