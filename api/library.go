@@ -222,6 +222,8 @@ func (c *call) pluginLoad() error {
 	op := fsm.LoadOp(lib, content.Data, content.Refs)
 	if c.header("If-None-Match") == "*" {
 		op.Flag |= vfs.FlagExclusive
+	} else if err := c.tryReload(lib, content); err != nil {
+		return err
 	}
 	if len(op.Target) > fsm.MaxLibrary {
 		return vfs.TooLarge.With("the plugin says too much of itself")

@@ -245,6 +245,20 @@ func TestPluginReload(t *testing.T) {
 			t.Error(a.body)
 		}
 	}
+	// Code that is sound and refuses what the mount is set to replaces nothing.
+	file := wasmCalled(t, t.TempDir(), "hello", `name != "greeting"`, `name != "salute"`)
+	code, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want(200, "POST", "/mount", `{"fstype":"hellofs-go","path":"/set","config":{"greeting":"As it was"}}`)
+	a := w.want(400, "POST", "/plugins/load", string(code))
+	if !strings.Contains(a.body, "nothing was replaced: the plugin does not start with the settings of its mount at /set") {
+		t.Error(a.body)
+	}
+	w.readsSoon("/set/hello", "As it was\n")
+	w.want(200, "POST", "/unmount", `{"path":"/set"}`)
+
 	text := w.metrics()
 	for _, k := range pluginKinds {
 		for _, line := range []string{

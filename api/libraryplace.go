@@ -33,6 +33,44 @@ func (a loadAsk) level() uint64 {
 	return fsm.LibraryLevel
 }
 
+// tryReload starts a library that is to take the place of another beside the mounts
+// that it has on this node, with their settings: code that none of them could start
+// with is refused, and the one before it serves on.
+func (c *call) tryReload(lib vfs.Library, code vfs.Content) error {
+	if _, ours := c.s.plugins[lib.Name]; ours {
+		return nil // it gets another name
+	}
+	img, err := c.imageAt(vfs.Level{Linearizable: true})
+	if err != nil {
+		return err
+	}
+	mounts := img.Table.Mounts()
+	old, ok := fsm.LibraryOf(img.View, lib.Name)
+	img.Release()
+	if !ok || old.Sum == lib.Sum || old.Place != lib.Place {
+		return nil
+	}
+	lib.Data, lib.Refs = code.Data, code.Refs
+	plugin := c.s.cfg.Libraries.Plugin(lib)
+	for _, m := range mounts {
+		if m.Type != lib.Name || m.Place == vfs.Pinned && m.Node != c.s.cfg.Node.ID() {
+			continue
+		}
+		config, err := c.s.cfg.Secrets.Reveal(plugin, m.Config)
+		if err != nil {
+			return err
+		}
+		fs, err := plugin.New(c.s.cfg.Env(m), config)
+		if err == nil {
+			err = c.start(fs)
+		}
+		if err != nil {
+			return vfs.Invalid.Withf("nothing was replaced: the plugin does not start with the settings of its mount at %s: %v", m.Path, err)
+		}
+	}
+	return nil
+}
+
 // fromURL reads the code from another server, until the client leaves.
 func (c *call) fromURL(a loadAsk) ([]byte, error) {
 	if err := c.hold(maxCode); err != nil {
