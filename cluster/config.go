@@ -71,6 +71,9 @@ type Config struct {
 	// failed. It must end the process; nil panics.
 	Fatal func(error)
 
+	// hold is for how long a node that hears of no leader keeps what roams; 0 for
+	// holdTime.
+	hold time.Duration
 	// patience is how long a leader is looked for; 0 for retryTime.
 	patience time.Duration
 	// trailing is how many entries raft keeps behind a snapshot; 0 for
@@ -169,6 +172,7 @@ func (c *Config) fill() error {
 		c.clock = wallClock(c.NodeID)
 	}
 	c.Expect = max(c.Expect, 1)
+	c.hold = orDefault(c.hold, holdTime)
 	c.patience = orDefault(c.patience, retryTime)
 	c.warnAfter = orDefault(c.warnAfter, silentLong)
 	c.loadLife = orDefault(c.loadLife, loadLife)

@@ -21,7 +21,7 @@ const (
 	holdPart  = 8 // times the time in which an election starts, if that is longer
 )
 
-func (n *Node) holdTime() time.Duration { return max(holdTime, holdPart*n.c.Election) }
+func (n *Node) holdTime() time.Duration { return max(n.c.hold, holdPart*n.c.Election) }
 
 func (n *Node) moveAfter() time.Duration { return n.holdTime() * moveAfter / holdTime }
 
