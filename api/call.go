@@ -29,6 +29,7 @@ type call struct {
 	plain  bool          // the Ops of this request take neither its key nor its conditions
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
+	fresh  bool          // this node was behind the one that has passed the request on
 	via    []string      // the clusters that the request has come through
 	lived  *life         // once it is kept, since the request is read meanwhile
 	idem   *string       // the idempotency key, once it was looked at

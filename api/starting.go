@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/remote"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -23,12 +24,26 @@ type grace struct {
 func (c *call) serve() error {
 	for p := (grace{}); ; {
 		err := c.route.serve(c)
+		if err != nil && c.behind() {
+			c.fresh = true
+			continue
+		}
 		at := vfs.StartingOf(err)
 		if at == "" || !c.repeatable() || !c.awaitStart(at, &p) {
 			return err
 		}
 		c.refused, c.oldest = nil, nil
 	}
+}
+
+// behind reports whether another node has passed the request on to a mount that
+// is not here as far as this node knows, and it can look again.
+func (c *call) behind() bool {
+	if c.fresh || c.table == nil || c.asked == "" || c.header(remote.HopHeader) == "" || !c.repeatable() {
+		return false
+	}
+	m, _, ok := c.table.Route(c.asked)
+	return !ok || m.Place != vfs.Pinned || m.Node != c.s.cfg.Node.ID()
 }
 
 // repeatable reports whether the body can be had again.
