@@ -25,9 +25,11 @@ type call struct {
 	trace  *trace.Trace
 	query  query
 	in     *body
+	kept   []byte        // the body, where it was read whole
 	plain  bool          // the Ops of this request take neither its key nor its conditions
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
+	fresh  bool          // this node was behind the one that has passed the request on
 	via    []string      // the clusters that the request has come through
 	lived  *life         // once it is kept, since the request is read meanwhile
 	idem   *string       // the idempotency key, once it was looked at
@@ -122,7 +124,7 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 			err = c.fromOurs()
 		}
 		if err == nil {
-			err = r.serve(c)
+			err = c.serve()
 		}
 	}
 	if err != nil {
@@ -242,8 +244,11 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// all reads the whole body into memory; its route limits it.
+// all reads the whole body into memory, once; its route limits it.
 func (c *call) all() ([]byte, error) {
+	if c.kept != nil {
+		return c.kept, nil
+	}
 	in := c.body()
 	buf := make([]byte, 0, 512)
 	for {
@@ -256,6 +261,7 @@ func (c *call) all() ([]byte, error) {
 			return nil, herr
 		}
 		if err == io.EOF {
+			c.kept = buf
 			return buf, nil
 		}
 		if err != nil {

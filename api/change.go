@@ -112,6 +112,9 @@ func (c *call) target(ctx context.Context, op vfs.Op) (m vfs.Mounted, rel vfs.Op
 			return m, rel, nil
 		}
 	}
+	if vfs.StartingOf(err) != "" {
+		return m, rel, err // it is waited for
+	}
 	if key, kerr := c.key(); kerr != nil || key == "" {
 		return m, rel, err
 	}

@@ -46,7 +46,7 @@ func (c *call) digest() error {
 	}
 	w, sum := start()
 	if err := c.feedTo(w, p); err != nil {
-		return vfs.KindOf(err).Withf("failed to calculate digest: %v", err)
+		return prefixed("failed to calculate digest", err)
 	}
 	return c.json(200, struct {
 		Algorithm string   `json:"algorithm"`

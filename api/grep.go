@@ -78,7 +78,7 @@ func (c *call) grep() error {
 	}()
 	i, at, err := img.Table.Lookup(c.context(), img.View, "stat", p)
 	if err != nil {
-		return vfs.KindOf(err).Withf("failed to stat path: %v", err)
+		return prefixed("failed to stat path", err)
 	}
 	x.at = at
 	dir := i.IsDir() && !in.Recursive
@@ -158,7 +158,7 @@ func (c *call) found(x *search) error {
 		out.Error, out.Code = "grep: timed out", vfs.Timeout.Code()
 		return c.json(408, out)
 	case err != nil:
-		return vfs.KindOf(err).Withf("grep failed: %v", err)
+		return prefixed("grep failed", err)
 	}
 	return c.json(200, out)
 }

@@ -24,6 +24,10 @@ type Libraries interface {
 	// Open reads the code of a plugin from a file of this node, as far as the
 	// configuration lets it: what is elsewhere is Permission.
 	Open(path string) ([]byte, error)
+	// Fetch reads the code of a plugin from a URL, as far as the configuration
+	// lets it: what is elsewhere is Permission. sum, the SHA-256 that the caller
+	// compares with, must be there. It ends with ctx.
+	Fetch(ctx context.Context, url, sum string) ([]byte, error)
 	// Trusts returns nil if code may be run that comes from a client. Permission
 	// says why it must be a file that Open reads.
 	Trusts(code []byte) error
@@ -43,7 +47,9 @@ var errNoLibraries = vfs.Unsupported.With("loading plugins: operation not suppor
 type loadAsk struct {
 	Path   string     `json:"library_path"`
 	Grants vfs.Grants `json:"grants"`
-	ABI    int        `json:"abi"` // of a native library: its generation, 0 to find it out
+	Sum    string     `json:"sha256"`    // what the code must be; required of a URL
+	Place  string     `json:"placement"` // "pinned" or "any-reader"
+	ABI    int        `json:"abi"`       // of a native library: its generation, 0 to find it out
 	Limits struct {
 		Memory    any `json:"memory"`
 		Call      any `json:"call"`
@@ -97,6 +103,8 @@ func (c *call) loadAsk() (a loadAsk, err error) {
 	if v, ok := c.query.get("grant_network"); ok {
 		a.Grants.Network = v == "true"
 	}
+	a.Sum, _ = c.query.get("sha256")
+	a.Place, _ = c.query.get("placement")
 	if v, ok := c.query.get("abi"); ok {
 		if a.ABI, err = strconv.Atoi(v); err != nil {
 			return a, vfs.Invalid.With("abi must be 1 or 2")
@@ -123,6 +131,13 @@ func (a *loadAsk) clean() (err error) {
 	if len(a.Grants.Read) > 100 {
 		return vfs.Invalid.With("grants: at most 100 paths")
 	}
+	if _, ok := placements[a.Place]; !ok {
+		return vfs.Invalid.Withf("placement must be %q or %q", pinned, anyReader)
+	}
+	a.Sum = strings.ToLower(a.Sum)
+	if b, err := hex.DecodeString(a.Sum); err != nil || len(b) != 0 && len(b) != sha256.Size {
+		return vfs.Invalid.With("sha256 must be 64 hexadecimal digits")
+	}
 	return nil
 }
 
@@ -144,7 +159,7 @@ func (c *call) find(a loadAsk) ([]byte, error) {
 	case kind == "pfs" || kind == "agfs":
 		return c.fromTree(path)
 	}
-	return nil, vfs.Permission.With("loading plugins from a URL is off: upload the file, or put it into the tree and load pfs://PATH")
+	return c.fromURL(a)
 }
 
 // fromTree reads a file of the tree.
@@ -187,10 +202,6 @@ func (c *call) pluginLoad() error {
 	if err != nil {
 		return err
 	}
-	limits, err := a.limits()
-	if err != nil {
-		return err
-	}
 	code, err := c.find(a)
 	switch {
 	case err != nil:
@@ -200,27 +211,13 @@ func (c *call) pluginLoad() error {
 	case len(code) > maxCode:
 		return vfs.TooLarge.Withf("the code of a plugin has at most %d bytes", maxCode)
 	}
-	if err := c.libraryLevel(); err != nil {
+	if err := c.libraryLevel(a.level()); err != nil {
 		return err
 	}
-	if a.code != nil || strings.Contains(a.Path, "://") {
-		if err := c.s.cfg.Libraries.Trusts(code); err != nil {
-			return err
-		}
-	}
-	lib, err := c.s.cfg.Libraries.Inspect(c.context(), code, limits)
+	lib, err := c.inspect(a, code)
 	if err != nil {
 		return err
 	}
-	if a.ABI < 0 || a.ABI > 2 || a.ABI > 0 && lib.Kind != "native" {
-		return vfs.Invalid.With("abi must be 1 or 2, of a native library")
-	}
-	if !fsm.ValidLibraryName(lib.Name) {
-		return vfs.Invalid.Withf("the plugin calls itself %.80q: a name has letters, digits and -_. only", lib.Name)
-	}
-	sum := sha256.Sum256(code)
-	lib.ABI = a.ABI
-	lib.Sum, lib.Size, lib.Source, lib.Grants = hex.EncodeToString(sum[:]), int64(len(code)), a.Path, a.Grants
 	content, err := c.s.cfg.Node.Keep(c.context(), bytes.NewReader(code), maxCode)
 	if err != nil {
 		return err
@@ -228,6 +225,8 @@ func (c *call) pluginLoad() error {
 	op := fsm.LoadOp(lib, content.Data, content.Refs)
 	if c.header("If-None-Match") == "*" {
 		op.Flag |= vfs.FlagExclusive
+	} else if err := c.tryReload(lib, content); err != nil {
+		return err
 	}
 	if len(op.Target) > fsm.MaxLibrary {
 		return vfs.TooLarge.With("the plugin says too much of itself")
@@ -235,14 +234,46 @@ func (c *call) pluginLoad() error {
 	return c.answerLibrary(op, "plugin loaded successfully")
 }
 
+// inspect finds out what the code is, and describes it as it is to be loaded.
+func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
+	sum := sha256.Sum256(code)
+	hash := hex.EncodeToString(sum[:])
+	if a.Sum != "" && a.Sum != hash { // before anything looks at it
+		return lib, vfs.Permission.Withf("the code is not what was asked for: its sha256 is %s", hash)
+	}
+	limits, err := a.limits()
+	if err != nil {
+		return lib, err
+	}
+	if a.code != nil || strings.Contains(a.Path, "://") {
+		if err := c.s.cfg.Libraries.Trusts(code); err != nil {
+			return lib, err
+		}
+	}
+	if lib, err = c.s.cfg.Libraries.Inspect(c.context(), code, limits); err != nil {
+		return lib, err
+	}
+	if a.ABI < 0 || a.ABI > 2 || a.ABI > 0 && lib.Kind != "native" {
+		return lib, vfs.Invalid.With("abi must be 1 or 2, of a native library")
+	}
+	if !fsm.ValidLibraryName(lib.Name) {
+		return lib, vfs.Invalid.Withf("the plugin calls itself %.80q: a name has letters, digits and -_. only", lib.Name)
+	}
+	lib.ABI, lib.Sum, lib.Size, lib.Source, lib.Grants = a.ABI, hash, int64(len(code)), sourceOf(a.Path), a.Grants
+	if lib.Place = placements[a.Place]; lib.Place == vfs.PerNode {
+		lib.Verbs = 0 // what one instance is told the others would not know
+	}
+	return lib, nil
+}
+
 // libraryLevel returns nil once every member knows what a load is.
-func (c *call) libraryLevel() error {
+func (c *call) libraryLevel(need uint64) error {
 	img, err := c.imageAt(vfs.Level{Linearizable: true})
 	if err != nil {
 		return err
 	}
 	defer img.Release()
-	if fsm.LevelOf(img.View) < fsm.LibraryLevel {
+	if fsm.LevelOf(img.View) < need {
 		return vfs.Unsupported.With("loading plugins: operation not supported until every member runs a version that knows it")
 	}
 	return nil
@@ -277,8 +308,8 @@ func (c *call) pluginUnload() error {
 	if c.s.cfg.Libraries == nil {
 		return errNoLibraries
 	}
-	if err := c.libraryLevel(); err != nil {
+	if err := c.libraryLevel(fsm.LibraryLevel); err != nil {
 		return err
 	}
-	return c.answerLibrary(fsm.UnloadOp(in.Name), "plugin unloaded successfully")
+	return c.answerLibrary(fsm.UnloadOp(sourceOf(in.Name)), "plugin unloaded successfully")
 }

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/pfs-project/pfs/fsm"
 	"github.com/pfs-project/pfs/vfs"
@@ -16,13 +14,14 @@ type mountInfo struct {
 	vfs.MountState
 	Placement string                    `json:"placement"`
 	Node      string                    `json:"node,omitempty"`
+	Roams     bool                      `json:"roams,omitempty"` // it lives elsewhere when that node is away
 	Nodes     map[string]vfs.MountState `json:"nodes,omitempty"` // each that answers, unless the log folds it
 	Config    vfs.Config                `json:"config,omitempty"`
 }
 
 // mountInfo describes m: as it is on this node, or the one that it lives on.
 func (s *Server) mountInfo(m vfs.Mounted, nodes map[string]map[vfs.Path]vfs.MountState) mountInfo {
-	i := mountInfo{Path: m.Path, Type: m.Type, MountState: m.State(), Node: m.Node,
+	i := mountInfo{Path: m.Path, Type: m.Type, MountState: m.State(), Node: m.Node, Roams: m.Roams,
 		Placement: m.Place.String(), Config: fsm.MaskConfig(s.plugins[m.Type].Params, m.Config)}
 	for id, states := range nodes {
 		if state, ok := states[m.Path]; ok && (m.Place == vfs.Shared || m.Place == vfs.PerNode || id == m.Node) {
@@ -94,8 +93,8 @@ func (c *call) mount() error {
 		return err
 	}
 	spec := fsm.MountSpec{Type: in.Type, Config: in.Config, Node: in.Node, Doc: plugin.Doc}
-	if spec.Node == "" {
-		spec.Node = c.s.cfg.Node.ID()
+	if _, ours := c.s.plugins[in.Type]; spec.Node == "" {
+		spec.Node, spec.Roams = c.s.cfg.Node.ID(), !ours
 	}
 	if err := c.try(p, plugin, &spec); err != nil {
 		return err
@@ -117,31 +116,6 @@ func (c *call) mount() error {
 	a.out.Results = nil // a mount is no file: no ETag
 	c.awaitUp(ctx, p, a.out.Index)
 	return c.done(200, "plugin mounted", a)
-}
-
-// upTime is how long a mount is waited for that has been tried already.
-const upTime = 3 * time.Second
-
-// awaitUp waits until the mount at p, which the log has from index on, answers on
-// this node. One that does not is mounted all the same, and shown as it is.
-func (c *call) awaitUp(ctx context.Context, p vfs.Path, index uint64) {
-	ctx, cancel := context.WithTimeout(ctx, upTime)
-	defer cancel()
-	for ctx.Err() == nil {
-		img, err := c.s.cfg.Node.Image(ctx, vfs.Level{MinIndex: index, Wait: upTime})
-		if err != nil {
-			return
-		}
-		_, err = img.Table.Stat(ctx, img.View, p)
-		img.Release()
-		if vfs.KindOf(err) != vfs.Unavailable {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
 }
 
 // mountAt returns the mount at exactly p, as a state sees it that has every

@@ -26,12 +26,15 @@ type libraryInfo struct {
 	Size      int64       `json:"size"`
 	Grants    vfs.Grants  `json:"grants"`
 	Limits    limitsShown `json:"limits"`
+	Place     string      `json:"placement"`
+	ABI       int         `json:"abi"` // of a native library; 0: found out by calling it
 }
 
 type limitsShown struct {
 	Memory    int64  `json:"memory"` // bytes
 	Call      string `json:"call"`
 	Instances int    `json:"instances"`
+	Idle      string `json:"idle"` // "0s": never
 }
 
 type pluginMount struct {
@@ -67,7 +70,7 @@ func (c *call) pluginList() error {
 		i := pluginOf(lib.Name, lib.Doc, lib.Params, byType[lib.Name])
 		i.Path, i.External = lib.Source, true
 		i.libraryInfo = &libraryInfo{lib.Original, lib.Kind, "", lib.Sum, lib.Size, lib.Grants,
-			limitsShown{lib.Limits.Memory, lib.Limits.Call.String(), lib.Limits.Instances}}
+			limitsShown{lib.Limits.Memory, lib.Limits.Call.String(), lib.Limits.Instances, lib.Limits.Idle.String()}, placeName(lib.Place), lib.ABI}
 		if c.s.cfg.Libraries != nil {
 			i.Isolation = c.s.cfg.Libraries.Isolation(lib.Kind)
 		}

@@ -171,6 +171,7 @@ func (c *call) level() (vfs.Level, error) {
 		}
 		l.MinIndex = n
 	}
+	l.Linearizable = l.Linearizable || c.fresh
 	wait, err := c.duration("timeout", 5*time.Second, time.Minute)
 	l.Wait = wait
 	return l, err

@@ -16,6 +16,7 @@ type Plugin struct {
 	Kind     string        `json:"kind,omitempty"`         // of a third-party one: wasm, native, http, msgpack
 	Sum      string        `json:"sha256,omitempty"`       // of its code
 	Size     int64         `json:"size,omitempty"`         // of its code, in bytes
+	Place    string        `json:"placement,omitempty"`    // of a third-party one: pinned, any-reader
 	Mounted  []Mount       `json:"mounted_paths"`          // their paths and settings
 	Params   []PluginParam `json:"config_params"`
 }
@@ -55,10 +56,12 @@ type PluginTerms struct {
 	ABI       int      // the generation of a native library
 	Read      []string // paths of the tree that it may read, with all below
 	Network   bool     // of the machine, for a program
+	Sum       string   // SHA-256 that the code must have, in hex; required of a URL
+	Placement string   // "any-reader": every node runs it, and nothing changes its mounts
 }
 
-// LoadPlugin has the node that is asked load a file of its own, or with pfs://
-// one of the tree. With IfAbsent it is an error of kind vfs.Exists if other code
+// LoadPlugin has the node that is asked load a file of its own, with pfs:// one
+// of the tree, or with http:// and https:// one of a server that it is allowed. With IfAbsent it is an error of kind vfs.Exists if other code
 // is loaded under its name.
 func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opts ...Option) (LoadedPlugin, error) {
 	limits := map[string]any{}
@@ -67,6 +70,11 @@ func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opt
 	}
 	body := map[string]any{"library_path": path, "limits": limits,
 		"grants": map[string]any{"read": t.Read, "network": t.Network}}
+	for name, v := range map[string]string{"sha256": t.Sum, "placement": t.Placement} {
+		if v != "" {
+			body[name] = v
+		}
+	}
 	if t.ABI != 0 {
 		body["abi"] = t.ABI
 	}
@@ -80,6 +88,11 @@ func (c *Client) SendPlugin(ctx context.Context, name string, code []byte, t Plu
 	k.query = url.Values{"name": {name}, "grant_read": t.Read, "grant_network": {strconv.FormatBool(t.Network)}}
 	for name, v := range t.texts() {
 		k.query.Set(name, v)
+	}
+	for name, v := range map[string]string{"sha256": t.Sum, "placement": t.Placement} {
+		if v != "" {
+			k.query.Set(name, v)
+		}
 	}
 	if t.ABI != 0 {
 		k.query.Set("abi", strconv.Itoa(t.ABI))

@@ -29,6 +29,7 @@ type Config struct {
 	NonVoter  bool     // joins as a read replica
 	LogStore  string   // "bolt" (default) or "pebble"
 	Plugins   []vfs.Plugin
+	Runs      func() []string              // the kinds of third-party plugins that this node runs now; nil: none
 	Library   func(vfs.Library) vfs.Plugin // makes a third-party plugin of what the log knows of it; nil: none run
 	Version   string                       // of the server, for plugins
 	Mounts    []fsm.FileMount              // what the configuration file mounts
@@ -70,6 +71,9 @@ type Config struct {
 	// failed. It must end the process; nil panics.
 	Fatal func(error)
 
+	// hold is for how long a node that hears of no leader keeps what roams; 0 for
+	// holdTime.
+	hold time.Duration
 	// patience is how long a leader is looked for; 0 for retryTime.
 	patience time.Duration
 	// trailing is how many entries raft keeps behind a snapshot; 0 for
@@ -168,6 +172,7 @@ func (c *Config) fill() error {
 		c.clock = wallClock(c.NodeID)
 	}
 	c.Expect = max(c.Expect, 1)
+	c.hold = orDefault(c.hold, holdTime)
 	c.patience = orDefault(c.patience, retryTime)
 	c.warnAfter = orDefault(c.warnAfter, silentLong)
 	c.loadLife = orDefault(c.loadLife, loadLife)

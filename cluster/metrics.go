@@ -108,7 +108,7 @@ func (n *Node) Collectors() []prometheus.Collector {
 		m.terms, m.sent, m.fetched, m.swept, m.damaged, m.crammed, m.slow, m.snapshot,
 		m.install, m.sends, m.installs, m.shipped, m.received, m.repeats, m.reloads, n.refused.total}
 	out = append(out, m.collectors()...)
-	out = append(out, newPeerFigures(n))
+	out = append(out, newPeerFigures(n), n.plugins)
 	if n.trust != nil {
 		out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pfs_node_certificate_expiry_seconds",
 			Help: "When the node's certificate expires, in Unix time."},

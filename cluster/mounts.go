@@ -162,7 +162,7 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 		return
 	}
 	if m.Node == "" {
-		m.Node = n.homeOf(m)
+		m.Node, m.Roams = n.homeOf(m), true // of what is compiled in nothing roams
 	}
 	out, err := n.propose(ctx, vfs.Request{Ops: []vfs.Op{m.Op(n.plugin(m.Type).Doc)}})
 	switch {

@@ -32,6 +32,7 @@ type Node struct {
 
 	bridge  *logBridge
 	metrics *metrics
+	plugins *pluginFigures
 	secrets *secret.Box
 	mux     *mux
 	trust   *trust // nil without certificates
@@ -67,6 +68,7 @@ type Node struct {
 	slow    bool         // to stand for leadership
 	pulse   atomic.Int64 // last turn of the loops, Unix nanoseconds
 	number  atomic.Uint32
+	held    atomic.Bool              // it heard of a leader lately; see Holds
 	fresh   chan struct{}            // closed once reads see what was acknowledged before the start
 	nonce   string                   // of this process
 	sees    atomic.Pointer[[]string] // nodes of no cluster, while this is one
@@ -215,7 +217,9 @@ func (n *Node) openState() error {
 	if err != nil {
 		return spoils(n.c.Dir, err)
 	}
-	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Log: n.c.Log})
+	n.plugins = newPluginFigures(n)
+	n.devices = devices.New(devices.Config{Machine: n.machine, Node: n.id, Remote: n.elsewhere, Holds: n.Holds,
+		Called: n.plugins.called, Log: n.c.Log})
 	im := n.machine.Image()
 	defer im.Release()
 	if id := im.ClusterID(); id != "" && id != n.self.cluster() {
@@ -234,7 +238,7 @@ func (n *Node) remounted() {
 func (n *Node) Env(m vfs.Mounted) vfs.Env {
 	e := vfs.Env{Chunks: n, Node: n.id, Version: n.c.Version, Mount: m.Path}
 	if m.Place != vfs.Replicated {
-		e.Cluster = n.self.cluster
+		e.Cluster, e.Started = n.self.cluster, func() { n.plugins.started(m) }
 		e.Log, e.DataDir, e.Tree = n.c.Log.With("mount", string(m.Path)), n.c.Dir, whole{n.machine}
 	}
 	return e
@@ -266,6 +270,7 @@ func (n *Node) loops(life context.Context, notify <-chan bool) {
 		n.disown,
 		n.watchCertificates,
 		n.runDevices,
+		n.hold,
 		n.freshen,
 	} {
 		n.crew.spawn(func() { loop(life) })

@@ -74,6 +74,7 @@ type state struct {
 	Stalled  bool    `json:"stalled,omitempty"`      // its disk does not move
 
 	Mounts map[vfs.Path]vfs.MountState `json:"mounts,omitempty"` // outside the log
+	Runs   []string                    `json:"runs,omitempty"`   // the kinds of third-party plugins
 }
 
 var raftStates = map[raft.RaftState]string{
@@ -90,6 +91,9 @@ func (n *Node) state() state {
 		s.Expires = n.trust.now.Load().Expires.Unix()
 	}
 	s.Mounts = n.machine.MountStates()
+	if n.c.Runs != nil {
+		s.Runs = n.c.Runs()
+	}
 	if err := n.Ready(); err != nil {
 		s.NotReady = err.Error()
 	}

@@ -24,6 +24,7 @@ type clockwork struct {
 	sweep    time.Time
 	advanced time.Time // when the members' feature levels were looked at
 	load     watchedLoad
+	mover    mover
 }
 
 func newClockwork(n *Node) *clockwork {
@@ -39,6 +40,7 @@ func (c *clockwork) turn(ctx context.Context) {
 		c.forget(ctx, now)
 	}
 	c.advance(ctx, now)
+	c.moveMounts(ctx, now)
 	changed := c.n.machine.Applied() != c.index
 	if !changed && !c.anyDue(now) {
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -17,7 +16,7 @@ import (
 type host struct {
 	mount vfs.Mounted
 	fs    vfs.FileSystem
-	log   *slog.Logger
+	c     Config
 
 	ending context.Context // over once the mount goes
 	going  context.CancelFunc
@@ -41,18 +40,21 @@ var (
 	_ vfs.Queuer   = (*host)(nil)
 )
 
-func newHost(m vfs.Mounted, fs vfs.FileSystem, log *slog.Logger) *host {
-	h := &host{mount: m, fs: fs, log: log, calls: map[uint64]context.CancelFunc{}, idle: make(chan struct{})}
+func newHost(m vfs.Mounted, fs vfs.FileSystem, c Config) *host {
+	h := &host{mount: m, fs: fs, c: c, calls: map[uint64]context.CancelFunc{}, idle: make(chan struct{})}
 	h.ending, h.going = context.WithCancel(context.Background())
 	return h
 }
 
 // enter lets a call in; leave ends it.
 func (h *host) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	if h.mount.Roams && h.mount.Node == h.c.Node && h.c.Holds != nil && !h.c.Holds() {
+		return nil, nil, errCutOff
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {
-		return nil, nil, vfs.Unavailable.With("unmounted")
+		return nil, nil, &vfs.Error{Kind: vfs.Unavailable, Reason: "unmounted", Starting: h.mount.Path} // perhaps mounted anew
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	h.last++
@@ -98,7 +100,7 @@ func (h *host) end() {
 	patience.Stop()
 	defer func() { _ = h.caught(recover()) }()
 	if err := closeFS(h.fs); err != nil {
-		h.log.Warn("mount does not close", "path", string(h.mount.Path), "type", h.mount.Type, "error", err)
+		h.c.Log.Warn("mount does not close", "path", string(h.mount.Path), "type", h.mount.Type, "error", err)
 	}
 }
 
@@ -107,8 +109,20 @@ func (h *host) caught(p any) error {
 	if p == nil {
 		return nil
 	}
-	h.log.Error("mount panicked", "path", string(h.mount.Path), "type", h.mount.Type, "panic", p, "stack", string(debug.Stack()))
+	h.c.Log.Error("mount panicked", "path", string(h.mount.Path), "type", h.mount.Type, "panic", p, "stack", string(debug.Stack()))
 	return vfs.Internal.With("the plugin failed")
+}
+
+// told tells who counts them of a call that has ended with err.
+func (h *host) told(began time.Time, err *error) {
+	if h.c.Called == nil {
+		return
+	}
+	failed := *err
+	if failed == io.EOF { // of a file
+		failed = nil
+	}
+	h.c.Called(h.mount, time.Since(began), failed)
 }
 
 // guard runs one call.
@@ -118,6 +132,7 @@ func (h *host) guard(ctx context.Context, call func(ctx context.Context) error) 
 		return err
 	}
 	defer leave()
+	defer h.told(time.Now(), &err)
 	defer func() {
 		if perr := h.caught(recover()); perr != nil {
 			err = perr
@@ -274,6 +289,7 @@ func (h *host) open(ctx context.Context, open func(ctx context.Context) (io.Read
 	if err != nil {
 		return nil, err
 	}
+	defer h.told(time.Now(), &err)
 	var r io.ReadCloser
 	defer func() {
 		if perr := h.caught(recover()); perr != nil {

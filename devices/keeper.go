@@ -30,6 +30,10 @@ type Config struct {
 	// Remote returns what stands here for a Pinned mount that lives on another
 	// node.
 	Remote func(m vfs.Mounted) vfs.FileSystem
+	// Holds reports whether mounts that roam may run here. nil: always.
+	Holds func() bool
+	// Called hears of every call of a Device that has ended. nil: nobody does.
+	Called func(m vfs.Mounted, took time.Duration, err error)
 	Log    *slog.Logger
 }
 
@@ -118,6 +122,12 @@ func (k *Keeper) look(ctx context.Context) {
 			}
 			r = &run{mount: m}
 			k.runs[m.ID] = r
+			if !k.holds(m) {
+				continue
+			}
+		case !k.holds(m):
+			k.drop(r)
+			continue
 		case r.busy || r.host != nil || time.Now().Before(r.again):
 			continue
 		}
@@ -131,16 +141,34 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 }
 
+// holds reports whether a mount may run here now.
+func (k *Keeper) holds(m vfs.Mounted) bool {
+	return !m.Roams || m.Node != k.c.Node || k.c.Holds == nil || k.c.Holds()
+}
+
+// errCutOff is why a mount is down on a node that may no longer have it.
+var errCutOff = vfs.Unavailable.With("this node hears of no leader: the mount may have moved")
+
+// drop ends what r is of until it may run here again. The caller holds mu.
+func (k *Keeper) drop(r *run) {
+	if r.host == nil {
+		return // it has not started, and does not
+	}
+	k.end(r)
+	r.host, r.fails = nil, 0
+	k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: errCutOff, Tries: 1})
+}
+
 // begin starts what r is of. The caller holds mu.
 func (k *Keeper) begin(ctx context.Context, r *run) {
 	if r.mount.Place == vfs.Pinned && r.mount.Node != k.c.Node {
-		r.host = newHost(r.mount, k.c.Remote(r.mount), k.c.Log)
+		r.host = newHost(r.mount, k.c.Remote(r.mount), k.c)
 		k.c.Machine.SetFS(r.mount, r.host, nil)
 		return
 	}
 	r.busy = true
 	if r.fails == 0 {
-		k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: errors.New("starting")})
+		k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: vfs.ErrStarting})
 	}
 	k.wg.Go(func() {
 		h, err := k.start(ctx, r.mount)
@@ -152,14 +180,14 @@ func (k *Keeper) begin(ctx context.Context, r *run) {
 func (k *Keeper) start(ctx context.Context, m vfs.Mounted) (h *host, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h, err = nil, (&host{mount: m, log: k.c.Log}).caught(p)
+			h, err = nil, (&host{mount: m, c: k.c}).caught(p)
 		}
 	}()
 	fs, err := k.c.Machine.NewFS(m)
 	if err != nil {
 		return nil, err
 	}
-	h = newHost(m, fs, k.c.Log)
+	h = newHost(m, fs, k.c)
 	st, ok := fs.(vfs.Starter)
 	if !ok {
 		return h, nil

@@ -288,3 +288,49 @@ func TestCalls(t *testing.T) {
 		}
 	})
 }
+
+// What roams is ended where it may have moved from, takes no call meanwhile, and
+// starts again where it still lives; all others stay.
+func TestHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		roaming, fixed := &gadget{name: "roaming"}, &gadget{name: "fixed"}
+		var holds atomic.Bool
+		tb := &table{mounts: map[uint64]vfs.Mounted{
+			1: {ID: 1, Path: "/r", Place: vfs.Pinned, Node: "n1", Roams: true, Err: &vfs.Down{Cause: vfs.ErrStarting}},
+			2: {ID: 2, Path: "/f", Place: vfs.Pinned, Node: "n1"}},
+			made: func(m vfs.Mounted) (vfs.FileSystem, error) {
+				if m.Roams {
+					return roaming, nil
+				}
+				return fixed, nil
+			}}
+		k := New(Config{Machine: tb, Node: "n1", Holds: holds.Load, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); k.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		time.Sleep(5 * time.Second)
+		if roaming.starts.Load() != 0 || fixed.starts.Load() != 1 || !tb.get(1).Starts() {
+			t.Errorf("before it holds: %d starts, %v", roaming.starts.Load(), tb.get(1).Err)
+		}
+		holds.Store(true)
+		time.Sleep(5 * time.Second)
+		up := tb.get(1).FS
+		if _, err := up.Stat(ctx, nil, vfs.Root); err != nil {
+			t.Error(err)
+		}
+		holds.Store(false) // and nobody has looked yet
+		if _, err := up.Stat(ctx, nil, vfs.Root); vfs.KindOf(err) != vfs.Unavailable {
+			t.Errorf("a call after it is cut off: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		if m := tb.get(1); m.FS != nil || m.Starts() || roaming.closes.Load() != 1 || fixed.closes.Load() != 0 {
+			t.Errorf("cut off: %+v, %d closed", m, roaming.closes.Load())
+		}
+		holds.Store(true)
+		time.Sleep(5 * time.Second)
+		if _, err := tb.get(1).FS.Stat(ctx, nil, vfs.Root); err != nil || roaming.starts.Load() != 2 || fixed.starts.Load() != 1 {
+			t.Errorf("holds again: %v, %d starts", err, roaming.starts.Load())
+		}
+	})
+}

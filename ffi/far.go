@@ -39,6 +39,7 @@ func (r *far) load(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.env.Starts()
 	c, _, err := f.host.spawn(ctx, code, Settings{Config: text}, f.lib, f.env.Log)
 	return c, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -59,6 +60,12 @@ func New(program string, log *slog.Logger) (*Host, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Host{program: program, log: log, inspect: make(chan struct{}, 1), start: startTime}, nil
+}
+
+// Ready returns nil if there is a program to run plugins with.
+func (h *Host) Ready() error {
+	_, err := exec.LookPath(h.program)
+	return err
 }
 
 // Inspect tells what the library is: its name, its page and what it can do. It

@@ -59,6 +59,7 @@ func (r *near) load(ctx context.Context) error {
 	}
 	sum := sha256.Sum256(code)
 	set := Settings{Sum: hex.EncodeToString(sum[:]), Config: text, ABI: f.lib.ABI, Beside: f.lib.Limits.Instances > 1}
+	f.env.Starts()
 	d, guest, err := f.host.open(set, code)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -16,7 +15,7 @@ type device struct {
 	err error
 }
 
-var errStarting = &vfs.Down{Cause: errors.New("starting")}
+var errStarting = &vfs.Down{Cause: vfs.ErrStarting}
 
 // NewFS makes the filesystem of a mount, as its plugin does on this node. What
 // it returns has not been started.
@@ -127,6 +126,14 @@ func (m *Machine) MountStates() map[vfs.Path]vfs.MountState {
 // whether there is such a mount still: if not, or if it was mounted anew, fs is
 // the caller's to close. What Apply does never depends on it.
 func (m *Machine) SetFS(of vfs.Mounted, fs vfs.FileSystem, err error) bool {
+	if !m.setFS(of, fs, err) {
+		return false
+	}
+	m.watches.tellRow(MountRow(of.Path))
+	return true
+}
+
+func (m *Machine) setFS(of vfs.Mounted, fs vfs.FileSystem, err error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	mt, ok := m.shown.Mount(of.ID)

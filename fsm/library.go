@@ -91,6 +91,10 @@ func (e *event) enlist(op vfs.Op) (vfs.Result, error) {
 			return done, nil
 		case first:
 			return vfs.Result{}, vfs.Exists.Withf("plugin %s is loaded, with other code", lib.Name)
+		case old.Place != lib.Place && getNum(e.tx, rowLevel) >= PlacementLevel:
+			if err := e.mountedAt(lib.Name); err != nil {
+				return vfs.Result{}, err // where its mounts live was settled when they were mounted
+			}
 		}
 		for _, ref := range old.Refs {
 			e.tx.Release(ref)
@@ -129,19 +133,35 @@ func (e *event) compiledIn(kind string) bool {
 // remount makes the mounts of a library new ones of it, so that every node
 // starts them again.
 func (e *event) remount(lib vfs.Library) {
-	mounts, found := e.table.Mounts(), false
-	for i, m := range mounts {
-		rec, ok := e.record(m.Path)
-		if m.Type != lib.Name || !ok {
-			continue
+	for _, m := range e.mountsOf(lib.Name) {
+		if rec, ok := e.record(m.Path); ok {
+			rec.Spec.Verbs = lib.Verbs
+			e.renew(m.Path, rec)
 		}
-		rec.Seq, rec.Spec.Verbs, found = e.tx.Seq(), lib.Verbs, true
-		e.tx.Put(textKey(rowMount, string(m.Path)), mustJSON(rec))
-		mounts[i] = e.m.mounted(m.Path, rec)
 	}
-	if found {
-		e.setTable(mounts)
+}
+
+// mountsOf returns the mounts of a type.
+func (e *event) mountsOf(kind string) (of []vfs.Mounted) {
+	for _, m := range e.table.Mounts() {
+		if m.Type == kind {
+			of = append(of, m)
+		}
 	}
+	return of
+}
+
+// mountedAt refuses what must not be done to a library while it is mounted.
+func (e *event) mountedAt(name string) error {
+	var at []string
+	for _, m := range e.mountsOf(name) {
+		at = append(at, string(m.Path))
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	slices.Sort(at)
+	return vfs.Conflict.Withf("plugin %s is mounted at %s: unmount it first", name, strings.Join(at, ", "))
 }
 
 // dismiss folds the unload of a library. One that is mounted stays.
@@ -155,15 +175,8 @@ func (e *event) dismiss(op vfs.Op) (vfs.Result, error) {
 	if !ok {
 		return vfs.Result{}, vfs.NotFound.Withf("plugin %.200q is not loaded (not found)", op.Target)
 	}
-	var at []string
-	for _, m := range e.table.Mounts() {
-		if m.Type == lib.Name {
-			at = append(at, string(m.Path))
-		}
-	}
-	if len(at) > 0 {
-		slices.Sort(at)
-		return vfs.Result{}, vfs.Conflict.Withf("plugin %s is mounted at %s: unmount it first", lib.Name, strings.Join(at, ", "))
+	if err := e.mountedAt(lib.Name); err != nil {
+		return vfs.Result{}, err
 	}
 	for _, ref := range lib.Refs {
 		e.tx.Release(ref)

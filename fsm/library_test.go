@@ -136,3 +136,43 @@ func TestLibraryRefuses(t *testing.T) {
 		t.Error(out.Err)
 	}
 }
+
+// A mount whose node nobody has named moves, as the one that it was and no other;
+// before its level nothing of that is known.
+func TestMoves(t *testing.T) {
+	r := libraryRig(t, PlacementLevel-1)
+	everywhere := pipeLibrary("every", 1)
+	everywhere.Place, everywhere.Verbs = vfs.PerNode, 0
+	for _, l := range []vfs.Library{pipeLibrary("ext", 1), everywhere} {
+		r.must(LoadOp(l, []byte{1}, nil))
+	}
+	r.must(specOp("/early", MountSpec{Type: "ext", Node: "n1", Roams: true}))
+	early, _ := r.mountAt("/early")
+	r.fails(vfs.Exists, "", MoveOp(early, "n2"))
+	if early.Roams {
+		t.Error("a mount roams that a version of before would keep in place")
+	}
+	r.must(vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: "c", Level: PlacementLevel})})
+	r.must(specOp("/here", MountSpec{Type: "ext", Node: "n1"}))
+	r.must(specOp("/any", MountSpec{Type: "ext", Node: "n1", Roams: true, Move: 0}))
+	r.must(specOp("/all", MountSpec{Type: "every", Roams: true}))
+	for _, p := range []vfs.Path{"/early", "/here", "/all"} {
+		m, _ := r.mountAt(p)
+		r.fails(vfs.Invalid, "does not move", MoveOp(m, "n2"))
+	}
+	before, _ := r.mountAt("/any")
+	r.fails(vfs.Invalid, "does not move", MoveOp(before, ""))
+	r.fails(vfs.Conflict, "not what was to move", MoveOp(vfs.Mounted{Path: "/nothing", Seq: 7}, "n2"))
+	r.must(MoveOp(before, "n2"))
+	after, _ := r.mountAt("/any")
+	if after.Node != "n2" || !after.Roams || after.ID != before.ID || after.Seq <= before.Seq || !after.Starts() {
+		t.Errorf("%+v", after)
+	}
+	r.fails(vfs.Conflict, "not what was to move", MoveOp(before, "n3"))
+
+	pinnedNow := everywhere
+	pinnedNow.Place = vfs.Pinned
+	r.fails(vfs.Conflict, "mounted at /all", LoadOp(pinnedNow, []byte{1}, nil))
+	r.must(unmountOp("/all"))
+	r.must(LoadOp(pinnedNow, []byte{1}, nil))
+}

@@ -32,7 +32,11 @@ func (e *event) mount(op vfs.Op) (vfs.Result, error) {
 	if err := mountPath(op.Path); err != nil {
 		return vfs.Result{}, err
 	}
-	if old, ok := e.record(op.Path); ok {
+	old, ok := e.record(op.Path)
+	if spec.Move > 0 && getNum(e.tx, rowLevel) >= PlacementLevel {
+		return e.move(op.Path, old, spec)
+	}
+	if ok {
 		return e.mountAgain(op.Path, old, spec)
 	}
 	if spec.FromFile && e.buried(op.Path, spec) {
@@ -94,9 +98,37 @@ func (e *event) mountAgain(p vfs.Path, old record, spec MountSpec) (vfs.Result, 
 	return vfs.Result{Version: old.Seq, File: old.ID}, nil
 }
 
+// move folds the move of a mount to another node. There it is a new one, which
+// starts with nothing of what its plugin had in memory.
+func (e *event) move(p vfs.Path, rec record, spec MountSpec) (vfs.Result, error) {
+	switch {
+	case rec.ID == 0 || rec.Seq != spec.Move:
+		return vfs.Result{}, vfs.Conflict.Withf("the mount at %s is not what was to move", p)
+	case !rec.Spec.Roams || spec.Node == "":
+		return vfs.Result{}, vfs.Invalid.Withf("the mount at %s does not move", p)
+	}
+	rec.Spec.Node = spec.Node
+	e.renew(p, rec)
+	return vfs.Result{Version: e.tx.Seq(), File: rec.ID}, nil
+}
+
+// renew makes the mount at p a new one, so that every node starts it again.
+func (e *event) renew(p vfs.Path, rec record) {
+	rec.Seq = e.tx.Seq()
+	e.tx.Put(textKey(rowMount, string(p)), mustJSON(rec))
+	mounts := e.table.Mounts()
+	for i := range mounts {
+		if mounts[i].ID == rec.ID {
+			mounts[i] = e.m.mounted(p, rec)
+		}
+	}
+	e.setTable(mounts)
+}
+
 // admit checks what a Mount asks for against the plugin's description.
 func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
-	spec.Doc = ""
+	roams := spec.Roams && getNum(e.tx, rowLevel) >= PlacementLevel
+	spec.Doc, spec.Roams, spec.Move = "", false, 0
 	rec := record{Seq: e.tx.Seq(), Time: e.tx.Now().UnixNano(), Place: spec.Place, Spec: spec}
 	plugin, ok := e.m.plugins[spec.Type]
 	if ok && plugin.Since > getNum(e.tx, rowLevel) {
@@ -108,6 +140,7 @@ func (e *event) admit(p vfs.Path, spec MountSpec) (record, error) {
 			return rec, vfs.Invalid.With("unknown filesystem type: " + spec.Type)
 		}
 		rec.Place, rec.Spec.Place, rec.Spec.Verbs = lib.Place, lib.Place, lib.Verbs
+		rec.Spec.Roams = roams && lib.Place == vfs.Pinned
 		return rec, pinned(rec)
 	}
 	if !ok {
@@ -257,7 +290,7 @@ func decodeRecord(b []byte) record {
 // published.
 func (m *Machine) mounted(p vfs.Path, rec record) vfs.Mounted {
 	out := vfs.Mounted{ID: rec.ID, Path: p, Type: rec.Spec.Type, Place: rec.Place, Config: rec.Spec.Config,
-		Node: rec.Spec.Node, Seq: rec.Seq, When: time.Unix(0, rec.Time).UTC()}
+		Node: rec.Spec.Node, Roams: rec.Spec.Roams, Seq: rec.Seq, When: time.Unix(0, rec.Time).UTC()}
 	// Verbs decide what the Table keeps in the state, so they are those of the
 	// record where the plugin is not the same on every node.
 	out.Verbs = rec.Spec.Verbs

@@ -20,6 +20,12 @@ type MountSpec struct {
 	// LibraryLevel on, as its library has them. 0 for all other types.
 	Place vfs.Placement `json:"place,omitempty"`
 	Verbs vfs.VerbSet   `json:"verbs,omitempty"`
+	// Roams says that the mount may live on another node when its own is away:
+	// one of a third-party plugin, whose node nobody has named. Move asks that the
+	// mount which is there, with that number in the table, live on Node from now
+	// on. Both from PlacementLevel on; 0 in what is kept.
+	Roams bool   `json:"roams,omitempty"`
+	Move  uint64 `json:"move,omitempty"`
 	// Doc is the README that the mount starts with, for the verb Mount: nodes
 	// of two releases may have two. It is not kept.
 	Doc string `json:"doc,omitempty"`
@@ -46,12 +52,18 @@ type FileMount struct {
 	Type   string
 	Config vfs.Config
 	Node   string // Pinned: where it lives; "" for this node
+	Roams  bool   // Pinned: Node is as good as another
 }
 
 // Op returns the Op that mounts it, with a README.
 func (f FileMount) Op(doc string) vfs.Op {
 	return vfs.Op{Verb: vfs.Mount, Path: f.Path, Data: EncodeMount(MountSpec{
-		Type: f.Type, Config: f.Config, Node: f.Node, Doc: doc, FromFile: true})}
+		Type: f.Type, Config: f.Config, Node: f.Node, Roams: f.Roams, Doc: doc, FromFile: true})}
+}
+
+// MoveOp returns the Op that has a mount live on another node from now on.
+func MoveOp(m vfs.Mounted, node string) vfs.Op {
+	return vfs.Op{Verb: vfs.Mount, Path: m.Path, Data: EncodeMount(MountSpec{Type: m.Type, Node: node, Move: m.Seq})}
 }
 
 // Masked is what people see in the place of a secret.

@@ -17,7 +17,7 @@ type watch struct{ hear func() }
 // Watch has hear called after every commit that changes the row with that key
 // of the whole state, and when the state is replaced or comes to an end; the
 // change is then in every new Image. hear is called from the goroutine that
-// applies: it must neither wait nor call the Machine. The function that is
+// applies, or that puts Devices up: it must neither wait nor call the Machine. The function that is
 // returned ends it.
 func (m *Machine) Watch(row []byte, hear func()) (stop func()) {
 	w, key, s := &watch{hear}, string(row), &m.watches
@@ -52,6 +52,16 @@ func (s *watches) tell(o *vfs.Overlay) {
 	}
 }
 
+// tellRow calls those who watch a row.
+func (s *watches) tellRow(row []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.rows[string(row)] { // any order
+		w.hear()
+	}
+}
+
 // MountRow returns the row that changes when a mount at p comes, changes or
-// goes.
+// goes; who watches it also hears when a Device there comes up or fails on this
+// node.
 func MountRow(p vfs.Path) []byte { return textKey(rowMount, string(p)) }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"runtime"
 
 	"github.com/pfs-project/pfs/ffi"
 	"github.com/pfs-project/pfs/prochost"
@@ -106,6 +107,18 @@ func (h *Hosts) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vf
 		return h.native.Inspect(ctx, code, limits)
 	}
 	return vfs.Library{}, vfs.Invalid.With("failed to detect plugin type: unsupported plugin type: unknown")
+}
+
+// Kinds returns the kinds of plugins that run here now.
+func (h *Hosts) Kinds() []string {
+	kinds := []string{wasmhost.Kind}
+	if runtime.GOOS == "linux" { // no processes of others are started elsewhere
+		kinds = append(kinds, prochost.HTTP, prochost.MessagePack)
+	}
+	if h.near || runtime.GOOS == "linux" && h.native.Ready() == nil {
+		kinds = append(kinds, ffi.Kind)
+	}
+	return kinds
 }
 
 // Isolation says what stands between this process and a plugin of a kind.

@@ -79,7 +79,11 @@ func (f *FS) Start(ctx context.Context) error {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.keep = supervise.New(start, supervise.Plan{Start: startTime, Idle: limits.Idle}, f.env.Log)
+	told := func(ctx context.Context) (backend, error) {
+		f.env.Starts()
+		return start(ctx)
+	}
+	f.keep = supervise.New(told, supervise.Plan{Start: startTime, Idle: limits.Idle}, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()
 		f.keep = nil

@@ -2,10 +2,10 @@ package server
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,10 +27,10 @@ func (l *libraries) autoLoad(ctx context.Context, files *client.Client, log *slo
 	if err != nil {
 		log.Warn("plugin directory is not read", "path", l.dir, "error", err)
 	}
-	for pause := loadPause; len(paths) > 0; pause = min(2*pause, loadPauseMax) {
+	for try, pause := 1, loadPause; len(paths) > 0; try, pause = try+1, min(2*pause, loadPauseMax) {
 		var later []string
 		for _, p := range paths {
-			if again := offer(ctx, files, log, p); again {
+			if again := offer(ctx, files, log, p, try); again {
 				later = append(later, p)
 			}
 		}
@@ -65,17 +65,32 @@ func (l *libraries) found() (paths []string, err error) {
 }
 
 // offer has a plugin loaded and reports whether it is to be tried again.
-func offer(ctx context.Context, files *client.Client, log *slog.Logger, path string) (again bool) {
+func offer(ctx context.Context, files *client.Client, log *slog.Logger, path string, try int) (again bool) {
 	p, err := files.LoadPlugin(ctx, path, client.PluginTerms{}, client.IfAbsent())
-	switch vfs.KindOf(err) {
-	case 0:
+	switch kind := vfs.KindOf(err); {
+	case err == nil:
 		log.Info("plugin is loaded", "plugin", p.Name, "path", path)
-	case vfs.Exists:
+	case ctx.Err() != nil:
+	case kind == vfs.Exists:
 		log.Warn("another plugin of this name is loaded and stays", "path", path, "error", err)
-	case vfs.Invalid, vfs.Permission, vfs.NotFound, vfs.TooLarge:
+	case slices.Contains(lasting, kind), slices.Contains(theirs, kind) && try >= loadTries:
 		log.Warn("plugin is not loaded", "path", path, "error", err)
 	default:
-		return !errors.Is(err, context.Canceled)
+		if try == loadTries {
+			log.Warn("plugin is not loaded yet", "path", path, "error", err)
+		}
+		return true
 	}
 	return false
 }
+
+// loadTries is how often a plugin is tried until the log says that it waits, or
+// until it is given up for what it does itself.
+const loadTries = 5
+
+// Kinds of errors that will not go by themselves, and those that a plugin brings
+// about that hangs or crashes.
+var (
+	lasting = []vfs.Kind{vfs.Invalid, vfs.Permission, vfs.NotFound, vfs.TooLarge, vfs.Conflict}
+	theirs  = []vfs.Kind{vfs.Crashed, vfs.Timeout}
+)

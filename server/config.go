@@ -70,6 +70,8 @@ type ExternalConfig struct {
 	AutoLoad      bool           `yaml:"auto_load"`
 	PluginPaths   []string       `yaml:"plugin_paths"`  // files that may be loaded, too
 	SentPrograms  bool           `yaml:"sent_programs"` // programs that are uploaded, or in the tree, too
+	AllowHosts    []string       `yaml:"allow_hosts"`   // servers that a request may name in a URL: host, or host:port
+	FetchTimeout  string         `yaml:"fetch_timeout"` // for a plugin from a URL to arrive
 	PluginHost    string         `yaml:"plugin_host"`   // the program that loads native libraries; "": beside this one
 	Isolation     string         `yaml:"isolation"`     // of native libraries: "process", or "none" in a server built for that; "": process
 	WASIMountPath string         `yaml:"wasi_mount_path"`
@@ -139,6 +141,7 @@ func defaults() Config {
 			Backup: BackupConfig{Every: "0s", Keep: 24}},
 		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0",
 			MaxSnapshot: "512GB", SnapshotRate: "64MB"},
+		External: ExternalConfig{FetchTimeout: "60s"},
 	}
 }
 
@@ -229,6 +232,11 @@ func (c *Config) check() error {
 	if err := c.External.checkIsolation(); err != nil {
 		return err
 	}
+	if within, err := c.External.fetchTime(); err != nil {
+		return err
+	} else if _, err := newFetcher(c.External.AllowHosts, within); err != nil {
+		return err
+	}
 	_, err := level(c.Server.LogLevel)
 	return err
 }
@@ -255,6 +263,18 @@ func (b BackupConfig) check() error {
 // interval is the time between two backups; 0 for none.
 func (b BackupConfig) interval() (time.Duration, error) {
 	return vfs.Config{"every": b.Every}.Duration("every", 0)
+}
+
+// fetchTime is how long a plugin may take to arrive from another server.
+func (e ExternalConfig) fetchTime() (time.Duration, error) {
+	d, err := vfs.Config{"fetch_timeout": e.FetchTimeout}.Duration("fetch_timeout", usualFetchTime)
+	if err == nil && (d < leastFetchTime || d > mostFetchTime) {
+		err = fmt.Errorf("fetch_timeout must be %v to %v", leastFetchTime, mostFetchTime)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("external_plugins.%w", err)
+	}
+	return d, nil
 }
 
 // slow is from when on a request is told as slow; 0 for never.

@@ -21,6 +21,7 @@ const compiledDir = "wasm"
 // libraries runs third-party plugins on this node.
 type libraries struct {
 	*hosts.Hosts
+	fetch *fetcher
 	dir   string   // where plugins may be loaded from
 	files []string // what else
 	sent  bool     // programs that clients send are run, too
@@ -42,7 +43,13 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if l.files = l.files[1:]; c.External.PluginDir != "" {
 		l.dir, _ = filepath.Abs(c.External.PluginDir) // it was abs above
 	}
-	var err error
+	within, err := c.External.fetchTime()
+	if err != nil {
+		return nil, err
+	}
+	if l.fetch, err = newFetcher(c.External.AllowHosts, within); err != nil {
+		return nil, err
+	}
 	set := hosts.Config{
 		Compiled: filepath.Join(c.Server.DataDir, compiledDir), PluginHost: c.External.PluginHost, Version: version, Log: log,
 	}

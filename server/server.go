@@ -183,7 +183,7 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 		Mounts: mounts, Log: n.log, Fatal: n.fatal,
 	}
 	if n.external != nil {
-		cc.Library = n.external.Plugin
+		cc.Library, cc.Runs = n.external.Plugin, n.external.Kinds
 	}
 	if cc.HTTP == "" {
 		cc.HTTP = baseURL(n.listener.Addr())

@@ -26,9 +26,10 @@ var updateDocs = flag.Bool("update-docs", false, "write docs/metrics.md from wha
 // families is every metric that three nodes at work show, by name.
 func families(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
-	p := newPapers(t, "n1", "n2", "n3")
+	p, plugins := newPapers(t, "n1", "n2", "n3"), t.TempDir()
+	wasmExample(t, plugins, "hello")
 	c := harness.Start(t, harness.Options{Nodes: 3, Bin: p.bin, Config: func(i int) string {
-		return "server: {backup: {every: 1h, dir: " + t.TempDir() + "}}\n" + p.config(fmt.Sprintf("n%d", i+1))
+		return "server: {backup: {every: 1h, dir: " + t.TempDir() + "}}\nexternal_plugins: {enabled: true, plugin_dir: " + plugins + "}\n" + p.config(fmt.Sprintf("n%d", i+1))
 	}})
 	_, follower := leaderAndFollower(t, c)
 	send(t, "PUT", follower.URL+"/api/v1/files?path=/memfs/a", "", "x")
@@ -36,6 +37,11 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	send(t, "PUT", follower.URL+"/api/v1/files?path=/q/jobs/enqueue", "", "x")
 	if code, _ := ask(t, follower.URL+"/api/v1/files?path=/memfs/none&consistency=linearizable"); code != 404 {
 		t.Fatalf("a file that is not there: %d", code)
+	}
+	send(t, "POST", follower.URL+"/api/v1/plugins/load", "", `{"library_path":"hello.wasm"}`)
+	send(t, "POST", follower.URL+"/api/v1/mount", "", `{"fstype":"hellofs-go","path":"/hello"}`)
+	if code, _ := ask(t, follower.URL+"/api/v1/files?path=/hello/none"); code != 404 {
+		t.Fatalf("a file that no plugin has: %d", code)
 	}
 	all := map[string]*dto.MetricFamily{}
 	seen := harness.Poll(20*time.Second, func() bool {

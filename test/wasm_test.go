@@ -55,6 +55,8 @@ type loadedPlugin struct {
 	Path     string `json:"library_path"`
 	External bool   `json:"is_external"`
 	Sum      string `json:"sha256"`
+	Place    string `json:"placement"`
+	Limits   struct{ Call, Idle string }
 	Mounted  []struct {
 		Path string `json:"path"`
 	} `json:"mounted_paths"`

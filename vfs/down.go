@@ -12,6 +12,18 @@ type Down struct {
 	Retry time.Time // when the next is due; zero while one is under way
 }
 
+// ErrStarting is the cause of a Device that is being started for the first time.
+var ErrStarting = errors.New("starting")
+
+// StartingOf returns the mount that err says is just being started; "" for other
+// errors.
+func StartingOf(err error) Path {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e.Starting
+	}
+	return ""
+}
+
 // Error tells the cause.
 func (d *Down) Error() string { return d.Cause.Error() }
 
@@ -32,6 +44,10 @@ const (
 	MountUp      = "mounted"
 	MountFailed  = "failed"
 )
+
+// Starts reports whether the mount is being started on this node for the first
+// time.
+func (m Mounted) Starts() bool { return m.FS == nil && errors.Is(m.Err, ErrStarting) }
 
 // State returns how the mount fares on this node.
 func (m Mounted) State() MountState {

@@ -117,6 +117,9 @@ type Error struct {
 	Path    Path   // as the client named it
 	Reason  string // further words; for Exists the noun: "file", "directory"
 	Version uint64 // Stale: the current version, 0 if the file is absent
+	// Starting is the mount that is just being started on this node: nothing was
+	// done, and the same may be asked again in a moment.
+	Starting Path
 }
 
 // Error renders "<verb>: <path>: <cause> (<reason>)". Exists and NotEmpty are

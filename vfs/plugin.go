@@ -261,6 +261,14 @@ type Env struct {
 	DataDir string        // of the node, for a Device to keep away from; "": none
 	Mount   Path          // where it is mounted
 	Tree    Tree          // for a Device; nil: there is none
+	Started func()        // hears of each process or instance that a Device starts; nil: nobody does
+}
+
+// Starts tells who hears of it that a process or an instance was started.
+func (e Env) Starts() {
+	if e.Started != nil {
+		e.Started()
+	}
 }
 
 // Tree is the whole tree, for a Device to read from.

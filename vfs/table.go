@@ -19,6 +19,7 @@ type Mounted struct {
 	Verbs  VerbSet
 	Config Config
 	Node   string // Pinned: the node it lives on
+	Roams  bool   // and may live on another when that is away
 	File   bool   // it is one file, not a directory
 	Seq    uint64 // of the Event that mounted it
 	When   time.Time
@@ -201,6 +202,9 @@ func (e *entry) view(v View) View {
 
 // down is the answer of a mount that is not up on this node.
 func (e *entry) down() error {
+	if e.Starts() {
+		return &Error{Kind: Unavailable, Reason: e.Err.Error(), Starting: e.Path}
+	}
 	if e.Err != nil {
 		return Unavailable.With(e.Err.Error())
 	}

@@ -56,7 +56,7 @@ func (f *FS) Start(ctx context.Context) error {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.pool = newPool(p, string(text))
+	f.pool = newPool(p, string(text), f.env.Starts)
 	if err := f.pool.use(ctx, func(context.Context, *instance) error { return nil }); err != nil {
 		p.close()
 		f.pool = nil

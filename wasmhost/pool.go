@@ -15,6 +15,7 @@ const startPause = time.Second
 type pool struct {
 	p        *program
 	settings string
+	starts   func()         // hears of each instance that is made
 	places   chan *instance // nil: a place without an instance
 	failures chan failure   // one: how the last start ended
 }
@@ -24,8 +25,8 @@ type failure struct {
 	at  time.Time
 }
 
-func newPool(p *program, settings string) *pool {
-	l := &pool{p: p, settings: settings, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1)}
+func newPool(p *program, settings string, starts func()) *pool {
+	l := &pool{p: p, settings: settings, starts: starts, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1)}
 	for range p.limits.Instances {
 		l.places <- nil
 	}
@@ -41,6 +42,7 @@ func (l *pool) start(ctx context.Context) (*instance, error) {
 	if last.err != nil && time.Since(last.at) < startPause {
 		return nil, last.err
 	}
+	l.starts()
 	i, err := l.p.make(ctx)
 	if err == nil {
 		if err = i.configure(ctx, l.settings); err != nil {

@@ -68,8 +68,10 @@ func (a *app) pluginLoad() *cobra.Command {
 	c := &cobra.Command{Use: "load file", Short: "Load a third-party plugin into the cluster", Args: cobra.ExactArgs(1),
 		Long: `Loads a WASM module, a program or a native library, which can then be mounted on
 every node. The file is one of the server, in its plugin directory; pfs://PATH is
-one of the tree, and local:PATH or - is sent along. Servers take programs and
-native libraries from their own directory only, unless they are set up otherwise.`,
+one of the tree, https://… one of a server that the configuration allows, and
+local:PATH or - is sent along. Servers take programs and
+native libraries from their own directory only, unless they are set up otherwise.
+Of a URL --sha256 says what must come.`,
 		Example: "  pfs plugin load hello.wasm\n  pfs plugin load local:hello.wasm --memory 32MB --grant-read /memfs/shown",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			send, name, code, err := a.pluginCode(args[0])
@@ -100,6 +102,8 @@ native libraries from their own directory only, unless they are set up otherwise
 	addLimits(c, &t)
 	f.StringArrayVar(&t.Read, "grant-read", nil, "path of the tree that it may read, with all below; may be given again")
 	f.BoolVar(&t.Network, "grant-network", false, "let a program use the network of its machine")
+	f.StringVar(&t.Sum, "sha256", "", "what the code must be; required of a URL")
+	f.StringVar(&t.Placement, "placement", "", "any-reader: every node runs it, and nothing changes its mounts")
 	return c
 }
 

@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// only is what all instances of a plugin share that must have one at a time.
+type only struct {
+	t testing.TB
+
+	mu     sync.Mutex
+	runs   *single // nil: none
+	starts int
+}
+
+// single is one of them.
+type single struct {
+	o    *only
+	node string
+}
+
+func (s *single) Start(context.Context) error {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	if s.o.runs != nil {
+		s.o.t.Errorf("it starts on %s while it runs on %s", s.node, s.o.runs.node)
+	}
+	s.o.runs = s
+	s.o.starts++
+	return nil
+}
+
+func (s *single) Close() error {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	if s.o.runs == s {
+		s.o.runs = nil
+	}
+	return nil
+}
+
+func (s *single) Stat(context.Context, vfs.View, vfs.Path) (vfs.Info, error) {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	if s.o.runs != s {
+		s.o.t.Errorf("one on %s is called that does not run", s.node)
+	}
+	return vfs.Info{Name: "/", Mode: vfs.ModeDir | 0o555}, nil
+}
+
+func (s *single) List(context.Context, vfs.View, vfs.Path, string, int) ([]vfs.Info, error) {
+	return nil, nil
+}
+
+func (s *single) ReadAt(context.Context, vfs.View, vfs.Path, []byte, int64) (int, error) {
+	return 0, vfs.IsDirectory
+}
+
+func (s *single) Do(context.Context, vfs.Op) (vfs.Result, error) {
+	return vfs.Result{}, vfs.Unsupported
+}
+
+// A mount moves from a node that is cut off to one that runs its kind of plugin,
+// back when that one is, and never runs twice at a time.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	o := &only{t: t}
+	g := newGang(t, 3, func(i int, c *Config) {
+		c.hold = time.Second
+		if i == 2 {
+			return // it runs no plugins
+		}
+		c.Runs = func() []string { return []string{"wasm"} }
+		c.Library = func(lib vfs.Library) vfs.Plugin {
+			return vfs.Plugin{Type: lib.Name, Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Pinned, nil },
+				New: func(e vfs.Env, _ vfs.Config) (vfs.FileSystem, error) { return &single{o, e.Node}, nil }}
+		}
+	})
+	lib := vfs.Library{Name: "only", Kind: "wasm", Sum: strings.Repeat("ab", 32), Size: 1, Source: "test", Place: vfs.Pinned}
+	mount := vfs.Op{Verb: vfs.Mount, Path: "/only", Data: fsm.EncodeMount(fsm.MountSpec{Type: "only", Node: "n1", Roams: true})}
+	poll(t, "the feature level", func() bool { return g.nodes[0].level() >= fsm.PlacementLevel })
+	for _, op := range []vfs.Op{fsm.LoadOp(lib, []byte{1}, nil), mount} {
+		if out, err := g.nodes[0].Propose(testContext(t), vfs.Request{Ops: []vfs.Op{op}}); err != nil || out.Err != nil {
+			t.Fatal(err, out.Err)
+		}
+	}
+	runsOn := func(node string) func() bool {
+		return func() bool {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.runs != nil && o.runs.node == node
+		}
+	}
+	over := make(chan struct{})
+	var callers sync.WaitGroup
+	for _, n := range g.nodes[:2] {
+		callers.Go(func() { // calls what it has itself
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				for _, m := range n.machine.Mounts() {
+					if m.Path == "/only" && m.Node == n.id && m.FS != nil {
+						_, _ = m.FS.Stat(context.Background(), nil, vfs.Root)
+					}
+				}
+			}
+		})
+	}
+	poll(t, "the mount on node 1", runsOn("n1"))
+	for from, to := range []string{"n2", "n1"} {
+		g.wires.isolate(from, true)
+		poll(t, "the mount on "+to, runsOn(to))
+		g.wires.isolate(from, false)
+		poll(t, "that all know", func() bool {
+			for _, n := range g.nodes {
+				for _, m := range n.machine.Mounts() {
+					if m.Path == "/only" && m.Node != to {
+						return false
+					}
+				}
+			}
+			return true
+		})
+	}
+	g.wires.isolate(0, true) // and back before anybody has moved it
+	poll(t, "that it has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return o.runs == nil })
+	g.wires.isolate(0, false)
+	poll(t, "the mount again", func() bool { return runsOn("n1")() || runsOn("n2")() })
+	close(over)
+	callers.Wait()
+	g.sameDigest()
+}
