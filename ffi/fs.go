@@ -29,6 +29,7 @@ var (
 	_ vfs.Device  = (*FS)(nil)
 	_ vfs.Putter  = (*FS)(nil)
 	_ vfs.Starter = (*FS)(nil)
+	_ vfs.Stater  = (*FS)(nil)
 	_ io.Closer   = (*FS)(nil)
 )
 
@@ -38,7 +39,9 @@ func (f *FS) Start(ctx context.Context) (err error) {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.runs = supervise.New(f.load, supervise.Plan{Start: startTime, Calls: 2 * f.lib.Limits.Instances}, f.env.Log)
+	plan := f.host.Plan
+	plan.Start, plan.Calls = startTime, 2*f.lib.Limits.Instances
+	f.runs = supervise.New(f.load, plan, f.env.Log)
 	return f.runs.Start(ctx)
 }
 
@@ -68,6 +71,9 @@ func (f *FS) Close() error {
 	}
 	return nil
 }
+
+// MountState says how the process fares. It is called after Start.
+func (f *FS) MountState() vfs.MountState { return f.runs.MountState() }
 
 // maxTries is how many processes may end under a call before it has begun.
 const maxTries = 5

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -34,6 +35,7 @@ const (
 
 // Host runs native plugins. It is safe for concurrent use.
 type Host struct {
+	Plan    supervise.Plan // how processes are kept, but for what limits say; not changed once there are mounts
 	program string
 	log     *slog.Logger
 	inspect chan struct{} // holds one: a library that does not end holds one process

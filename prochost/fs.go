@@ -60,6 +60,7 @@ var (
 	_ vfs.Device  = (*FS)(nil)
 	_ vfs.Putter  = (*FS)(nil)
 	_ vfs.Starter = (*FS)(nil)
+	_ vfs.Stater  = (*FS)(nil)
 	_ io.Closer   = (*FS)(nil)
 )
 
@@ -79,7 +80,9 @@ func (f *FS) Start(ctx context.Context) error {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.keep = supervise.New(start, supervise.Plan{Start: startTime, Idle: limits.Idle}, f.env.Log)
+	plan := f.host.Plan
+	plan.Start, plan.Idle = startTime, limits.Idle
+	f.keep = supervise.New(start, plan, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()
 		f.keep = nil
@@ -92,10 +95,12 @@ func (f *FS) Start(ctx context.Context) error {
 func (f *FS) Close() error {
 	if f.keep != nil {
 		f.keep.Close()
-		f.keep = nil
 	}
 	return nil
 }
+
+// MountState says how the process fares. It is called between Start and Close.
+func (f *FS) MountState() vfs.MountState { return f.keep.MountState() }
 
 // errBusy is for who waits for longer than the client does.
 var errBusy = vfs.Throttled.With("the plugin is busy")

@@ -33,6 +33,7 @@ const (
 
 // Host runs process plugins. It is safe for concurrent use.
 type Host struct {
+	Plan    supervise.Plan // how processes are kept, but for what limits say; not changed once there are mounts
 	log     *slog.Logger
 	version string // of the server, for who asks
 }

@@ -49,10 +49,14 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if l.files = l.files[1:]; c.External.PluginDir != "" {
 		l.dir, _ = filepath.Abs(c.External.PluginDir) // it was abs above
 	}
-	var err error
+	plan, err := c.External.breaker()
+	if err != nil {
+		return nil, err
+	}
 	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
 		return nil, err
 	}
+	l.procs.Plan, l.ffi.Plan = plan, plan
 	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
 	return l, err
 }
