@@ -20,6 +20,19 @@ const (
 	users     = 2000
 )
 
+// niceness is how much lower than that of the server the priority of plugins is:
+// when one of each wants a processor, the server has nine tenths of it.
+const niceness = 10
+
+// lower returns the nice value of plugins.
+func lower() int {
+	own, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		own = 20 // the system counts them from 20 down to -20
+	}
+	return min(20-own+niceness, 19)
+}
+
 // codeFile returns the program as a file without a name that nobody can change
 // any more.
 func codeFile(code []byte) (*os.File, error) {
@@ -194,7 +207,11 @@ func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
 	if cmd.SysProcAttr.Credential != nil {
 		limits[unix.RLIMIT_NPROC] = uint64(l.Processes)
 	}
+	nice := lower()
 	defer asUser(cmd.SysProcAttr.Credential)()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, nice); err != nil {
+		p.lacks = append(p.lacks, "a lower priority")
+	}
 	for which, n := range limits { // they do not depend on each other
 		var old unix.Rlimit
 		err := unix.Prlimit(pid, which, nil, &old)

@@ -72,7 +72,7 @@ func TestChildEnds(t *testing.T) {
 func TestChildIsAlone(t *testing.T) {
 	t.Setenv("PFS_TEST_SECRET", "secret")
 	var k book
-	c, err := Start(Command{Code: []byte("#!/bin/sh\nenv; ls /proc/self/fd; cat /proc/self/limits /proc/self/status; id -u\n"), Env: []string{"GIVEN=yes"}, Log: k.logger()})
+	c, err := Start(Command{Code: []byte("#!/bin/sh\nenv; ls /proc/self/fd; cat /proc/self/limits /proc/self/status; echo nice $(nice); id -u\n"), Env: []string{"GIVEN=yes"}, Log: k.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestChildIsAlone(t *testing.T) {
 	if strings.Contains(out, "secret") || !strings.Contains(out, "GIVEN=yes") || !strings.Contains(out, "HOME="+c.Dir()) {
 		t.Error(out)
 	}
-	for _, want := range []string{"Max data size             536870912", "Max core file size        0", "Max open files            256", "NoNewPrivs:\t1"} {
+	for _, want := range []string{"Max data size             536870912", "Max core file size        0", "Max open files            256", "NoNewPrivs:\t1", fmt.Sprintf("nice %d\n", lower())} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s is missing in\n%s", want, out)
 		}
