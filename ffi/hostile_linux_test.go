@@ -43,7 +43,7 @@ func TestCrashes(t *testing.T) {
 		"/_exit": {vfs.Crashed, "exit status 0"}, "/stack": {vfs.Crashed, ""}, "/twice": {vfs.Crashed, "double free"},
 		"/huge": {vfs.Crashed, ""}, "/hangup": {vfs.Crashed, ""}, "/forge": {vfs.Crashed, ""},
 		"/forge2": {vfs.Crashed, ""}, "/fork": {vfs.Crashed, "exit status 4"}, "/wild": {vfs.Crashed, "signal: segmentation fault"}, "/low": {vfs.Crashed, "signal: segmentation fault"},
-		"/loop": {vfs.Timeout, "did not answer in time"},
+		"/loop": {vfs.Timeout, "did not answer in time"}, "/bomb": {vfs.Timeout, "did not answer in time"}, "/trickle": {vfs.Timeout, "did not answer in time"},
 	} {
 		t.Run(string(path[1:]), func(t *testing.T) {
 			f := mount(t, p, nil)
@@ -72,7 +72,7 @@ func TestRounds(t *testing.T) {
 	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: time.Second, Memory: 64 << 20}, 0)
 	other := mount(t, p, nil)
 	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/forge", "/forge2",
-		"/fork", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
+		"/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

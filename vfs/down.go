@@ -24,9 +24,9 @@ type MountState struct {
 	Error  string     `json:"error,omitempty"`
 	Tries  int        `json:"tries,omitempty"`    // starts that have failed, one after the other
 	Retry  *time.Time `json:"retry_at,omitempty"` // when the next is due
-	// Of a mount that has a process beside the server: what it does (stopped,
-	// starting, ready, backoff, failed, stopping), and how often it has ended unasked
-	// since it was mounted.
+	// Of a third-party plugin: what its process does (stopped, starting, ready, backoff,
+	// failed, stopping; a module is ready), and how often that, or an instance of the
+	// module, has ended unasked since it was mounted.
 	Process string `json:"process,omitempty"`
 	Ends    int    `json:"process_ends,omitempty"`
 }

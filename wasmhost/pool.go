@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -17,6 +18,14 @@ type pool struct {
 	settings string
 	places   chan *instance // nil: a place without an instance
 	failures chan failure   // one: how the last start ended
+	drops    *drops
+}
+
+// drops counts the instances of a mount that had to be dropped.
+type drops struct {
+	mu   sync.Mutex
+	n    int
+	last error // why the latest was; nil once there was an answer again
 }
 
 type failure struct {
@@ -24,8 +33,8 @@ type failure struct {
 	at  time.Time
 }
 
-func newPool(p *program, settings string) *pool {
-	l := &pool{p: p, settings: settings, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1)}
+func newPool(p *program, settings string, d *drops) *pool {
+	l := &pool{p: p, settings: settings, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1), drops: d}
 	for range p.limits.Instances {
 		l.places <- nil
 	}
@@ -54,7 +63,7 @@ func (l *pool) start(ctx context.Context) (*instance, error) {
 // use runs do with an instance that serves nobody else. While all are taken it
 // waits, as long as ctx lasts. A mount with one instance keeps state in it, so a
 // client that goes away does not end its call; the deadline does.
-func (l *pool) use(ctx context.Context, do func(context.Context, *instance) error) error {
+func (l *pool) use(ctx context.Context, do func(context.Context, *instance) error) (err error) {
 	var i *instance
 	select {
 	case i = <-l.places:
@@ -67,13 +76,13 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 	ctx, cancel := context.WithTimeout(ctx, l.p.limits.Call)
 	defer cancel()
 	defer func() {
+		l.drops.ended(err, i != nil && i.broken)
 		if i != nil && i.broken {
 			i.close()
 			i = nil
 		}
 		l.places <- i
 	}()
-	var err error
 	if i == nil {
 		if i, err = l.start(ctx); err != nil {
 			i = nil
@@ -81,6 +90,30 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 		}
 	}
 	return do(ctx, i)
+}
+
+// ended notes how a call has ended.
+func (d *drops) ended(err error, broken bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case broken:
+		d.n++
+		d.last = err
+	case err == nil:
+		d.last = nil
+	}
+}
+
+// state says how the mount fares.
+func (d *drops) state() vfs.MountState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := vfs.MountState{Status: vfs.MountUp, Process: "ready", Ends: d.n}
+	if d.last != nil {
+		m.Error = d.last.Error()
+	}
+	return m
 }
 
 // close ends the instances, once their calls have ended.
