@@ -31,8 +31,8 @@ var hostilePlugins = []hostilePlugin{
 		[]string{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/forge", "/forge2", "/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "list:/list/wild"},
 		[]string{"/null", "/minus", "/minus2", "/long", "/endless", "/print", "list:/list/more", "list:/list/many", "list:/list/slash", "list:/list/null"}},
 	{"hostile-py", "frames",
-		[]string{"/garbage", "/text", "/huge", "/deep", "/half", "/trickle", "/flood", "/asks", "/crash", "/exit", "/abort", "/close", "/fill"},
-		[]string{"/shout", "/loop", "/eat", "/bomb", "/once", "/silence"}},
+		[]string{"/garbage", "/text", "/huge", "/deep", "/half", "/trickle", "/flood", "/asks", "/crash", "/exit", "/abort", "/close"},
+		[]string{"/fill", "/shout", "/loop", "/eat", "/bomb", "/once", "/silence"}},
 	{"hostile-http", "web",
 		[]string{"/exit", "/abort"},
 		[]string{"/garbage", "/half", "/header", "/headers", "/flood", "/trickle", "/chunks", "/away", "/error", "/many", "/silence", "/loop", "/eat", "/bomb"}},
@@ -138,7 +138,7 @@ func newHostileNode(t *testing.T) *hostileNode {
 	}})
 	h := &hostileNode{web: newWeb(t, c.Nodes[0]), node: c.Nodes[0], dir: dir, so: so, module: module, others: []string{"/memfs/f", "/native/f", "/program/f"}}
 	for _, p := range hostilePlugins {
-		h.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"limits":{"call":"1s","memory":"64MB"}}`, p.file))
+		h.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"limits":{"call":"500ms","memory":"64MB"}}`, p.file))
 	}
 	for at, p := range map[string][2]string{"/native": {"memory.so", "memory-c"}, "/program": {"memory", "memory-http"}} {
 		h.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, p[0]))
