@@ -24,9 +24,9 @@ type backend interface {
 	do(ctx context.Context, op vfs.Op, began time.Time) (vfs.Result, error)
 }
 
-// placer is a backend that takes whole files.
+// placer is a backend that takes whole files. Reading r does not fail.
 type placer interface {
-	put(ctx context.Context, op vfs.Op, r io.Reader, began time.Time) (int64, error)
+	put(ctx context.Context, op vfs.Op, r io.ReadSeeker, began time.Time) (int64, error)
 }
 
 // maxPut is how long a whole file may be that waits here for its end, in bytes.
@@ -52,7 +52,7 @@ type FS struct {
 	reads chan struct{} // holds one for each read, and all during a change, if that must be alone
 	alone bool
 	spool chan struct{} // holds one for each file that waits for its end
-	whole bool          // the protocol takes whole files
+	whole bool          // it takes whole files in one call
 	keep  *supervise.Supervisor[backend]
 }
 
@@ -189,8 +189,9 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 	return r, err
 }
 
-// Put takes a whole file, where the protocol only writes those, and waits for its
-// end first: a client that breaks off changes nothing.
+// Put takes a whole file, where the plugin takes those in one call, and waits for its
+// end first: a client that breaks off changes nothing, and a slow one keeps no other
+// change waiting.
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, err error) {
 	if !f.lib.Verbs.Has(vfs.Write) || !f.whole {
 		return res, vfs.Unsupported

@@ -204,7 +204,7 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 	if err != nil {
 		return nil, err
 	}
-	f.whole = o.contract == contractProcessor
+	f.whole = o.contract == contractProcessor || o.puts
 	settings := maps.Clone(map[string]any(f.config))
 	p := processor{kept: &results{all: map[string]result{}}}
 	if o.contract == contractProcessor {
