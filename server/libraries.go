@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/pfs-project/pfs/ffi"
@@ -58,7 +59,13 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	}
 	l.procs.Plan, l.ffi.Plan = plan, plan
 	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	if n := l.wasm.Processors(); n > runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+	}
+	return l, nil
 }
 
 // errOutside is the answer to a path that nobody has allowed.

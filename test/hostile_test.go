@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +139,11 @@ func newHostileNode(t *testing.T) *hostileNode {
 	}})
 	h := &hostileNode{web: newWeb(t, c.Nodes[0]), node: c.Nodes[0], dir: dir, so: so, module: module, others: []string{"/memfs/f", "/native/f", "/program/f"}}
 	for _, p := range hostilePlugins {
-		h.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"limits":{"call":"500ms","memory":"64MB"}}`, p.file))
+		limits := `"call":"500ms","memory":"64MB"`
+		if strings.HasSuffix(p.file, ".wasm") {
+			limits += fmt.Sprintf(`,"instances":%d`, runtime.NumCPU()) // as many as could take all processors of the node
+		}
+		h.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"limits":{%s}}`, p.file, limits))
 	}
 	for at, p := range map[string][2]string{"/native": {"memory.so", "memory-c"}, "/program": {"memory", "memory-http"}} {
 		h.want(200, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, p[0]))

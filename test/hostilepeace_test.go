@@ -91,23 +91,9 @@ func TestHostilePeace(t *testing.T) {
 		for range blocks {
 			quiet = append(quiet, h.paced(block)...)
 			h.mountSoon(c.name, "/bad")
-			over, ended := make(chan struct{}), make(chan struct{})
-			calls := 0
-			go func() {
-				defer close(ended)
-				for ; ; calls++ {
-					select {
-					case <-over:
-						return
-					default:
-						_, _ = h.trick("/bad", c.does) // what it answers is for other tests
-						time.Sleep(time.Millisecond)
-					}
-				}
-			}()
+			stop := h.tricks(c.does)
 			noisy = append(noisy, h.paced(block)...)
-			close(over)
-			<-ended
+			stop()
 			h.want(200, "POST", "/unmount", `{"path":"/bad"}`)
 			if !harness.Poll(30*time.Second, func() bool { return len(children(t, h.node)) == 2 }) {
 				t.Errorf("processes are left: %v", children(t, h.node))
@@ -119,6 +105,27 @@ func TestHostilePeace(t *testing.T) {
 			t.Errorf("%s%s: p99 beside it is %v, without it %v: more than a fifth longer", c.name, c.does, with, before)
 		}
 	}
+}
+
+// tricks has the plugin at /bad do one thing without a pause, as often at once as the
+// machine has processors, until stop is called.
+func (h *hostileNode) tricks(does string) (stop func()) {
+	over := make(chan struct{})
+	var callers sync.WaitGroup
+	for range runtime.NumCPU() {
+		callers.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					_, _ = h.trick("/bad", does) // what it answers is for other tests
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	return func() { close(over); callers.Wait() }
 }
 
 // compared is a row of what others waited.

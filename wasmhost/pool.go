@@ -70,12 +70,19 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 	case <-ctx.Done():
 		return vfs.Throttled.With("the plugin is busy")
 	}
+	if err := l.p.turns.take(ctx.Done()); err != nil {
+		l.places <- i
+		return err
+	}
 	if l.p.limits.Instances == 1 {
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.p.limits.Call)
 	defer cancel()
 	defer func() {
+		if i == nil || i.mine { // not while it waits for the host
+			l.p.turns.give()
+		}
 		l.drops.ended(err, i != nil && i.broken)
 		if i != nil && i.broken {
 			i.close()
@@ -89,6 +96,7 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 			return err
 		}
 	}
+	i.mine = true
 	return do(ctx, i)
 }
 
@@ -121,10 +129,14 @@ func (l *pool) close() {
 	for range l.p.limits.Instances {
 		if i := <-l.places; i != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-			if l.p.abi.has["plugin_shutdown"] {
+			if l.p.abi.has["plugin_shutdown"] && l.p.turns.take(ctx.Done()) == nil {
+				i.mine = true
 				c := i.begin(ctx)
 				if err := c.done("plugin_shutdown"); err != nil {
 					l.p.env.log.Warn("plugin does not shut down", "error", err)
+				}
+				if i.mine {
+					l.p.turns.give()
 				}
 			}
 			i.close()
