@@ -78,7 +78,7 @@ var rooms = []room{
 	{"remote", 2, []string{"vfs", "client"}},
 	{"plugins", 3, []string{"vfs", "plugins/*"}},
 	{"cluster", 3, []string{"vfs", "vfs/wire", "backup", "store", "blob", "volume", "raftlog", "secret", "trace", "certs", "client", "devices", "remote", "fsm", raft, hclog, prom, blake3, "golang.org/x/sys"}},
-	{"hosts", 3, []string{"vfs", "ffi", "wasmhost", "prochost"}},
+	{"hosts", 3, []string{"vfs", "supervise", "ffi", "wasmhost", "prochost"}},
 	{"api", 4, []string{"vfs", "backup", "secret", "remote", "trace", "fsm", fasthttp, "github.com/fasthttp/router", prom, blake3, "github.com/zeebo/xxh3"}},
 	{"api/apitest", 4, []string{"vfs", "vfs/wire", "store", "blob", "secret", "fsm", "plugins", "api", raft, pebble}},
 	{"shell", 4, []string{"client", "vfs"}},

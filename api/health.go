@@ -27,12 +27,16 @@ func (c *call) healthInfo() healthInfo {
 	}
 	ctx, cancel := c.within()
 	defer cancel()
+	down := 0
 	if img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{Present: true}); ierr == nil {
 		for _, m := range img.Table.Mounts() {
 			h.Mounts.Total++
-			switch m.State().Status {
+			switch st := m.State(); st.Status {
 			case vfs.MountFailed:
 				h.Mounts.Failed++
+				if st.Process == "" { // a plugin that is left alone costs nobody else the node
+					down++
+				}
 			case vfs.MountPending:
 				h.Mounts.Pending++
 			default:
@@ -42,7 +46,7 @@ func (c *call) healthInfo() healthInfo {
 		img.Release()
 	}
 	h.Degraded = h.Mounts.Failed > 0
-	h.Ready = err == nil && h.Mounts.Pending == 0 && !h.Degraded
+	h.Ready = err == nil && h.Mounts.Pending == 0 && down == 0
 	switch {
 	case h.Degraded:
 		h.Status = "degraded"

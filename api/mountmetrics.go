@@ -114,16 +114,24 @@ type mountStates struct {
 	node Node
 	up   *prometheus.Desc
 	all  *prometheus.Desc
+	does *prometheus.Desc
+	ends *prometheus.Desc
 }
 
 func newMountStates(n Node) *mountStates {
 	return &mountStates{n,
 		prometheus.NewDesc("pfs_mount_up", "1 if the mount is up on this node, 0 while it is pending or has failed.", []string{"mount", "type"}, nil),
-		prometheus.NewDesc("pfs_mounts", "Mounts in the table.", nil, nil)}
+		prometheus.NewDesc("pfs_mounts", "Mounts in the table.", nil, nil),
+		prometheus.NewDesc("pfs_mount_process", "1, with what the process of the mount does on this node: stopped, starting, ready, backoff, failed or stopping.", []string{"mount", "type", "state"}, nil),
+		prometheus.NewDesc("pfs_mount_process_ends_total", "Times that the process, or an instance of the module, of the mount has ended unasked since it was mounted.", []string{"mount", "type"}, nil)}
 }
 
 // Describe is for the registry.
-func (m *mountStates) Describe(ch chan<- *prometheus.Desc) { ch <- m.up; ch <- m.all }
+func (m *mountStates) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.up, m.all, m.does, m.ends} {
+		ch <- d
+	}
+}
 
 // Collect is for the registry.
 func (m *mountStates) Collect(ch chan<- prometheus.Metric) {
@@ -136,8 +144,13 @@ func (m *mountStates) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.all, prometheus.GaugeValue, float64(len(mounts)))
 	for _, mt := range mounts[:min(len(mounts), mountLabels)] {
 		up := 0.0
-		if mt.State().Status == vfs.MountUp {
+		st := mt.State()
+		if st.Status == vfs.MountUp {
 			up = 1
+		}
+		if st.Process != "" {
+			ch <- prometheus.MustNewConstMetric(m.does, prometheus.GaugeValue, 1, string(mt.Path), mt.Type, st.Process)
+			ch <- prometheus.MustNewConstMetric(m.ends, prometheus.CounterValue, float64(st.Ends), string(mt.Path), mt.Type)
 		}
 		ch <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up, string(mt.Path), mt.Type)
 	}

@@ -38,6 +38,7 @@ var (
 	_ vfs.Optioned = (*host)(nil)
 	_ vfs.Appender = (*host)(nil)
 	_ vfs.Queuer   = (*host)(nil)
+	_ vfs.Stater   = (*host)(nil)
 )
 
 func newHost(m vfs.Mounted, fs vfs.FileSystem, c Config) *host {
@@ -217,6 +218,14 @@ func (h *host) Options(v vfs.View, verb vfs.Verb, p vfs.Path) ([]string, error) 
 func (h *host) KeepsKeys() bool {
 	d, ok := h.fs.(vfs.Keyer)
 	return ok && d.KeepsKeys()
+}
+
+// MountState says how the mount fares; a Device that does not tell is up.
+func (h *host) MountState() vfs.MountState {
+	if s, ok := h.fs.(vfs.Stater); ok {
+		return s.MountState()
+	}
+	return vfs.MountState{Status: vfs.MountUp}
 }
 
 // Appends reports whether a Write to p puts bytes behind the end.

@@ -20,11 +20,16 @@ var _ reach = (*far)(nil)
 
 func newFar(f *FS) *far {
 	r := &far{f: f}
-	r.runs = supervise.New(r.load, supervise.Plan{Start: startTime, Calls: 2 * f.lib.Limits.Instances}, f.env.Log)
+	plan := f.host.Plan
+	plan.Start, plan.Calls = startTime, 2*f.lib.Limits.Instances
+	r.runs = supervise.New(r.load, plan, f.env.Log)
 	return r
 }
 
 func (r *far) start(ctx context.Context) error { return r.runs.Start(ctx) }
+
+// MountState says how the process fares.
+func (r *far) MountState() vfs.MountState { return r.runs.MountState() }
 
 func (r *far) close() { r.runs.Close() }
 

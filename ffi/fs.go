@@ -37,6 +37,7 @@ var (
 	_ vfs.Device  = (*FS)(nil)
 	_ vfs.Putter  = (*FS)(nil)
 	_ vfs.Starter = (*FS)(nil)
+	_ vfs.Stater  = (*FS)(nil)
 	_ io.Closer   = (*FS)(nil)
 )
 
@@ -70,6 +71,14 @@ func (f *FS) Close() error {
 		f.at.close()
 	}
 	return nil
+}
+
+// MountState says how the process fares, if there is one.
+func (f *FS) MountState() vfs.MountState {
+	if s, ok := f.at.(vfs.Stater); ok {
+		return s.MountState()
+	}
+	return vfs.MountState{Status: vfs.MountUp}
 }
 
 var errStarted = vfs.Unavailable.With("the plugin is not started")

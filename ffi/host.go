@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -36,6 +37,7 @@ const (
 
 // Host runs native plugins. It is safe for concurrent use.
 type Host struct {
+	Plan    supervise.Plan // how processes are kept, but for what limits say; not changed once there are mounts
 	program string
 	log     *slog.Logger
 	inspect chan struct{} // holds one: a library that does not end holds one process

@@ -45,7 +45,7 @@ func TestCrashes(t *testing.T) {
 		"/huge": {vfs.Crashed, ""}, "/hangup": {vfs.Crashed, ""},
 		"/bell": {vfs.Crashed, "no answer"}, "/bells": {vfs.Crashed, ""}, "/forge": {vfs.Crashed, ""},
 		"/forge2": {vfs.Crashed, ""}, "/fork": {vfs.Crashed, "exit status 4"}, "/wild": {vfs.Crashed, "signal: segmentation fault"}, "/low": {vfs.Crashed, "signal: segmentation fault"},
-		"/loop": {vfs.Timeout, "did not answer in time"},
+		"/loop": {vfs.Timeout, "did not answer in time"}, "/bomb": {vfs.Timeout, "did not answer in time"}, "/trickle": {vfs.Timeout, "did not answer in time"},
 	} {
 		t.Run(string(path[1:]), func(t *testing.T) {
 			f := mount(t, p, nil)
@@ -116,7 +116,7 @@ func TestRounds(t *testing.T) {
 	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: time.Second, Memory: 64 << 20}, 0)
 	other := mount(t, p, nil)
 	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/bell", "/bells", "/forge", "/forge2",
-		"/fork", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
+		"/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pfs-project/pfs/ffi"
 	"github.com/pfs-project/pfs/prochost"
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/wasmhost"
 )
@@ -53,11 +54,12 @@ func FormOf(code []byte) Form {
 
 // Config is what the hosts need.
 type Config struct {
-	Compiled   string       // directory for compiled modules; "" keeps them in memory
-	PluginHost string       // the program that loads native libraries; "" is the one beside this program
-	Version    string       // of PFS, told to plugins that ask
-	InProcess  ffi.Open     // loads native libraries into this process; nil: each has one of its own
-	Log        *slog.Logger // nil logs nothing
+	Compiled   string         // directory for compiled modules; "" keeps them in memory
+	PluginHost string         // the program that loads native libraries; "" is the one beside this program
+	Version    string         // of PFS, told to plugins that ask
+	Plan       supervise.Plan // how processes are kept
+	InProcess  ffi.Open       // loads native libraries into this process; nil: each has one of its own
+	Log        *slog.Logger   // nil logs nothing
 }
 
 // What may stand between this process and a plugin.
@@ -88,8 +90,14 @@ func New(c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hosts{wasm: wasm, procs: prochost.New(c.Version, c.Log), native: native, near: c.InProcess != nil}, nil
+	procs := prochost.New(c.Version, c.Log)
+	procs.Plan, native.Plan = c.Plan, c.Plan
+	return &Hosts{wasm: wasm, procs: procs, native: native, near: c.InProcess != nil}, nil
 }
+
+// Processors returns how many threads the Go runtime should run at once, so that
+// modules that never pause leave some to others.
+func (h *Hosts) Processors() int { return h.wasm.Processors() }
 
 // Close frees what the hosts have. No plugin may run any more.
 func (h *Hosts) Close(ctx context.Context) error { return h.wasm.Close(ctx) }

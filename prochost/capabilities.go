@@ -36,6 +36,7 @@ type offer struct {
 	name     string   // the type within the contract
 	configs  []string // the names of its configurations
 	verbs    vfs.VerbSet
+	puts     bool               // a fileSystem that takes a whole file in one request
 	schema   *jsonschema.Schema // of its settings; nil: any
 	params   []vfs.Param
 	doc      string
@@ -102,6 +103,9 @@ func readOffer(b []byte) (o offer, err error) {
 	}
 	d := list[0]
 	o.name, o.configs, o.doc = d.Type, doc.ConfigTypes, clip(d.Doc, 16<<10)
+	if n := slices.Index(d.Verbs, verbPut); n >= 0 && o.contract == contractFiles {
+		o.puts, d.Verbs = slices.Contains(d.Verbs, "write"), slices.Delete(d.Verbs, n, n+1)
+	}
 	if o.verbs, err = verbsOf(o.contract, d.Verbs); err != nil {
 		return o, err
 	}
@@ -115,6 +119,9 @@ var verbNames = map[string]vfs.VerbSet{
 	"chmod": vfs.Verbs(vfs.Chmod), "touch": vfs.Verbs(vfs.Touch), "remove": vfs.Verbs(vfs.Remove, vfs.RemoveAll), "rename": vfs.Verbs(vfs.Rename),
 }
 
+// verbPut is said beside write by a fileSystem that takes a whole file in one request.
+const verbPut = "put"
+
 func verbsOf(contract string, names []string) (set vfs.VerbSet, err error) {
 	if contract == contractProcessor {
 		return processorVerbs, nil
@@ -122,7 +129,7 @@ func verbsOf(contract string, names []string) (set vfs.VerbSet, err error) {
 	for _, name := range names {
 		v, ok := verbNames[name]
 		if !ok {
-			return 0, vfs.Invalid.Withf("the program says that it can %.40q: verbs are %s", name, strings.Join(slices.Sorted(maps.Keys(verbNames)), ", "))
+			return 0, vfs.Invalid.Withf("the program says that it can %.40q: verbs are %s", name, strings.Join(slices.Sorted(maps.Keys(verbNames)), ", ")+", "+verbPut)
 		}
 		set |= v
 	}

@@ -183,8 +183,8 @@ func (f *f4) truncate(ctx context.Context, op vfs.Op, began time.Time) (int64, e
 	return 0, err
 }
 
-// put writes a whole file from r, which does not fail.
-func (f *f4) put(ctx context.Context, op vfs.Op, r io.Reader, began time.Time) (int64, error) {
+// put writes a whole file from r.
+func (f *f4) put(ctx context.Context, op vfs.Op, r io.ReadSeeker, began time.Time) (int64, error) {
 	if _, err := f.target(ctx, op, began); err != nil {
 		return 0, err
 	}

@@ -24,9 +24,9 @@ type backend interface {
 	do(ctx context.Context, op vfs.Op, began time.Time) (vfs.Result, error)
 }
 
-// placer is a backend that takes whole files.
+// placer is a backend that takes whole files. Reading r does not fail.
 type placer interface {
-	put(ctx context.Context, op vfs.Op, r io.Reader, began time.Time) (int64, error)
+	put(ctx context.Context, op vfs.Op, r io.ReadSeeker, began time.Time) (int64, error)
 }
 
 // maxPut is how long a whole file may be that waits here for its end, in bytes.
@@ -52,7 +52,7 @@ type FS struct {
 	reads chan struct{} // holds one for each read, and all during a change, if that must be alone
 	alone bool
 	spool chan struct{} // holds one for each file that waits for its end
-	whole bool          // the protocol takes whole files
+	whole bool          // it takes whole files in one call
 	keep  *supervise.Supervisor[backend]
 }
 
@@ -60,6 +60,7 @@ var (
 	_ vfs.Device  = (*FS)(nil)
 	_ vfs.Putter  = (*FS)(nil)
 	_ vfs.Starter = (*FS)(nil)
+	_ vfs.Stater  = (*FS)(nil)
 	_ io.Closer   = (*FS)(nil)
 )
 
@@ -83,7 +84,9 @@ func (f *FS) Start(ctx context.Context) error {
 		f.env.Starts()
 		return start(ctx)
 	}
-	f.keep = supervise.New(told, supervise.Plan{Start: startTime, Idle: limits.Idle}, f.env.Log)
+	plan := f.host.Plan
+	plan.Start, plan.Idle = startTime, limits.Idle
+	f.keep = supervise.New(told, plan, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()
 		f.keep = nil
@@ -96,10 +99,12 @@ func (f *FS) Start(ctx context.Context) error {
 func (f *FS) Close() error {
 	if f.keep != nil {
 		f.keep.Close()
-		f.keep = nil
 	}
 	return nil
 }
+
+// MountState says how the process fares. It is called between Start and Close.
+func (f *FS) MountState() vfs.MountState { return f.keep.MountState() }
 
 // errBusy is for who waits for longer than the client does.
 var errBusy = vfs.Throttled.With("the plugin is busy")
@@ -191,8 +196,9 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 	return r, err
 }
 
-// Put takes a whole file, where the protocol only writes those, and waits for its
-// end first: a client that breaks off changes nothing.
+// Put takes a whole file, where the plugin takes those in one call, and waits for its
+// end first: a client that breaks off changes nothing, and a slow one keeps no other
+// change waiting.
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, err error) {
 	if !f.lib.Verbs.Has(vfs.Write) || !f.whole {
 		return res, vfs.Unsupported

@@ -316,9 +316,10 @@ type request struct {
 	method, path string
 	query        url.Values
 	body         []byte
-	kind         string // of the body
-	most         int64  // bytes of the answer; 0: maxReply
-	change       bool   // it is sent to its end, whatever the client does
+	file         io.ReadSeeker // the body, instead, from its beginning
+	kind         string        // of the body
+	most         int64         // bytes of the answer; 0: maxReply
+	change       bool          // it is sent to its end, whatever the client does
 }
 
 // ask makes one request and returns the body of the answer.
@@ -333,6 +334,9 @@ func (g *gpf) ask(ctx context.Context, r request) ([]byte, error) {
 		to += "?" + r.query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, to, bytes.NewReader(r.body))
+	if err == nil && r.file != nil {
+		err = streamed(req, r.file)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -367,6 +371,22 @@ func (g *gpf) ask(ctx context.Context, r request) ([]byte, error) {
 		return nil, vfs.Crashed.Withf("the plugin is wrong: %s answers more than %d bytes", r.path, most)
 	}
 	return b, nil
+}
+
+// streamed makes a file the body of a request.
+func streamed(req *http.Request, file io.ReadSeeker) (err error) {
+	if req.ContentLength, err = file.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	if req.ContentLength == 0 {
+		return nil // as it is
+	}
+	req.GetBody = func() (io.ReadCloser, error) { // again, on a connection that turns out to be closed
+		_, err := file.Seek(0, io.SeekStart)
+		return io.NopCloser(file), err
+	}
+	req.Body, err = req.GetBody()
+	return err
 }
 
 // broken says what it means that a request has no answer.

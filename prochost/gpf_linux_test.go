@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -286,6 +289,62 @@ func TestHostileHTTP(t *testing.T) {
 		})
 	}
 }
+
+// A whole file goes in one request, of any length, if the program takes that; what a
+// client sends slowly or breaks off does not reach it.
+func TestWholeFile(t *testing.T) {
+	body := `
+CAPS["types"]["fileSystem"][0]["verbs"] = ["write", "create"%s]
+seen, kept = [], {}
+def files(self, path):
+    if path.endswith("/stat"):
+        if self.at == "/": return self.say(200, b'{"isDir":true}')
+        if self.at in kept: return self.say(200, b'{"size":%%d}' %% len(kept[self.at]))
+        return self.say(404, b"")
+    if path.endswith("/read") and self.at == "/seen": return self.say(200, "\n".join(seen).encode())
+    seen.append("%%s %%s %%s %%s %%d" %% (path, self.q.get("off"), self.q.get("mode"), self.q.get("flags"), len(self.body)))
+    if self.at == "/less": return self.say(200, b'{"bytes":1}')
+    if self.at == "/more": return self.say(200, b'{"bytes":1000000000000}')
+    if self.at == "/full": return self.say(507, b'{"code":"no_space","message":"it is full"}')
+    kept[self.at] = self.body
+    self.say(200, b'{"bytes":%%d}' %% len(self.body))
+H.files = files
+`
+	verbs := vfs.Library{Verbs: vfs.Verbs(vfs.Write, vfs.Create)}
+	f, _ := listens(t, fmt.Sprintf(body, `, "put"`), verbs, nil)
+	put := func(p vfs.Path, r io.Reader) (int64, error) {
+		res, err := f.Put(t.Context(), vfs.Op{Verb: vfs.Write, Path: p, Mode: 0o600, Flag: vfs.FlagCreate | vfs.FlagTruncate}, r)
+		return res.N, err
+	}
+	const long = 20 << 20 // more than any other body has
+	if n, err := put("/f", io.LimitReader(zeroes{}, long)); n != long || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if n, err := put("/empty", strings.NewReader("")); n != 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	cut := errors.New("the client is gone")
+	if _, err := put("/cut", io.MultiReader(strings.NewReader("half"), iotest.ErrReader(cut))); !errors.Is(err, cut) {
+		t.Error(err)
+	}
+	for p, want := range map[vfs.Path]vfs.Kind{"/less": vfs.NoSpace, "/more": vfs.Crashed, "/full": vfs.NoSpace} {
+		if _, err := put(p, strings.NewReader("some")); vfs.KindOf(err) != want {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	got, err := readAll(f, "/seen", 4096)
+	if want := fmt.Sprintf("/v1/fs/put 0 600 create,truncate %d\n/v1/fs/put 0 600 create,truncate 0", long); !strings.HasPrefix(got, want) || strings.Contains(got, "cut") || strings.Count(got, "\n") != 4 || err != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+	without, _ := listens(t, fmt.Sprintf(body, ""), verbs, nil)
+	if _, err := without.Put(t.Context(), vfs.Op{Verb: vfs.Write, Path: "/f"}, iotest.ErrReader(cut)); vfs.KindOf(err) != vfs.Unsupported {
+		t.Errorf("a program that does not say so: %v", err)
+	}
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // Listings are checked, too; pages are put together.
 func TestListings(t *testing.T) {

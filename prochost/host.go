@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pfs-project/pfs/supervise"
@@ -33,8 +34,10 @@ const (
 
 // Host runs process plugins. It is safe for concurrent use.
 type Host struct {
+	Plan    supervise.Plan // how processes are kept, but for what limits say; not changed once there are mounts
 	log     *slog.Logger
-	version string // of the server, for who asks
+	version string    // of the server, for who asks
+	lacks   sync.Once // what the machine does not let its processes be denied is told
 }
 
 // New returns a Host, and removes what programs have left behind of servers that
@@ -201,7 +204,7 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 	if err != nil {
 		return nil, err
 	}
-	f.whole = o.contract == contractProcessor
+	f.whole = o.contract == contractProcessor || o.puts
 	settings := maps.Clone(map[string]any(f.config))
 	p := processor{kept: &results{all: map[string]result{}}}
 	if o.contract == contractProcessor {
@@ -238,9 +241,11 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 	}, nil
 }
 
-// told notes that a process runs, and what the machine does not keep it from.
+// told notes what the machine does not keep processes from, once.
 func (f *FS) told(c *supervise.Child) {
 	if lacks := c.Lacks(); len(lacks) > 0 {
-		f.env.Log.Warn("plugin runs with less around it than it should", "missing", lacks)
+		f.host.lacks.Do(func() {
+			f.host.log.Warn("plugin runs with less around it than it should", "missing", lacks)
+		})
 	}
 }

@@ -24,7 +24,10 @@ const maxPiece = 1 << 20
 // are no handles that a restart would take away.
 type httpFS struct{ *gpf }
 
-var _ backend = httpFS{}
+var (
+	_ backend = httpFS{}
+	_ placer  = httpFS{}
+)
 
 // fileJSON is one file as the plugin tells it; both spellings are in use.
 type fileJSON struct {
@@ -216,8 +219,23 @@ func (h httpFS) do(ctx context.Context, op vfs.Op, _ time.Time) (r vfs.Result, e
 	return r, h.post(ctx, c.name, c.in, nil, true)
 }
 
+// put replaces a whole file in one request: readers see the old one or the new.
+func (h httpFS) put(ctx context.Context, op vfs.Op, r io.ReadSeeker, _ time.Time) (int64, error) {
+	size, err := r.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	op.Off, op.Flag = 0, op.Flag&^vfs.FlagAppend|vfs.FlagTruncate
+	return h.send(ctx, op, request{path: "/v1/fs/put", file: r}, size)
+}
+
 // writeOp writes as the Op says, in one request.
 func (h httpFS) writeOp(ctx context.Context, op vfs.Op) (int64, error) {
+	return h.send(ctx, op, request{path: "/v1/fs/write", body: op.Data}, int64(len(op.Data)))
+}
+
+// send sends size bytes that are written as the Op says.
+func (h httpFS) send(ctx context.Context, op vfs.Op, r request, size int64) (int64, error) {
 	q := url.Values{"path": {string(op.Path)}}
 	var flags []string
 	for _, f := range []struct {
@@ -239,18 +257,19 @@ func (h httpFS) writeOp(ctx context.Context, op vfs.Op) (int64, error) {
 	if mode := op.Mode.Perm(); mode != 0 {
 		q.Set("mode", strconv.FormatUint(uint64(mode), 8))
 	}
-	b, err := h.ask(ctx, request{method: http.MethodPut, path: "/v1/fs/write", query: q, body: op.Data, kind: "application/octet-stream", change: true})
+	r.method, r.query, r.kind, r.change = http.MethodPut, q, "application/octet-stream", true
+	b, err := h.ask(ctx, r)
 	if err != nil {
 		return 0, err
 	}
 	var done struct {
 		Bytes int64 `json:"bytes"`
 	}
-	if err := json.Unmarshal(b, &done); err != nil || done.Bytes < 0 || done.Bytes > int64(len(op.Data)) {
+	if err := json.Unmarshal(b, &done); err != nil || done.Bytes < 0 || done.Bytes > size {
 		return 0, vfs.Crashed.With("the plugin is wrong: write does not answer how many bytes it has taken")
 	}
-	if done.Bytes < int64(len(op.Data)) {
-		return done.Bytes, vfs.NoSpace.Withf("the plugin took %d of %d bytes", done.Bytes, len(op.Data))
+	if done.Bytes < size {
+		return done.Bytes, vfs.NoSpace.Withf("the plugin took %d of %d bytes", done.Bytes, size)
 	}
 	return done.Bytes, nil
 }

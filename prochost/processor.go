@@ -239,7 +239,7 @@ func (p processor) do(ctx context.Context, op vfs.Op, began time.Time) (r vfs.Re
 }
 
 // put has a whole value processed.
-func (p processor) put(ctx context.Context, op vfs.Op, r io.Reader, began time.Time) (int64, error) {
+func (p processor) put(ctx context.Context, op vfs.Op, r io.ReadSeeker, began time.Time) (int64, error) {
 	key := keyOf(op.Path)
 	i, err := p.stat(ctx, op.Path, began)
 	missing := errors.Is(err, vfs.NotFound)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -74,6 +75,9 @@ type ExternalConfig struct {
 	FetchTimeout  string         `yaml:"fetch_timeout"` // for a plugin from a URL to arrive
 	PluginHost    string         `yaml:"plugin_host"`   // the program that loads native libraries; "": beside this one
 	Isolation     string         `yaml:"isolation"`     // of native libraries: "process", or "none" in a server built for that; "": process
+	Crashes       int            `yaml:"crashes"`       // ends of a plugin's process within crash_window after which it is left alone; 0: 5
+	CrashWindow   string         `yaml:"crash_window"`  // "": 10m
+	RetryAfter    string         `yaml:"retry_after"`   // after which it is tried again; "": only when it is mounted again
 	WASIMountPath string         `yaml:"wasi_mount_path"`
 	WASM          map[string]any `yaml:"wasm"`
 }
@@ -214,6 +218,9 @@ func (c *Config) check() error {
 	if f := c.Server.LogFormat; f != "text" && f != "json" {
 		return fmt.Errorf("server.log_format is %q; it must be text or json", f)
 	}
+	if _, err := c.External.breaker(); err != nil {
+		return err
+	}
 	if _, err := c.slow(); err != nil {
 		return err
 	}
@@ -313,6 +320,26 @@ func (c *Config) maxSnapshot() (int64, error) {
 		return 0, fmt.Errorf("cluster.%w", err)
 	}
 	return n, nil
+}
+
+// breaker says after how many ends the process of a plugin is left alone. A zero
+// field is the default.
+func (e ExternalConfig) breaker() (p supervise.Plan, err error) {
+	if p.Crashes = e.Crashes; p.Crashes < 0 || p.Crashes > 1000 {
+		return p, errors.New("external_plugins.crashes must be 1 to 1000")
+	}
+	for _, d := range []struct {
+		name, text string
+		to         *time.Duration
+	}{{"crash_window", e.CrashWindow, &p.Within}, {"retry_after", e.RetryAfter, &p.Again}} {
+		if d.text == "" {
+			continue
+		}
+		if *d.to, err = time.ParseDuration(d.text); err != nil || *d.to < time.Second {
+			return p, fmt.Errorf("external_plugins.%s must be a duration of 1s or more, such as 10m", d.name)
+		}
+	}
+	return p, nil
 }
 
 func (c *Config) chunkGrace() (time.Duration, error) {

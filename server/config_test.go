@@ -89,6 +89,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"server: {log_format: xml}", "text or json"},
 		{"server: {slow_request: soon}", "duration"},
 		{"server: {slow_request: -1s}", "duration"},
+		{"external_plugins: {crashes: -1}", "crashes"}, {"external_plugins: {crash_window: soon}", "crash_window"},
+		{"external_plugins: {retry_after: 1ms}", "retry_after"},
 	} {
 		o, err := readOptions([]string{"-c", writeConfig(t, c.yaml)}, none, io.Discard)
 		if err == nil {

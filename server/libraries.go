@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/pfs-project/pfs/hosts"
@@ -50,15 +51,25 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if l.fetch, err = newFetcher(c.External.AllowHosts, within); err != nil {
 		return nil, err
 	}
+	plan, err := c.External.breaker()
+	if err != nil {
+		return nil, err
+	}
 	set := hosts.Config{
-		Compiled: filepath.Join(c.Server.DataDir, compiledDir), PluginHost: c.External.PluginHost, Version: version, Log: log,
+		Compiled: filepath.Join(c.Server.DataDir, compiledDir), PluginHost: c.External.PluginHost, Version: version,
+		Plan: plan, Log: log,
 	}
 	if c.External.Isolation == hosts.IsolationNone {
 		set.InProcess = inProcess()
 		log.Warn("native plugins run in the server: one that crashes ends this node", "isolation", hosts.IsolationNone)
 	}
-	l.Hosts, err = hosts.New(set)
-	return l, err
+	if l.Hosts, err = hosts.New(set); err != nil {
+		return nil, err
+	}
+	if n := l.Processors(); n > runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+	}
+	return l, nil
 }
 
 // errOutside is the answer to a path that nobody has allowed.

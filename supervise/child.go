@@ -24,6 +24,8 @@ type Command struct {
 	Limits  Limits
 	Network bool         // it may use the network of the machine
 	Log     *slog.Logger // where its standard error goes; never nil
+
+	groups string // below which its control group is made; "": where the server may make some
 }
 
 // Limits bound a process. A zero field takes the default.
@@ -67,6 +69,7 @@ type Child struct {
 	state *os.ProcessState
 	clean sync.Once
 	lacks []string
+	cage  interface{ remove() error } // its control group; nil: none
 
 	mu     sync.Mutex
 	reaped bool // its id is no longer its own

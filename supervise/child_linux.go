@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -19,6 +20,19 @@ const (
 	firstUser = 62000
 	users     = 2000
 )
+
+// niceness is how much lower than that of the server the priority of plugins is:
+// when one of each wants a processor, the server has nine tenths of it.
+const niceness = 10
+
+// lower returns the nice value of plugins.
+func lower() int {
+	own, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		own = 20 // the system counts them from 20 down to -20
+	}
+	return min(20-own+niceness, 19)
+}
 
 // codeFile returns the program as a file without a name that nobody can change
 // any more.
@@ -50,6 +64,9 @@ func (p *Child) launch(fresh func() *exec.Cmd, c Command) error {
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
 		cmd, err := p.begin(fresh, c)
+		if err != nil {
+			p.uncage()
+		}
 		started <- err
 		if err != nil {
 			return
@@ -66,6 +83,7 @@ func (p *Child) launch(fresh func() *exec.Cmd, c Command) error {
 		p.mu.Unlock()
 		_ = cmd.Wait() // what it would say is in the state
 		p.state = cmd.ProcessState
+		p.uncage()
 		close(p.done)
 	}()
 	return <-started
@@ -87,10 +105,50 @@ func (p *Child) controls(c Command) []control {
 			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
 		}},
 	}
+	if g := p.caged(c); g != nil {
+		list = append(list, control{limitedGroup, func(cmd *exec.Cmd) {
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(g.dir.Fd())
+		}})
+	}
 	if !c.Network {
 		list = append(list, control{"no network", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET }})
 	}
 	return list
+}
+
+// limitedGroup is the control that bounds a process together with all that it starts.
+const limitedGroup = "a control group"
+
+// caged makes the control group of the process; nil where that cannot be.
+func (p *Child) caged(c Command) *controlGroup {
+	below, err := c.groups, error(nil)
+	if below == "" {
+		below, err = controlGroups()
+	}
+	var g *controlGroup
+	if err == nil {
+		g, err = newControlGroup(below, filepath.Base(p.dir), c.Limits.bounded())
+	}
+	if err != nil {
+		p.lacks = append(p.lacks, limitedGroup)
+		return nil
+	}
+	p.cage = g
+	return g
+}
+
+// uncage removes it.
+func (p *Child) uncage() {
+	if p.cage != nil {
+		_ = p.cage.remove() // the next server sweeps
+	}
+}
+
+// sweepMachine removes what is not in directories for files.
+func sweepMachine() {
+	if below, err := controlGroups(); err == nil {
+		sweepGroups(below)
+	}
 }
 
 // userOf picks a user for the process with a directory: no two at once have the
@@ -147,7 +205,12 @@ func (p *Child) again(fresh func() *exec.Cmd, c Command, with []control) (*exec.
 
 // refused reports whether the machine does not let us.
 func refused(err error) bool {
-	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS)
+	for _, no := range []error{syscall.EPERM, syscall.EINVAL, syscall.ENOSYS, syscall.EACCES, syscall.EBUSY, syscall.EOPNOTSUPP} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
 }
 
 // try starts the process with some controls.
@@ -194,7 +257,11 @@ func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
 	if cmd.SysProcAttr.Credential != nil {
 		limits[unix.RLIMIT_NPROC] = uint64(l.Processes)
 	}
+	nice := lower()
 	defer asUser(cmd.SysProcAttr.Credential)()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, nice); err != nil {
+		p.lacks = append(p.lacks, "a lower priority")
+	}
 	for which, n := range limits { // they do not depend on each other
 		var old unix.Rlimit
 		err := unix.Prlimit(pid, which, nil, &old)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func TestChildEnds(t *testing.T) {
 func TestChildIsAlone(t *testing.T) {
 	t.Setenv("PFS_TEST_SECRET", "secret")
 	var k book
-	c, err := Start(Command{Code: []byte("#!/bin/sh\nenv; ls /proc/self/fd; cat /proc/self/limits /proc/self/status; id -u\n"), Env: []string{"GIVEN=yes"}, Log: k.logger()})
+	c, err := Start(Command{Code: []byte("#!/bin/sh\nenv; ls /proc/self/fd; cat /proc/self/limits /proc/self/status; echo nice $(nice); id -u\n"), Env: []string{"GIVEN=yes"}, Log: k.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestChildIsAlone(t *testing.T) {
 	if strings.Contains(out, "secret") || !strings.Contains(out, "GIVEN=yes") || !strings.Contains(out, "HOME="+c.Dir()) {
 		t.Error(out)
 	}
-	for _, want := range []string{"Max data size             536870912", "Max core file size        0", "Max open files            256", "NoNewPrivs:\t1"} {
+	for _, want := range []string{"Max data size             536870912", "Max core file size        0", "Max open files            256", "NoNewPrivs:\t1", fmt.Sprintf("nice %d\n", lower())} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s is missing in\n%s", want, out)
 		}
@@ -131,6 +132,64 @@ func TestChildFamily(t *testing.T) {
 	soon(t, "nothing left", func() bool { return mine() == 0 })
 	if got := c.Report(); !strings.Contains(got, "killed") {
 		t.Error(got)
+	}
+}
+
+// Where the server may make control groups, a program and all that it starts is in one
+// of its own, which ends with it.
+func TestChildGroup(t *testing.T) {
+	own, err := ownControlGroup()
+	if err != nil {
+		t.Fatal("a machine without control groups: ", err)
+	}
+	below := filepath.Join(own, fmt.Sprintf("pfs-test-%d", os.Getpid()))
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Logf("none may be made here: %v", err)
+		if c := script(t, &book{}, "read line"); !slices.Contains(c.Lacks(), limitedGroup) {
+			t.Errorf("it does not tell: %q", c.Lacks())
+		}
+		return
+	}
+	defer os.Remove(below)
+	var k book
+	c, err := Start(Command{Code: []byte("#!/bin/sh\nsetsid sleep 1000 & cat /proc/self/cgroup; read line\n"), Log: k.logger(), groups: below})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := "0::/" + filepath.Base(c.Dir())
+	r := bufio.NewReader(c.Out)
+	for line := ""; !strings.HasSuffix(line, filepath.Base(below)+in[3:]+"\n"); {
+		if line, err = r.ReadString('\n'); err != nil {
+			t.Fatal(err, c.Report())
+		}
+	}
+	for file, want := range map[string]string{"memory.max": fmt.Sprint(512<<20 + groupSlack), "pids.max": "128", "cpu.weight": "20"} {
+		if b, err := os.ReadFile(filepath.Join(below, filepath.Base(c.Dir()), file)); err == nil && strings.TrimSpace(string(b)) != want {
+			t.Errorf("%s is %s", file, b)
+		}
+	}
+	if n := len(words(filepath.Join(below, filepath.Base(c.Dir())), "cgroup.procs")); n != 2 {
+		t.Errorf("%d processes in it", n)
+	}
+	end(c, 0)
+	if left := words(below, "cgroup.procs"); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+	soon(t, "its group is gone", func() bool {
+		_, err := os.Stat(filepath.Join(below, filepath.Base(c.Dir())))
+		return os.IsNotExist(err)
+	})
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(below, fmt.Sprintf("%s%d-1", dirLead, gone.Process.Pid))
+	if err := os.Mkdir(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sweepGroups(below)
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("what another server has left stays: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -28,9 +29,10 @@ type Plan struct {
 	Start     time.Duration // for one start; 10 s
 	Pause     time.Duration // before the first restart, doubled for each further; 200 ms
 	MostPause time.Duration // 30 s
-	Healthy   time.Duration // after which earlier ends are forgotten; 60 s
+	Healthy   time.Duration // of running, after which the pause begins small again; 60 s
 	Crashes   int           // ends within Within after which it is left alone; 5
-	Within    time.Duration // 60 s
+	Within    time.Duration // 10 min
+	Again     time.Duration // after which one that is left alone is tried again; 0: never
 	Calls     int           // at once; 16
 	Queue     int           // that wait for those; 64
 	Probe     time.Duration // without a call, before it is asked whether it lives; 10 s
@@ -43,7 +45,7 @@ func (p Plan) filled() Plan {
 		with time.Duration
 	}{
 		{&p.Start, 10 * time.Second}, {&p.Pause, 200 * time.Millisecond}, {&p.MostPause, 30 * time.Second},
-		{&p.Healthy, time.Minute}, {&p.Within, time.Minute}, {&p.Probe, 10 * time.Second},
+		{&p.Healthy, time.Minute}, {&p.Within, 10 * time.Minute}, {&p.Probe, 10 * time.Second},
 	} {
 		if *d.at == 0 {
 			*d.at = d.with
@@ -69,7 +71,7 @@ const (
 	Starting State = "starting" // calls wait for it
 	Ready    State = "ready"
 	Backoff  State = "backoff"  // it has ended, and is started again soon
-	Failed   State = "failed"   // it has ended too often; mounted again it is tried again
+	Failed   State = "failed"   // it has ended too often; tried again after Plan.Again, or mounted anew
 	Stopping State = "stopping" // it was idle; calls wait for its end, and start it again
 	Closed   State = "closed"
 )
@@ -97,6 +99,7 @@ type Supervisor[I Instance] struct {
 	last  error         // why the latest start or instance failed
 	ends  []time.Time   // within plan.Within
 	fails int
+	ended int // ends that were not asked for, in all
 	again time.Time
 	used  time.Time
 	busy  int // calls under way
@@ -116,6 +119,25 @@ func (s *Supervisor[I]) State() (State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state, s.last
+}
+
+// MountState returns how the mount of the Instance fares: failed once it is left
+// alone, mounted otherwise, with the state of the process and why it has ended.
+func (s *Supervisor[I]) MountState() vfs.MountState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := vfs.MountState{Status: vfs.MountUp, Process: string(s.state), Ends: s.ended}
+	if s.last != nil && (s.state == Backoff || s.state == Failed) {
+		m.Error = s.last.Error()
+	}
+	if s.state == Failed {
+		m.Status, m.Error = vfs.MountFailed, s.alone().Error()
+	}
+	if s.state == Backoff || s.state == Failed && s.plan.Again > 0 {
+		at := s.again.UTC().Truncate(time.Millisecond)
+		m.Retry = &at
+	}
+	return m
 }
 
 // Use calls do with the Instance, which is started if need be. Throttled: too many
@@ -196,7 +218,9 @@ func (s *Supervisor[I]) look(inst *I) (wait <-chan struct{}, pause time.Duration
 	case Closed:
 		return nil, 0, vfs.Unavailable.With("the plugin is stopped")
 	case Failed:
-		return nil, 0, vfs.Unavailable.Withf("the plugin has ended %d times in a short time and is left alone: mount it again to try it again (%v)", s.plan.Crashes, s.last)
+		if s.plan.Again == 0 || time.Now().Before(s.again) {
+			return nil, 0, s.alone()
+		}
 	case Backoff:
 		if left := time.Until(s.again); left > patience {
 			return nil, 0, vfs.Unavailable.Withf("the plugin is started again in %v: %v", left.Round(time.Second), s.last)
@@ -205,6 +229,15 @@ func (s *Supervisor[I]) look(inst *I) (wait <-chan struct{}, pause time.Duration
 		}
 	}
 	return s.begin(), 0, nil
+}
+
+// alone is the answer of one that is not started any more. The caller holds mu.
+func (s *Supervisor[I]) alone() error {
+	how := "unmount it and mount it again to try it again"
+	if s.plan.Again > 0 {
+		how = fmt.Sprintf("it is tried again in %v, or mounted again", time.Until(s.again).Round(time.Second))
+	}
+	return vfs.Unavailable.Withf("the plugin has ended %d times in %v and is left alone: %s (%v)", s.plan.Crashes, s.plan.Within, how, s.last)
 }
 
 // begin starts the Instance. The caller holds mu.
@@ -270,7 +303,7 @@ func (s *Supervisor[I]) run() {
 		s.state = Stopped
 	default:
 		if time.Since(s.began) >= s.plan.Healthy {
-			s.fails, s.ends = 0, nil
+			s.fails = 0
 		}
 		s.failed(err)
 	}
@@ -284,9 +317,11 @@ func (s *Supervisor[I]) failed(err error) {
 		s.ends = s.ends[1:]
 	}
 	s.ends = append(s.ends, now)
+	s.ended++
 	if len(s.ends) >= s.plan.Crashes {
-		s.state = Failed
-		s.log.Error("plugin is left alone", "ends", len(s.ends), "error", err)
+		s.ends = s.ends[1:] // one more, once it is tried again, is enough
+		s.state, s.again = Failed, now.Add(s.plan.Again)
+		s.log.Error("plugin is left alone", "ends", s.plan.Crashes, "error", err)
 		return
 	}
 	pause := min(s.plan.Pause<<min(s.fails, 20), s.plan.MostPause)

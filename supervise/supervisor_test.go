@@ -119,6 +119,9 @@ func TestSupervisorRestarts(t *testing.T) {
 		if st, err := s.State(); st != Failed || err != errCrash {
 			t.Error(st, err)
 		}
+		if m := s.MountState(); m.Status != vfs.MountFailed || m.Process != "failed" || m.Ends != 5 || m.Retry != nil || !strings.Contains(m.Error, "crash") {
+			t.Errorf("%+v", m)
+		}
 		time.Sleep(time.Hour)
 		if err := s.Use(t.Context(), nothing); vfs.KindOf(err) != vfs.Unavailable {
 			t.Error(err)
@@ -126,16 +129,69 @@ func TestSupervisorRestarts(t *testing.T) {
 	})
 }
 
-// What has run for a while may end again as if it never had.
+// Ends that are far from each other are not too many, and what has run for a while
+// is started again soon. Ends that come slowly, but steadily, are too many.
 func TestSupervisorForgives(t *testing.T) {
 	in(t, Plan{}, func(t *testing.T, sh *shop, s *Supervisor[*part]) {
 		for n := range 20 {
 			if err := s.Use(t.Context(), nothing); err != nil {
 				t.Fatal(n, err)
 			}
-			time.Sleep(61 * time.Second)
+			time.Sleep(3 * time.Minute)
 			sh.made[n].end(errCrash)
 			synctest.Wait()
+			if wait := time.Until(s.again); wait > 200*time.Millisecond {
+				t.Errorf("it waits %v", wait)
+			}
+			if m := s.MountState(); m.Status != vfs.MountUp || m.Process != "backoff" || m.Retry == nil || m.Error != "crash" {
+				t.Errorf("%+v", m)
+			}
+		}
+	})
+	in(t, Plan{}, func(t *testing.T, sh *shop, s *Supervisor[*part]) {
+		for n := range 5 {
+			if err := s.Use(t.Context(), nothing); err != nil {
+				t.Fatal(n, err)
+			}
+			time.Sleep(100 * time.Second)
+			sh.made[n].end(errCrash)
+			synctest.Wait()
+		}
+		if st, _ := s.State(); st != Failed {
+			t.Errorf("it is %s after five ends in nine minutes", st)
+		}
+	})
+}
+
+// One that is left alone is tried again if the plan says so: once.
+func TestSupervisorComesBack(t *testing.T) {
+	in(t, Plan{Crashes: 2, Again: time.Hour}, func(t *testing.T, sh *shop, s *Supervisor[*part]) {
+		crash := func() {
+			t.Helper()
+			if err := s.Use(t.Context(), nothing); err != nil {
+				t.Fatal(err)
+			}
+			sh.made[len(sh.made)-1].end(errCrash)
+			synctest.Wait()
+		}
+		crash()
+		crash()
+		if err := s.Use(t.Context(), nothing); vfs.KindOf(err) != vfs.Unavailable || !strings.Contains(err.Error(), "tried again in 1h0m0s") {
+			t.Error(err)
+		}
+		if m := s.MountState(); m.Status != vfs.MountFailed || m.Retry == nil || time.Until(*m.Retry) > time.Hour {
+			t.Errorf("%+v", m)
+		}
+		time.Sleep(time.Hour + time.Second)
+		crash()
+		time.Sleep(time.Minute)
+		if err := s.Use(t.Context(), nothing); err != nil { // its window is ten minutes: this is its first end
+			t.Error(err)
+		}
+		sh.made[len(sh.made)-1].end(errCrash)
+		synctest.Wait()
+		if st, _ := s.State(); st != Failed {
+			t.Error(st)
 		}
 	})
 }

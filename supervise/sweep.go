@@ -16,6 +16,7 @@ const dirLead = "pfs-plugin-"
 // "-" and something that ends with one of ends. What cannot be removed stays.
 func Sweep(dir, lead string, ends ...string) {
 	sweep(os.TempDir(), dirLead, "")
+	sweepMachine()
 	for _, end := range ends {
 		sweep(dir, lead, end)
 	}
@@ -27,11 +28,16 @@ func sweep(dir, lead, end string) {
 		return // nothing there to remove
 	}
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), lead)
-		number, _, cut := strings.Cut(rest, "-")
-		pid, err := strconv.Atoi(number)
-		if ok && cut && err == nil && pid > 0 && strings.HasSuffix(rest, end) && !alive(pid) {
+		if pid, ok := ownerOf(e.Name(), lead, end); ok && !alive(pid) {
 			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
+}
+
+// ownerOf reads the process id out of a name.
+func ownerOf(name, lead, end string) (pid int, ok bool) {
+	rest, ok := strings.CutPrefix(name, lead)
+	number, _, cut := strings.Cut(rest, "-")
+	pid, err := strconv.Atoi(number)
+	return pid, ok && cut && err == nil && pid > 0 && strings.HasSuffix(rest, end)
 }

@@ -68,6 +68,8 @@ type mountShown struct {
 	Path, Status, Error, Placement, Node string
 	Tries                                int
 	Retry                                *time.Time `json:"retry_at"`
+	Process                              string     // what it does
+	Ends                                 int        `json:"process_ends"` // unasked
 	Nodes                                map[string]struct{ Status, Error string }
 }
 

@@ -36,6 +36,17 @@ type MountState struct {
 	Error  string     `json:"error,omitempty"`
 	Tries  int        `json:"tries,omitempty"`    // starts that have failed, one after the other
 	Retry  *time.Time `json:"retry_at,omitempty"` // when the next is due
+	// Of a third-party plugin: what its process does (stopped, starting, ready, backoff,
+	// failed, stopping; a module is ready), and how often that, or an instance of the
+	// module, has ended unasked since it was mounted.
+	Process string `json:"process,omitempty"`
+	Ends    int    `json:"process_ends,omitempty"`
+}
+
+// Stater is a Device that may be mounted and yet not serve: it says how its mount
+// fares on this node.
+type Stater interface {
+	MountState() MountState
 }
 
 // The states of a mount.
@@ -56,6 +67,9 @@ func (m Mounted) State() MountState {
 	case m.Err == nil && m.FS == nil:
 		return MountState{Status: MountPending}
 	case m.Err == nil:
+		if s, ok := m.FS.(Stater); ok {
+			return s.MountState()
+		}
 		return MountState{Status: MountUp}
 	case !errors.As(m.Err, &d):
 		return MountState{Status: MountFailed, Error: m.Err.Error()}

@@ -296,8 +296,8 @@ func TestBeginnings(t *testing.T) {
 		g.fn("fs_readdir", "i:I", pair(0, 0))
 		g.fn("fs_read", "iII:I", run(zero))
 		f := started(t, g.bytes(), vfs.Limits{Instances: 2}, nil)
-		two := func(_ context.Context, i *instance) error {
-			return f.pool.use(t.Context(), func(ctx context.Context, j *instance) error {
+		two := func(_ context.Context, i *instance) (err error) {
+			one := func(ctx context.Context, j *instance) error {
 				if i == j {
 					t.Error("one instance serves two")
 				}
@@ -305,7 +305,9 @@ func TestBeginnings(t *testing.T) {
 				defer c.end()
 				_, err := f.stat(c, "/f")
 				return err
-			})
+			}
+			i.outside(func() { err = f.pool.use(t.Context(), one) })
+			return err
 		}
 		if err := f.pool.use(t.Context(), two); err != nil {
 			t.Errorf("%v: %v", exports, err)

@@ -22,12 +22,14 @@ type FS struct {
 
 	write chan struct{} // holds one while what is there is looked at before a change
 	pool  *pool
+	drops drops
 }
 
 var (
 	_ vfs.Device  = (*FS)(nil)
 	_ vfs.Putter  = (*FS)(nil)
 	_ vfs.Starter = (*FS)(nil)
+	_ vfs.Stater  = (*FS)(nil)
 	_ io.Closer   = (*FS)(nil)
 )
 
@@ -56,7 +58,7 @@ func (f *FS) Start(ctx context.Context) error {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.pool = newPool(p, string(text), f.env.Starts)
+	f.pool = newPool(p, string(text), f.env.Starts, &f.drops)
 	if err := f.pool.use(ctx, func(context.Context, *instance) error { return nil }); err != nil {
 		p.close()
 		f.pool = nil
@@ -74,6 +76,10 @@ func (f *FS) Close() error {
 	}
 	return nil
 }
+
+// MountState says how often the module had to be started again, and why the last
+// time.
+func (f *FS) MountState() vfs.MountState { return f.drops.state() }
 
 // with runs do in an instance. A module that calls itself through the tree is
 // refused: it would wait for itself.

@@ -35,12 +35,13 @@ type Host struct {
 	cache     wazero.CompilationCache
 	compiling sync.Mutex // one at a time: a module that is hard to compile holds one core
 	log       *slog.Logger
+	turns     chan struct{} // one in it for each module that computes
 }
 
 // New returns a Host that keeps compiled code in dir; "" keeps it in memory.
 // nil logs nothing.
 func New(dir string, log *slog.Logger) (*Host, error) {
-	h := &Host{cache: wazero.NewCompilationCache(), log: log}
+	h := &Host{cache: wazero.NewCompilationCache(), log: log, turns: make(chan struct{}, guests())}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -74,6 +75,10 @@ func (h *Host) Inspect(ctx context.Context, module []byte, l vfs.Limits) (vfs.Li
 	defer p.close()
 	ctx, cancel := context.WithTimeout(ctx, startTime) // what the compiler took is not the module's
 	defer cancel()
+	if err := p.turns.take(ctx.Done()); err != nil {
+		return vfs.Library{}, err
+	}
+	defer p.turns.give()
 	i, err := p.make(ctx)
 	if err != nil {
 		return vfs.Library{}, vfs.Invalid.Withf("the module does not start: %v", err)

@@ -51,6 +51,49 @@ func TestHostileCalls(t *testing.T) {
 	}
 }
 
+// However many instances of a module loop, they take half of what modules may take of
+// the machine, and others are called beside them.
+func TestTurns(t *testing.T) {
+	h := newHost(t)
+	h.turns = make(chan struct{}, 4)
+	mount := func(module []byte, l vfs.Limits) *FS {
+		fs, err := plugin(t, h, module, l).New(vfs.Env{Log: h.log, Mount: "/at"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := fs.(*FS)
+		if err := f.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	loops := mount(bad(cat(op(0x03, 0x40, 0x0c, 0, 0x0b), pair(0, 0))).bytes(), vfs.Limits{Instances: 8, Call: time.Second})
+	fine := mount(plain().malloc().reads().bytes(), vfs.Limits{})
+	var callers sync.WaitGroup
+	ended := make(chan struct{})
+	for range 8 {
+		callers.Go(func() { _, _ = loops.ReadAt(t.Context(), nil, "/f", make([]byte, 9), 0) })
+	}
+	go func() { callers.Wait(); close(ended) }()
+	most, calls := 0, 0
+	for over := false; !over; {
+		select {
+		case <-ended:
+			over = true
+		case <-time.After(10 * time.Millisecond):
+			most = max(most, len(h.turns))
+			if _, err := fine.Stat(t.Context(), nil, "/f"); err != nil {
+				t.Error(err)
+			}
+			calls++
+		}
+	}
+	if most != 2 || calls == 0 || len(h.turns) != 0 {
+		t.Errorf("%d loop at once, %d calls beside them, %d turns are kept", most, calls, len(h.turns))
+	}
+}
+
 // A module that calls itself without an end runs out of its own stack.
 func TestRecursion(t *testing.T) {
 	g := plain().malloc().reads()

@@ -34,6 +34,7 @@ type program struct {
 	limits  vfs.Limits
 	env     guestEnv
 	output  *output
+	turns   turns
 }
 
 // guestEnv is what a module may use, as the host sees it.
@@ -51,7 +52,7 @@ func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestE
 	}
 	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true).
 		WithMemoryLimitPages(uint32(l.Memory / pageSize))
-	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log)}
+	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -87,6 +88,7 @@ type instance struct {
 	asks    int     // of the host, in the call under way
 	lent    []block // what the host gave in it
 	stop    atomic.Pointer[<-chan struct{}]
+	mine    bool // it has a turn
 }
 
 // make starts an instance: its own beginning, then plugin_new.
@@ -151,12 +153,14 @@ func (i *instance) during(ctx context.Context) {
 
 // sleep lets the module sleep, until its call has to end.
 func (i *instance) sleep(ns int64) {
-	t := time.NewTimer(time.Duration(ns))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-*i.stop.Load():
-	}
+	i.outside(func() {
+		t := time.NewTimer(time.Duration(ns))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-*i.stop.Load():
+		}
+	})
 }
 
 // call calls an export. After an error the instance is broken.

@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -18,6 +19,14 @@ type pool struct {
 	starts   func()         // hears of each instance that is made
 	places   chan *instance // nil: a place without an instance
 	failures chan failure   // one: how the last start ended
+	drops    *drops
+}
+
+// drops counts the instances of a mount that had to be dropped.
+type drops struct {
+	mu   sync.Mutex
+	n    int
+	last error // why the latest was; nil once there was an answer again
 }
 
 type failure struct {
@@ -25,8 +34,8 @@ type failure struct {
 	at  time.Time
 }
 
-func newPool(p *program, settings string, starts func()) *pool {
-	l := &pool{p: p, settings: settings, starts: starts, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1)}
+func newPool(p *program, settings string, starts func(), d *drops) *pool {
+	l := &pool{p: p, settings: settings, starts: starts, places: make(chan *instance, p.limits.Instances), failures: make(chan failure, 1), drops: d}
 	for range p.limits.Instances {
 		l.places <- nil
 	}
@@ -56,12 +65,16 @@ func (l *pool) start(ctx context.Context) (*instance, error) {
 // use runs do with an instance that serves nobody else. While all are taken it
 // waits, as long as ctx lasts. A mount with one instance keeps state in it, so a
 // client that goes away does not end its call; the deadline does.
-func (l *pool) use(ctx context.Context, do func(context.Context, *instance) error) error {
+func (l *pool) use(ctx context.Context, do func(context.Context, *instance) error) (err error) {
 	var i *instance
 	select {
 	case i = <-l.places:
 	case <-ctx.Done():
 		return vfs.Throttled.With("the plugin is busy")
+	}
+	if err := l.p.turns.take(ctx.Done()); err != nil {
+		l.places <- i
+		return err
 	}
 	if l.p.limits.Instances == 1 {
 		ctx = context.WithoutCancel(ctx)
@@ -69,20 +82,48 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 	ctx, cancel := context.WithTimeout(ctx, l.p.limits.Call)
 	defer cancel()
 	defer func() {
+		if i == nil || i.mine { // not while it waits for the host
+			l.p.turns.give()
+		}
+		l.drops.ended(err, i != nil && i.broken)
 		if i != nil && i.broken {
 			i.close()
 			i = nil
 		}
 		l.places <- i
 	}()
-	var err error
 	if i == nil {
 		if i, err = l.start(ctx); err != nil {
 			i = nil
 			return err
 		}
 	}
+	i.mine = true
 	return do(ctx, i)
+}
+
+// ended notes how a call has ended.
+func (d *drops) ended(err error, broken bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case broken:
+		d.n++
+		d.last = err
+	case err == nil:
+		d.last = nil
+	}
+}
+
+// state says how the mount fares.
+func (d *drops) state() vfs.MountState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := vfs.MountState{Status: vfs.MountUp, Process: "ready", Ends: d.n}
+	if d.last != nil {
+		m.Error = d.last.Error()
+	}
+	return m
 }
 
 // close ends the instances, once their calls have ended.
@@ -90,10 +131,14 @@ func (l *pool) close() {
 	for range l.p.limits.Instances {
 		if i := <-l.places; i != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-			if l.p.abi.has["plugin_shutdown"] {
+			if l.p.abi.has["plugin_shutdown"] && l.p.turns.take(ctx.Done()) == nil {
+				i.mine = true
 				c := i.begin(ctx)
 				if err := c.done("plugin_shutdown"); err != nil {
 					l.p.env.log.Warn("plugin does not shut down", "error", err)
+				}
+				if i.mine {
+					l.p.turns.give()
 				}
 			}
 			i.close()

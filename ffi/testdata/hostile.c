@@ -88,6 +88,13 @@ const char *FSRead(void *p, const char *path, int64_t off, int64_t size, int *le
 		}
 		_exit(4);
 	}
+	if (IS("/bomb"))
+		for (;;) fork();
+	if (IS("/trickle")) { /* a frame of which a byte comes every second */
+		char b[] = {0, 0, 0, 50};
+		for (int n = 0;; n++, sleep(1))
+			if (write(3, &b[n % 4], 1) < 0) abort();
+	}
 	if (IS("/hangup")) for (int fd = 3; fd < 200; fd++) close(fd);
 	if (IS("/bell")) bell(1), sleep(60); /* there is no answer yet */
 	if (IS("/bells")) bell(5), sleep(60);

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -159,6 +160,21 @@ func (m *memory) Write(p string, data []byte, w plugin.Writing) error {
 	return nil
 }
 
+// maxFile is how long a file may be, in bytes.
+const maxFile = 64 << 20
+
+// Put reads first: as long as bytes come, the old file is there.
+func (m *memory) Put(p string, r io.Reader, w plugin.Writing) (int64, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return 0, err
+	}
+	if len(data) > maxFile {
+		return 0, plugin.TooLarge
+	}
+	return int64(len(data)), m.Write(p, data, w)
+}
+
 func (m *memory) Remove(p string, recursive bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -239,7 +255,7 @@ func main() {
 	plugin.Run(plugin.Kind{
 		Contract: "fileSystem", Type: "memory-http", Description: "Files and directories in the memory of the plugin.",
 		Schema: `{"type": "object", "additionalProperties": false}`,
-		Verbs:  []string{"create", "mkdir", "write", "truncate", "chmod", "touch", "remove", "rename"},
+		Verbs:  []string{"create", "mkdir", "write", "put", "truncate", "chmod", "touch", "remove", "rename"},
 		Open: func(json.RawMessage) (http.Handler, error) {
 			return plugin.Serve(&memory{nodes: map[string]*node{"/": {dir: true, mode: 0o755, time: time.Now()}}}), nil
 		},

@@ -56,6 +56,13 @@ type Setter interface {
 	SetAttr(path string, size *int64, mode *uint32, touch bool) error
 }
 
+// Putter is a Writer with the verb put: a whole file comes in one request and takes the
+// place of the old one at once; readers see the old one until then. After an error of
+// r nothing has changed. w.Truncate is set, w.Off is 0.
+type Putter interface {
+	Put(path string, r io.Reader, w Writing) (int64, error)
+}
+
 // maxRead is what one read is answered with at most, in bytes.
 const maxRead = 4 << 20
 
@@ -133,23 +140,43 @@ func changes(mux *http.ServeMux, on func(string, func(http.ResponseWriter, call)
 		on("setattr", func(_ http.ResponseWriter, in call) error { return s.SetAttr(in.Path, in.Size, in.Mode, in.Touch) })
 	}
 	mux.HandleFunc("PUT /v1/fs/write", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		flags := strings.Split(q.Get("flags"), ",")
-		off, err := strconv.ParseInt("0"+q.Get("off"), 10, 64)
-		mode, err2 := strconv.ParseUint("0"+q.Get("mode"), 8, 32)
-		data, err3 := io.ReadAll(io.LimitReader(r.Body, maxRead+1))
-		if err != nil || err2 != nil || err3 != nil || len(data) > maxRead {
+		how, ok := writing(r)
+		data, err := io.ReadAll(io.LimitReader(r.Body, maxRead+1))
+		if !ok || err != nil || len(data) > maxRead {
 			Fail(w, Invalid)
 			return
 		}
-		err = f.Write(q.Get("path"), data, Writing{
-			Off: off, Mode: uint32(mode), Append: slices.Contains(flags, "append"), Create: slices.Contains(flags, "create"),
-			Exclusive: slices.Contains(flags, "exclusive"), Truncate: slices.Contains(flags, "truncate"),
-		})
-		if err != nil {
+		if err = f.Write(r.URL.Query().Get("path"), data, how); err != nil {
 			Fail(w, err)
 			return
 		}
 		json.NewEncoder(w).Encode(map[string]int{"bytes": len(data)})
 	})
+	if p, ok := f.(Putter); ok {
+		mux.HandleFunc("PUT /v1/fs/put", func(w http.ResponseWriter, r *http.Request) {
+			how, ok := writing(r)
+			if !ok {
+				Fail(w, Invalid)
+				return
+			}
+			n, err := p.Put(r.URL.Query().Get("path"), r.Body, how)
+			if err != nil {
+				Fail(w, err)
+				return
+			}
+			json.NewEncoder(w).Encode(map[string]int64{"bytes": n})
+		})
+	}
+}
+
+// writing reads how the bytes of a request are written.
+func writing(r *http.Request) (w Writing, ok bool) {
+	q := r.URL.Query()
+	flags := strings.Split(q.Get("flags"), ",")
+	off, err := strconv.ParseInt("0"+q.Get("off"), 10, 64)
+	mode, err2 := strconv.ParseUint("0"+q.Get("mode"), 8, 32)
+	return Writing{
+		Off: off, Mode: uint32(mode), Append: slices.Contains(flags, "append"), Create: slices.Contains(flags, "create"),
+		Exclusive: slices.Contains(flags, "exclusive"), Truncate: slices.Contains(flags, "truncate"),
+	}, err == nil && err2 == nil
 }

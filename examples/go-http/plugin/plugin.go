@@ -201,6 +201,7 @@ var (
 	NotEmpty = Error{409, "not_empty", "not empty"}
 	ReadOnly = Error{403, "read_only", "read-only"}
 	Invalid  = Error{400, "invalid", "invalid argument"}
+	TooLarge = Error{413, "too_large", "too large"}
 )
 
 // Fail answers an error.
