@@ -103,22 +103,39 @@ func (c *call) loadAsk() (a loadAsk, err error) {
 		a.Path = printable(v)
 	}
 	for _, p := range c.query {
-		if p.key == "grant_read" {
+		switch p.key {
+		case "grant_read":
 			a.Grants.Read = append(a.Grants.Read, vfs.Path(p.value))
+		case "grant_write":
+			a.Grants.Write = append(a.Grants.Write, vfs.Path(p.value))
+		case "grant_http":
+			a.Grants.HTTP = append(a.Grants.HTTP, p.value)
 		}
 	}
 	return a, a.clean()
 }
 
-// clean makes the paths of the grants such as others are compared with.
+// maxGrants is how many grants of a kind a plugin may have.
+const maxGrants = 100
+
+// clean makes the paths of the grants such as others are compared with, and
+// refuses what grants nothing.
 func (a *loadAsk) clean() (err error) {
-	for i, p := range a.Grants.Read {
-		if a.Grants.Read[i], err = vfs.ParsePath(string(p)); err != nil {
-			return vfs.Invalid.Withf("grants: %v", err)
+	g := a.Grants
+	if max(len(g.Read), len(g.Write), len(g.HTTP)) > maxGrants {
+		return vfs.Invalid.Withf("grants: at most %d of a kind", maxGrants)
+	}
+	for _, paths := range [][]vfs.Path{g.Read, g.Write} {
+		for i, p := range paths {
+			if paths[i], err = vfs.ParsePath(string(p)); err != nil {
+				return vfs.Invalid.Withf("grants: %v", err)
+			}
 		}
 	}
-	if len(a.Grants.Read) > 100 {
-		return vfs.Invalid.With("grants: at most 100 paths")
+	for _, h := range g.HTTP {
+		if _, err := vfs.ParseWebGrant(h); err != nil {
+			return vfs.Invalid.Withf("grants: %v", err)
+		}
 	}
 	return nil
 }
@@ -197,7 +214,7 @@ func (c *call) pluginLoad() error {
 	case len(code) > maxCode:
 		return vfs.TooLarge.Withf("the code of a plugin has at most %d bytes", maxCode)
 	}
-	if err := c.libraryLevel(); err != nil {
+	if err := c.libraryLevel(vfs.Library{Grants: a.Grants}); err != nil {
 		return err
 	}
 	if a.code != nil || strings.Contains(a.Path, "://") {
@@ -214,6 +231,12 @@ func (c *call) pluginLoad() error {
 	}
 	if !fsm.ValidLibraryName(lib.Name) {
 		return vfs.Invalid.Withf("the plugin calls itself %.80q: a name has letters, digits and -_. only", lib.Name)
+	}
+	if a.Grants.Changes() && lib.Kind != "wasm" {
+		return vfs.Invalid.Withf("grants: write and http are for WASM modules that export the functions of a file system; this is of kind %s", lib.Kind)
+	}
+	if err := c.libraryLevel(lib); err != nil {
+		return err
 	}
 	sum := sha256.Sum256(code)
 	lib.ABI = a.ABI
@@ -232,17 +255,14 @@ func (c *call) pluginLoad() error {
 	return c.answerLibrary(op, "plugin loaded successfully")
 }
 
-// libraryLevel returns nil once every member knows what a load is.
-func (c *call) libraryLevel() error {
+// libraryLevel returns nil once every member knows what a load of lib is.
+func (c *call) libraryLevel(lib vfs.Library) error {
 	img, err := c.imageAt(vfs.Level{Linearizable: true})
 	if err != nil {
 		return err
 	}
 	defer img.Release()
-	if fsm.LevelOf(img.View) < fsm.LibraryLevel {
-		return vfs.Unsupported.With("loading plugins: operation not supported until every member runs a version that knows it")
-	}
-	return nil
+	return fsm.LibraryFits(lib, fsm.LevelOf(img.View))
 }
 
 // answerLibrary commits a change of the libraries.
@@ -274,7 +294,7 @@ func (c *call) pluginUnload() error {
 	if c.s.cfg.Libraries == nil {
 		return errNoLibraries
 	}
-	if err := c.libraryLevel(); err != nil {
+	if err := c.libraryLevel(vfs.Library{}); err != nil {
 		return err
 	}
 	return c.answerLibrary(fsm.UnloadOp(in.Name), "plugin unloaded successfully")

@@ -54,6 +54,8 @@ type PluginTerms struct {
 	Instances int
 	ABI       int      // the generation of a native library
 	Read      []string // paths of the tree that it may read, with all below
+	Write     []string // paths of the tree that a module may change, with all below
+	HTTP      []string // what a module may ask: [METHOD,… ][https://]HOST[:PORT]
 	Network   bool     // of the machine, for a program
 }
 
@@ -66,7 +68,7 @@ func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opt
 		limits[name] = v
 	}
 	body := map[string]any{"library_path": path, "limits": limits,
-		"grants": map[string]any{"read": t.Read, "network": t.Network}}
+		"grants": map[string]any{"read": t.Read, "write": t.Write, "http": t.HTTP, "network": t.Network}}
 	if t.ABI != 0 {
 		body["abi"] = t.ABI
 	}
@@ -77,7 +79,8 @@ func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opt
 // came from.
 func (c *Client) SendPlugin(ctx context.Context, name string, code []byte, t PluginTerms, opts ...Option) (LoadedPlugin, error) {
 	k := post("load", "/plugins/load", name)
-	k.query = url.Values{"name": {name}, "grant_read": t.Read, "grant_network": {strconv.FormatBool(t.Network)}}
+	k.query = url.Values{"name": {name}, "grant_read": t.Read, "grant_write": t.Write, "grant_http": t.HTTP,
+		"grant_network": {strconv.FormatBool(t.Network)}}
 	for name, v := range t.texts() {
 		k.query.Set(name, v)
 	}

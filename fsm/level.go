@@ -16,8 +16,9 @@ import (
 // What each brought: 2 heartbeatfs, 3 leases of queues, 4 localfs, 5 keys of
 // kvfs that end, 6 streamfs, 7 s3fs, 8 httpfs, 9 streamrotatefs, 10 sqlfs,
 // 11 proxyfs, 12 sqlfs2, 13 the SQL backends of queuefs, 14 files of
-// streamrotatefs outside the log, 15 third-party plugins, 16 streams in memory.
-const Level = 16
+// streamrotatefs outside the log, 15 third-party plugins, 16 streams in memory,
+// 17 modules that change the tree, ask the web, or are programs.
+const Level = 17
 
 // raise takes the cluster to a feature level. A version that does not know the
 // level stops: it could not fold what follows.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/ffi"
 	"github.com/pfs-project/pfs/prochost"
 	"github.com/pfs-project/pfs/vfs"
@@ -34,7 +35,7 @@ type libraries struct {
 }
 
 // openLibraries returns nil if the configuration wants none.
-func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
+func openLibraries(c Config, files *client.Client, log *slog.Logger) (*libraries, error) {
 	if !c.External.Enabled {
 		return nil, nil
 	}
@@ -53,7 +54,7 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
 		return nil, err
 	}
-	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), log)
+	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), changes{files}, log)
 	return l, err
 }
 

@@ -19,7 +19,7 @@ type call struct {
 type block struct{ at, size uint32 }
 
 func (i *instance) begin(ctx context.Context) *call {
-	i.asks = 0
+	i.asks, i.written, i.requests = 0, 0, 0
 	return &call{i: i, ctx: ctx}
 }
 

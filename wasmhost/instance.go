@@ -34,12 +34,15 @@ type program struct {
 	limits  vfs.Limits
 	env     guestEnv
 	output  *output
+	web     *web // nil: no request is granted
 }
 
 // guestEnv is what a module may use, as the host sees it.
 type guestEnv struct {
 	log    *slog.Logger
+	name   string   // of the plugin
 	tree   vfs.Tree // nil: none
+	change Changer  // nil: nothing is changed
 	mount  vfs.Path
 	grants vfs.Grants
 }
@@ -66,6 +69,11 @@ func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestE
 	if p.abi, err = readABI(p.module); err != nil {
 		return nil, err
 	}
+	if len(env.grants.HTTP) > 0 {
+		if p.web, err = newWeb(env.grants.HTTP); err != nil {
+			return nil, err
+		}
+	}
 	if _, err = wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
 		return nil, err
 	}
@@ -73,20 +81,23 @@ func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestE
 }
 
 func (p *program) close() {
+	p.web.close()
 	_ = p.runtime.Close(context.Background()) // frees memory: there is nothing to fail
 }
 
 // instance is one run of a module with a memory of its own.
 type instance struct {
-	p       *program
-	module  api.Module
-	memory  api.Memory
-	in, out uint32  // shared buffers
-	shared  uint32  // their length; 0: there are none
-	broken  bool    // it must not be called again
-	asks    int     // of the host, in the call under way
-	lent    []block // what the host gave in it
-	stop    atomic.Pointer[<-chan struct{}]
+	p        *program
+	module   api.Module
+	memory   api.Memory
+	in, out  uint32  // shared buffers
+	shared   uint32  // their length; 0: there are none
+	broken   bool    // it must not be called again
+	lent     []block // what the host gave in the call under way
+	asks     int     // what it has asked of the host in it
+	written  int64   // bytes
+	requests int
+	stop     atomic.Pointer[<-chan struct{}]
 }
 
 // make starts an instance: its own beginning, then plugin_new.

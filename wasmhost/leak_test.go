@@ -89,7 +89,7 @@ func TestLeaks(t *testing.T) {
 
 // BenchmarkCall is one Stat of a module.
 func BenchmarkCall(b *testing.B) {
-	h, err := New("", nil)
+	h, err := New("", nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -102,6 +102,8 @@ native libraries from their own directory only, unless they are set up otherwise
 	f.StringVar(&t.Idle, "idle", "", "stop a program that nobody calls for so long, as 10m")
 	f.IntVar(&t.ABI, "abi", 0, "generation of a native library, 1 or 2; 0 finds out")
 	f.StringArrayVar(&t.Read, "grant-read", nil, "path of the tree that it may read, with all below; may be given again")
+	f.StringArrayVar(&t.Write, "grant-write", nil, "path of the tree that a module may change, with all below; may be given again")
+	f.StringArrayVar(&t.HTTP, "grant-http", nil, "host that a module may ask, as https://api.example.com or 'GET,HEAD 10.0.0.7:8080'; may be given again")
 	f.BoolVar(&t.Network, "grant-network", false, "let a program use the network of its machine")
 	return c
 }
