@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -126,7 +127,10 @@ func TestLibraryRefuses(t *testing.T) {
 		r.fails(vfs.Unsupported, "every member", LoadOp(l, []byte{1}, nil))
 		later := libraryRig(t, grantsLevel)
 		later.must(LoadOp(l, []byte{1}, nil))
-		if kept, _ := LibraryOf(later.tx(), "ext"); !reflect.DeepEqual(kept.Grants, l.Grants) || kept.Kind != l.Kind {
+		img := later.Image()
+		kept, _ := LibraryOf(img.View, "ext")
+		img.Release()
+		if !reflect.DeepEqual(kept.Grants, l.Grants) || kept.Kind != l.Kind {
 			t.Errorf("%s: %+v", name, kept)
 		}
 	}

@@ -90,7 +90,7 @@ func (a *ask) write() uint64 {
 		return a.change(vfs.Op{Verb: vfs.Write, Path: p, Data: bytes.Clone(b), Flag: replace})
 	}()
 	if err != nil {
-		return a.giveText(err.Error()) << 32
+		return a.giveText(worded(err)) << 32
 	}
 	return max(uint64(uint32(a.args[2])), 1)
 }
@@ -128,7 +128,7 @@ func (a *ask) fault(err error) uint64 {
 	if err == nil {
 		return 0
 	}
-	if at := a.giveText(err.Error()); at != 0 {
+	if at := a.giveText(worded(err)); at != 0 {
 		return at
 	}
 	return noMemory

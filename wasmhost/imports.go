@@ -274,5 +274,6 @@ func enter(ctx context.Context, mark string) (context.Context, error) {
 	if depth == maxNested || slices.Contains(via, mark) {
 		return nil, vfs.Conflict.With("plugins ask each other in a circle")
 	}
-	return vfs.WithVia(ctx, append(via[:len(via):len(via)], mark)), nil
+	// Its questions are its own: not those that a node has sent on to this one.
+	return vfs.WithoutHop(vfs.WithVia(ctx, append(via[:len(via):len(via)], mark))), nil
 }

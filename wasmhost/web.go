@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -127,7 +128,7 @@ type webAnswer struct {
 func (a *ask) http() uint64 {
 	answer, err := a.request()
 	if err != nil {
-		answer = webAnswer{Headers: map[string]string{}, Body: []byte{}, Error: clip(err.Error(), maxErrorText)}
+		answer = webAnswer{Headers: map[string]string{}, Body: []byte{}, Error: clip(worded(err), maxErrorText)}
 	}
 	a.i.p.env.log.Debug("plugin asks the web", "status", answer.Status, "error", err)
 	b, err := json.Marshal(answer)
@@ -167,6 +168,16 @@ func (a *ask) request() (out webAnswer, err error) {
 	ctx, cancel := context.WithTimeout(a.ctx, limit)
 	defer cancel()
 	return w.ask(ctx, in)
+}
+
+// worded is the text of an error with the words of its kind, by which plugins tell
+// errors apart.
+func worded(err error) string {
+	kind := vfs.KindOf(err)
+	if kind == vfs.Internal || strings.Contains(err.Error(), kind.Error()) {
+		return err.Error()
+	}
+	return kind.Error() + ": " + err.Error()
 }
 
 // ask makes one request.
