@@ -65,7 +65,7 @@ var (
 
 // Start starts the process: a mount whose settings it refuses does not start.
 func (f *FS) Start(ctx context.Context) error {
-	limits, err := bounded(f.lib.Limits)
+	limits, err := bounded(f.lib.Kind, f.lib.Limits)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (f *FS) Start(ctx context.Context) error {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
-	f.keep = supervise.New(start, supervise.Plan{Start: startTime, Idle: limits.Idle}, f.env.Log)
+	f.keep = supervise.New(start, supervise.Plan{Start: max(startTime, introduction(f.lib.Kind)), Idle: limits.Idle}, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()
 		f.keep = nil

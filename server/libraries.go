@@ -39,7 +39,7 @@ func openLibraries(c Config, files *client.Client, log *slog.Logger) (*libraries
 	if !c.External.Enabled {
 		return nil, nil
 	}
-	l := &libraries{procs: prochost.New(version, log), sent: c.External.SentPrograms}
+	l := &libraries{sent: c.External.SentPrograms}
 	for _, p := range append([]string{c.External.PluginDir}, c.External.PluginPaths...) {
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -54,8 +54,11 @@ func openLibraries(c Config, files *client.Client, log *slog.Logger) (*libraries
 	if l.ffi, err = ffi.New(c.External.PluginHost, log); err != nil {
 		return nil, err
 	}
-	l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), changes{files}, log)
-	return l, err
+	if l.wasm, err = wasmhost.New(filepath.Join(c.Server.DataDir, compiledDir), changes{files}, log); err != nil {
+		return nil, err
+	}
+	l.procs = prochost.New(version, l.wasm.Run, log)
+	return l, nil
 }
 
 // errOutside is the answer to a path that nobody has allowed.
@@ -131,6 +134,9 @@ func (l *libraries) Inspect(ctx context.Context, code []byte, limits vfs.Limits)
 	}
 	switch kindOf(code) {
 	case wasmhost.Kind:
+		if wasmhost.IsProgram(code) {
+			return l.procs.InspectModule(ctx, code, limits)
+		}
 		return l.wasm.Inspect(ctx, code, limits)
 	case ffi.Kind:
 		return l.ffi.Inspect(ctx, code, limits)

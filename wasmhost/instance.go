@@ -47,37 +47,51 @@ type guestEnv struct {
 	grants vfs.Grants
 }
 
-// open compiles the module. Invalid tells what is wrong with it.
+// open compiles a module that has the functions of a file system, and makes what
+// it imports. Invalid tells what is wrong with it.
 func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestEnv) (_ *program, err error) {
-	if module, err = tamed(module); err != nil {
+	p, err := h.compile(ctx, module, l, env)
+	if err != nil {
+		return nil, err
+	}
+	if p.abi, err = readABI(p.module); err == nil && len(env.grants.HTTP) > 0 {
+		p.web, err = newWeb(env.grants.HTTP)
+	}
+	if err == nil {
+		err = p.link(ctx)
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// compile compiles a module in a runtime of its own.
+func (h *Host) compile(ctx context.Context, module []byte, l vfs.Limits, env guestEnv) (*program, error) {
+	module, err := tamed(module)
+	if err != nil {
 		return nil, err
 	}
 	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true).
 		WithMemoryLimitPages(uint32(l.Memory / pageSize))
 	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log)}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
 	h.compiling.Lock()
 	p.module, err = p.runtime.CompileModule(ctx, module)
 	h.compiling.Unlock()
 	if err != nil {
+		p.close()
 		return nil, vfs.Invalid.Withf("the module cannot be used: %s", firstLine(err))
 	}
-	if p.abi, err = readABI(p.module); err != nil {
-		return nil, err
+	return p, nil
+}
+
+// link makes what the module imports.
+func (p *program) link(ctx context.Context) error {
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
+		return err
 	}
-	if len(env.grants.HTTP) > 0 {
-		if p.web, err = newWeb(env.grants.HTTP); err != nil {
-			return nil, err
-		}
-	}
-	if _, err = wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
-		return nil, err
-	}
-	return p, p.provide(ctx)
+	return p.provide(ctx)
 }
 
 func (p *program) close() {
