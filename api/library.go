@@ -114,22 +114,39 @@ func (c *call) loadAsk() (a loadAsk, err error) {
 		a.Path = printable(v)
 	}
 	for _, p := range c.query {
-		if p.key == "grant_read" {
+		switch p.key {
+		case "grant_read":
 			a.Grants.Read = append(a.Grants.Read, vfs.Path(p.value))
+		case "grant_write":
+			a.Grants.Write = append(a.Grants.Write, vfs.Path(p.value))
+		case "grant_http":
+			a.Grants.HTTP = append(a.Grants.HTTP, p.value)
 		}
 	}
 	return a, a.clean()
 }
 
-// clean makes the paths of the grants such as others are compared with.
+// maxGrants is how many grants of a kind a plugin may have.
+const maxGrants = 100
+
+// clean makes the paths of the grants such as others are compared with, and
+// refuses what grants nothing.
 func (a *loadAsk) clean() (err error) {
-	for i, p := range a.Grants.Read {
-		if a.Grants.Read[i], err = vfs.ParsePath(string(p)); err != nil {
-			return vfs.Invalid.Withf("grants: %v", err)
+	g := a.Grants
+	if max(len(g.Read), len(g.Write), len(g.HTTP)) > maxGrants {
+		return vfs.Invalid.Withf("grants: at most %d of a kind", maxGrants)
+	}
+	for _, paths := range [][]vfs.Path{g.Read, g.Write} {
+		for i, p := range paths {
+			if paths[i], err = vfs.ParsePath(string(p)); err != nil {
+				return vfs.Invalid.Withf("grants: %v", err)
+			}
 		}
 	}
-	if len(a.Grants.Read) > 100 {
-		return vfs.Invalid.With("grants: at most 100 paths")
+	for _, h := range g.HTTP {
+		if _, err := vfs.ParseWebGrant(h); err != nil {
+			return vfs.Invalid.Withf("grants: %v", err)
+		}
 	}
 	if _, ok := placements[a.Place]; !ok {
 		return vfs.Invalid.Withf("placement must be %q or %q", pinned, anyReader)
@@ -211,11 +228,14 @@ func (c *call) pluginLoad() error {
 	case len(code) > maxCode:
 		return vfs.TooLarge.Withf("the code of a plugin has at most %d bytes", maxCode)
 	}
-	if err := c.libraryLevel(a.level()); err != nil {
+	if err := c.libraryLevel(vfs.Library{Grants: a.Grants, Place: placements[a.Place]}); err != nil {
 		return err
 	}
 	lib, err := c.inspect(a, code)
 	if err != nil {
+		return err
+	}
+	if err := c.libraryLevel(lib); err != nil {
 		return err
 	}
 	content, err := c.s.cfg.Node.Keep(c.context(), bytes.NewReader(code), maxCode)
@@ -259,6 +279,9 @@ func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
 	if !fsm.ValidLibraryName(lib.Name) {
 		return lib, vfs.Invalid.Withf("the plugin calls itself %.80q: a name has letters, digits and -_. only", lib.Name)
 	}
+	if a.Grants.Changes() && lib.Kind != "wasm" {
+		return lib, vfs.Invalid.Withf("grants: write and http are for WASM modules that export the functions of a file system; this is of kind %s", lib.Kind)
+	}
 	lib.ABI, lib.Sum, lib.Size, lib.Source, lib.Grants = a.ABI, hash, int64(len(code)), sourceOf(a.Path), a.Grants
 	if lib.Place = placements[a.Place]; lib.Place == vfs.PerNode {
 		lib.Verbs = 0 // what one instance is told the others would not know
@@ -266,17 +289,14 @@ func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
 	return lib, nil
 }
 
-// libraryLevel returns nil once every member knows what a load is.
-func (c *call) libraryLevel(need uint64) error {
+// libraryLevel returns nil once every member knows what a load of lib is.
+func (c *call) libraryLevel(lib vfs.Library) error {
 	img, err := c.imageAt(vfs.Level{Linearizable: true})
 	if err != nil {
 		return err
 	}
 	defer img.Release()
-	if fsm.LevelOf(img.View) < need {
-		return vfs.Unsupported.With("loading plugins: operation not supported until every member runs a version that knows it")
-	}
-	return nil
+	return fsm.LibraryFits(lib, fsm.LevelOf(img.View))
 }
 
 // answerLibrary commits a change of the libraries.
@@ -308,7 +328,7 @@ func (c *call) pluginUnload() error {
 	if c.s.cfg.Libraries == nil {
 		return errNoLibraries
 	}
-	if err := c.libraryLevel(fsm.LibraryLevel); err != nil {
+	if err := c.libraryLevel(vfs.Library{}); err != nil {
 		return err
 	}
 	return c.answerLibrary(fsm.UnloadOp(sourceOf(in.Name)), "plugin unloaded successfully")

@@ -25,14 +25,6 @@ func placeName(p vfs.Placement) string {
 	return pinned
 }
 
-// level is the feature level that every member must be at.
-func (a loadAsk) level() uint64 {
-	if placements[a.Place] != vfs.Pinned {
-		return fsm.PlacementLevel
-	}
-	return fsm.LibraryLevel
-}
-
 // tryReload starts a library that is to take the place of another beside the mounts
 // that it has on this node, with their settings: code that none of them could start
 // with is refused, and the one before it serves on.

@@ -31,12 +31,17 @@ func parseQuery(raw string) (query, error) {
 		if !ok1 || !ok2 {
 			return nil, vfs.Invalid.With("malformed escape in query")
 		}
-		if _, dup := q.get(key); dup {
+		if _, dup := q.get(key); dup && !repeats(key) {
 			return nil, vfs.Invalid.Withf("parameter given twice: %s", printable(key))
 		}
 		q = append(q, param{key, value})
 	}
 	return q, nil
+}
+
+// repeats reports whether a parameter is a list: given once for each entry.
+func repeats(key string) bool {
+	return key == "grant_read" || key == "grant_write" || key == "grant_http"
 }
 
 func (q query) get(key string) (string, bool) {

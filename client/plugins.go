@@ -55,21 +55,24 @@ type PluginTerms struct {
 	Instances int
 	ABI       int      // the generation of a native library
 	Read      []string // paths of the tree that it may read, with all below
+	Write     []string // paths of the tree that a module may change, with all below
+	HTTP      []string // what a module may ask: [METHOD,… ][https://]HOST[:PORT]
 	Network   bool     // of the machine, for a program
 	Sum       string   // SHA-256 that the code must have, in hex; required of a URL
 	Placement string   // "any-reader": every node runs it, and nothing changes its mounts
 }
 
 // LoadPlugin has the node that is asked load a file of its own, with pfs:// one
-// of the tree, or with http:// and https:// one of a server that it is allowed. With IfAbsent it is an error of kind vfs.Exists if other code
-// is loaded under its name.
+// of the tree, or with http:// and https:// one of a server that it is allowed.
+// With IfAbsent it is an error of kind vfs.Exists if other code is loaded under its
+// name.
 func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opts ...Option) (LoadedPlugin, error) {
 	limits := map[string]any{}
 	for name, v := range t.texts() {
 		limits[name] = v
 	}
 	body := map[string]any{"library_path": path, "limits": limits,
-		"grants": map[string]any{"read": t.Read, "network": t.Network}}
+		"grants": map[string]any{"read": t.Read, "write": t.Write, "http": t.HTTP, "network": t.Network}}
 	for name, v := range map[string]string{"sha256": t.Sum, "placement": t.Placement} {
 		if v != "" {
 			body[name] = v
@@ -85,7 +88,8 @@ func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opt
 // came from.
 func (c *Client) SendPlugin(ctx context.Context, name string, code []byte, t PluginTerms, opts ...Option) (LoadedPlugin, error) {
 	k := post("load", "/plugins/load", name)
-	k.query = url.Values{"name": {name}, "grant_read": t.Read, "grant_network": {strconv.FormatBool(t.Network)}}
+	k.query = url.Values{"name": {name}, "grant_read": t.Read, "grant_write": t.Write, "grant_http": t.HTTP,
+		"grant_network": {strconv.FormatBool(t.Network)}}
 	for name, v := range t.texts() {
 		k.query.Set(name, v)
 	}

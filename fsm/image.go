@@ -70,6 +70,11 @@ func (i *Image) Lookup(ctx context.Context, verb string, p vfs.Path) (vfs.Info, 
 	return i.Table.Lookup(ctx, i.View, verb, p)
 }
 
+// Resolve is [vfs.Table.Resolve].
+func (i *Image) Resolve(ctx context.Context, p vfs.Path, final bool) (vfs.Path, error) {
+	return i.Table.Resolve(ctx, i.View, p, final)
+}
+
 // List is [vfs.Table.List].
 func (i *Image) List(ctx context.Context, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
 	return i.Table.List(ctx, i.View, p, after, limit)

@@ -15,6 +15,26 @@ import (
 // log, and nothing else is mounted of a type that is not compiled in.
 const LibraryLevel = 15
 
+// grantsLevel is the feature level from which on modules can be granted to change
+// the tree and to make HTTP requests, and modules are run as programs.
+const grantsLevel = 17
+
+// LibraryFits returns nil if a library may be loaded in a cluster at a feature
+// level. Unsupported says what members do not know yet.
+func LibraryFits(lib vfs.Library, level uint64) error {
+	switch {
+	case level < LibraryLevel:
+		return errEarly
+	case lib.Grants.Changes() && level < grantsLevel:
+		return vfs.Unsupported.With("grants: write and http: operation not supported until every member runs a version that knows them")
+	case lib.Kind == "wasi" && level < grantsLevel:
+		return vfs.Unsupported.With("loading modules that are programs: operation not supported until every member runs a version that knows it")
+	case lib.Place != vfs.Pinned && level < PlacementLevel:
+		return vfs.Unsupported.With("placement: operation not supported until every member runs a version that knows it")
+	}
+	return nil
+}
+
 // MaxLibrary bounds the description of a library, in bytes of JSON.
 const MaxLibrary = 64 << 10
 
@@ -70,9 +90,11 @@ func decodeLibrary(b []byte) (lib vfs.Library) {
 // its mounts start anew. With FlagExclusive, what is loaded stays as it is.
 func (e *event) enlist(op vfs.Op) (vfs.Result, error) {
 	var lib vfs.Library
-	switch err := json.Unmarshal([]byte(op.Target), &lib); {
-	case getNum(e.tx, rowLevel) < LibraryLevel:
-		return vfs.Result{}, errEarly
+	err := json.Unmarshal([]byte(op.Target), &lib)
+	early := LibraryFits(lib, getNum(e.tx, rowLevel))
+	switch {
+	case early != nil:
+		return vfs.Result{}, early
 	case err != nil || len(op.Target) > MaxLibrary || !validLibrary(lib):
 		return vfs.Result{}, vfs.Invalid.With("bad description of a plugin")
 	case op.Size() != lib.Size:

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -116,6 +117,23 @@ func TestLibraryRefuses(t *testing.T) {
 	early := libraryRig(t, LibraryLevel-1)
 	early.fails(vfs.Unsupported, "every member", LoadOp(pipeLibrary("ext", 1), []byte{1}, nil))
 	r := libraryRig(t, LibraryLevel)
+	for name, bend := range map[string]func(*vfs.Library){
+		"the tree": func(l *vfs.Library) { l.Grants.Write = []vfs.Path{"/w"} },
+		"the web":  func(l *vfs.Library) { l.Grants.HTTP = []string{"a"} },
+		"programs": func(l *vfs.Library) { l.Kind = "wasi" },
+	} {
+		l := pipeLibrary("ext", 1)
+		bend(&l)
+		r.fails(vfs.Unsupported, "every member", LoadOp(l, []byte{1}, nil))
+		later := libraryRig(t, grantsLevel)
+		later.must(LoadOp(l, []byte{1}, nil))
+		img := later.Image()
+		kept, _ := LibraryOf(img.View, "ext")
+		img.Release()
+		if !reflect.DeepEqual(kept.Grants, l.Grants) || kept.Kind != l.Kind {
+			t.Errorf("%s: %+v", name, kept)
+		}
+	}
 	for name, bend := range map[string]func(*vfs.Library){
 		"no name":      func(l *vfs.Library) { l.Name = "" },
 		"a path":       func(l *vfs.Library) { l.Name = "../x" },

@@ -54,12 +54,13 @@ func FormOf(code []byte) Form {
 
 // Config is what the hosts need.
 type Config struct {
-	Compiled   string         // directory for compiled modules; "" keeps them in memory
-	PluginHost string         // the program that loads native libraries; "" is the one beside this program
-	Version    string         // of PFS, told to plugins that ask
-	Plan       supervise.Plan // how processes are kept
-	InProcess  ffi.Open       // loads native libraries into this process; nil: each has one of its own
-	Log        *slog.Logger   // nil logs nothing
+	Compiled   string           // directory for compiled modules; "" keeps them in memory
+	PluginHost string           // the program that loads native libraries; "" is the one beside this program
+	Version    string           // of PFS, told to plugins that ask
+	Change     wasmhost.Changer // makes the changes of the tree that modules are granted; nil refuses them
+	Plan       supervise.Plan   // how processes are kept
+	InProcess  ffi.Open         // loads native libraries into this process; nil: each has one of its own
+	Log        *slog.Logger     // nil logs nothing
 }
 
 // What may stand between this process and a plugin.
@@ -86,11 +87,11 @@ func New(c Config) (*Hosts, error) {
 	if c.InProcess != nil {
 		native.InProcess(c.InProcess)
 	}
-	wasm, err := wasmhost.New(c.Compiled, c.Log)
+	wasm, err := wasmhost.New(c.Compiled, c.Change, c.Log)
 	if err != nil {
 		return nil, err
 	}
-	procs := prochost.New(c.Version, c.Log)
+	procs := prochost.New(c.Version, wasm.Run, c.Log)
 	procs.Plan, native.Plan = c.Plan, c.Plan
 	return &Hosts{wasm: wasm, procs: procs, native: native, near: c.InProcess != nil}, nil
 }
@@ -110,6 +111,9 @@ func (h *Hosts) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vf
 	case Program:
 		return h.procs.Inspect(ctx, code, limits)
 	case Module:
+		if wasmhost.IsProgram(code) {
+			return h.procs.InspectModule(ctx, code, limits)
+		}
 		return h.wasm.Inspect(ctx, code, limits)
 	case Library:
 		return h.native.Inspect(ctx, code, limits)
@@ -119,7 +123,7 @@ func (h *Hosts) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vf
 
 // Kinds returns the kinds of plugins that run here now.
 func (h *Hosts) Kinds() []string {
-	kinds := []string{wasmhost.Kind}
+	kinds := []string{wasmhost.Kind, prochost.Module}
 	if runtime.GOOS == "linux" { // no processes of others are started elsewhere
 		kinds = append(kinds, prochost.HTTP, prochost.MessagePack)
 	}
@@ -132,7 +136,7 @@ func (h *Hosts) Kinds() []string {
 // Isolation says what stands between this process and a plugin of a kind.
 func (h *Hosts) Isolation(kind string) string {
 	switch {
-	case kind == wasmhost.Kind:
+	case kind == wasmhost.Kind || kind == prochost.Module:
 		return IsolationSandbox
 	case kind == ffi.Kind && h.near:
 		return IsolationNone

@@ -8,7 +8,7 @@
 //
 // [MessagePack] is that of the f4 file manager: maps in both directions over
 // standard input and output, without frames, so that one wrong byte ends the
-// process.
+// process. A [Module] is a WASI program that speaks it, run by the host of modules.
 //
 // Nothing that a program sends is believed: sizes are checked before memory is
 // taken, names like those of clients, calls have deadlines. What goes wrong ends

@@ -32,12 +32,12 @@ const (
 // noFile is a handle that no plugin has given out.
 const noFile = 1<<32 - 1
 
-// f4 is a process that speaks MessagePack and has answered Plugin.Init.
+// f4 is a process, or a module, that speaks MessagePack and has answered Plugin.Init.
 type f4 struct {
-	child *supervise.Child
-	rpc   *rpc
-	env   vfs.Env
-	call  time.Duration // for one call
+	proc supervise.Process
+	rpc  *rpc
+	env  vfs.Env
+	call time.Duration // for one call
 
 	drives []string
 	name   string // what it calls itself, if it does; an addition of ours
@@ -55,17 +55,20 @@ type f4 struct {
 
 var _ supervise.Instance = (*f4)(nil)
 
+// launch starts what speaks MessagePack.
+type launch func(ctx context.Context) (supervise.Process, error)
+
 // newF4 starts a program and its handshake. Settings, as JSON, go along with
 // Plugin.Init, which has no parameters in what is published: there they are not
 // looked at.
-func newF4(ctx context.Context, c supervise.Command, env vfs.Env, call time.Duration, settings string) (*f4, error) {
-	child, err := supervise.Start(c)
+func newF4(ctx context.Context, start launch, env vfs.Env, call time.Duration, settings string) (*f4, error) {
+	proc, err := start(ctx)
 	if err != nil {
 		return nil, vfs.Invalid.With(err.Error())
 	}
-	f := &f4{child: child, env: env, call: call}
+	f := &f4{proc: proc, env: env, call: call}
 	f.lacks.methods = map[string]bool{}
-	f.rpc = newRPC(child, call, f.serve)
+	f.rpc = newRPC(proc, call, f.serve)
 	var params []field
 	if settings != "" {
 		params = []field{{"Config", settings}}
@@ -130,7 +133,7 @@ func (f *f4) serve(method string, d any) (any, error) {
 	switch name {
 	case "Log", "Message":
 		if text, ok := d.(string); ok {
-			f.child.Say(strings.ReplaceAll(text, "\n", " "))
+			f.proc.Say(strings.ReplaceAll(text, "\n", " "))
 		}
 		return nil, nil
 	case "GetVersion":
@@ -146,7 +149,7 @@ func (f *f4) serve(method string, d any) (any, error) {
 }
 
 // Done is closed once the process has ended.
-func (f *f4) Done() <-chan struct{} { return f.child.Done() }
+func (f *f4) Done() <-chan struct{} { return f.proc.Done() }
 
 // Err says why it has ended.
 func (f *f4) Err() error {
@@ -181,10 +184,11 @@ func (f *f4) Close() {
 		f.askedM.Lock()
 		f.asked = true
 		f.askedM.Unlock()
-		f.child.In.Close()
+		in, _ := f.proc.Pipes()
+		_ = in.Close() // it may have gone
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
-		f.child.End(ctx)
+		f.proc.End(ctx)
 		<-f.rpc.done
 	})
 }

@@ -64,7 +64,7 @@ func (l *log) String() string {
 func mounted(t testing.TB, kind string, code []byte, lib vfs.Library, config vfs.Config) (*FS, *log, error) {
 	t.Helper()
 	l := &log{}
-	h := New("1.2.3", nil)
+	h := New("1.2.3", nil, nil)
 	lib.Name, lib.Kind, lib.Place = "p", kind, vfs.Pinned
 	if lib.Verbs == 0 {
 		lib.Verbs = vfs.Verbs(vfs.Create, vfs.Mkdir, vfs.Write, vfs.Truncate, vfs.Remove, vfs.RemoveAll, vfs.Rename)
@@ -400,7 +400,7 @@ func TestInit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lib, err := New("1.2.3", nil).Inspect(t.Context(), speaker(t, "if sys.argv[1:]: sys.exit(0)\n"+c.body), vfs.Limits{})
+			lib, err := New("1.2.3", nil, nil).Inspect(t.Context(), speaker(t, "if sys.argv[1:]: sys.exit(0)\n"+c.body), vfs.Limits{})
 			if err != nil {
 				if vfs.KindOf(err) != vfs.Invalid || !strings.Contains(err.Error(), c.want) {
 					t.Error(err)
@@ -432,7 +432,7 @@ def pack(v, out):
     else: old(v, out)
 S = Z
 `)
-	lib, err := New("1.2.3", nil).Inspect(t.Context(), code, vfs.Limits{})
+	lib, err := New("1.2.3", nil, nil).Inspect(t.Context(), code, vfs.Limits{})
 	if err != nil || lib.Verbs != 0 || lib.Name != "gen0" {
 		t.Fatalf("%+v, %v", lib, err)
 	}
@@ -468,7 +468,7 @@ class L(Server):
         raise LookupError("plugin.lua:7: method not found: " + method)
 S = L
 `)
-	if lib, err = New("1.2.3", nil).Inspect(t.Context(), code, vfs.Limits{}); err != nil || lib.Verbs != 0 || lib.Name != "lua-virtual-drive" {
+	if lib, err = New("1.2.3", nil, nil).Inspect(t.Context(), code, vfs.Limits{}); err != nil || lib.Verbs != 0 || lib.Name != "lua-virtual-drive" {
 		t.Fatalf("%+v, %v", lib, err)
 	}
 	if f, _, err = mounted(t, MessagePack, code, lib, vfs.Config{"drive": "Lua Virtual Drive"}); err != nil {
@@ -520,7 +520,7 @@ func TestSilentInit(t *testing.T) {
 	defer cancel()
 	before, _ := filepath.Glob(os.TempDir() + "/pfs-plugin-*")
 	c := supervise.Command{Code: []byte("#!/bin/sh\nsleep 1000\n"), Log: slog.New(slog.DiscardHandler)}
-	if _, err := newF4(ctx, c, vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
+	if _, err := newF4(ctx, New("", nil, nil).starts(c), vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
 		t.Error(err)
 	}
 	if after, _ := filepath.Glob(os.TempDir() + "/pfs-plugin-*"); len(after) > len(before) {

@@ -66,7 +66,7 @@ var (
 
 // Start starts the process: a mount whose settings it refuses does not start.
 func (f *FS) Start(ctx context.Context) error {
-	limits, err := bounded(f.lib.Limits)
+	limits, err := bounded(f.lib.Kind, f.lib.Limits)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (f *FS) Start(ctx context.Context) error {
 		return start(ctx)
 	}
 	plan := f.host.Plan
-	plan.Start, plan.Idle = startTime, limits.Idle
+	plan.Start, plan.Idle = max(startTime, introduction(f.lib.Kind)), limits.Idle
 	f.keep = supervise.New(told, plan, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()

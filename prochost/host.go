@@ -18,6 +18,7 @@ import (
 const (
 	HTTP        = "http"
 	MessagePack = "msgpack"
+	Module      = "wasi" // a WASM module that is a program and speaks MessagePack
 )
 
 // The limits of a plugin, and the most that can be asked for.
@@ -25,9 +26,12 @@ const (
 	defaultMemory = 512 << 20
 	leastMemory   = 16 << 20
 	mostMemory    = 8 << 30
+	moduleMemory  = 64 << 20 // by default, of one that is a module
+	mostModule    = 1 << 30
 	defaultCall   = 8 * time.Second
 	mostCall      = 8 * time.Second // the API gives up after 9 s
 	startTime     = 10 * time.Second
+	moduleTime    = 30 * time.Second // to start, with the time to compile it
 	unknownDoc    = "A plugin from outside."
 	maxName       = 64
 )
@@ -38,22 +42,31 @@ type Host struct {
 	log     *slog.Logger
 	version string    // of the server, for who asks
 	lacks   sync.Once // what the machine does not let its processes be denied is told
+	modules RunModule
 }
 
+// RunModule starts a module that is a program: with its pipes, so much memory in
+// bytes, its standard error in a log, and nothing of the machine.
+type RunModule func(ctx context.Context, code []byte, memory int64, log *slog.Logger) (supervise.Process, error)
+
 // New returns a Host, and removes what programs have left behind of servers that
-// were killed. nil logs nothing.
-func New(version string, log *slog.Logger) *Host {
+// were killed. A nil log logs nothing; without modules none are run.
+func New(version string, modules RunModule, log *slog.Logger) *Host {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	supervise.Sweep(socketDir, idLead, socketEnd, socketEnd+lockEnd)
-	return &Host{log: log, version: version}
+	return &Host{log: log, version: version, modules: modules}
 }
 
 // bounded fills in the defaults of l.
-func bounded(l vfs.Limits) (vfs.Limits, error) {
+func bounded(kind string, l vfs.Limits) (vfs.Limits, error) {
+	fallback, most := int64(defaultMemory), int64(mostMemory)
+	if kind == Module {
+		fallback, most = moduleMemory, mostModule
+	}
 	if l.Memory == 0 {
-		l.Memory = defaultMemory
+		l.Memory = fallback
 	}
 	if l.Call == 0 {
 		l.Call = defaultCall
@@ -62,8 +75,8 @@ func bounded(l vfs.Limits) (vfs.Limits, error) {
 		l.Instances = 1
 	}
 	switch {
-	case l.Memory < leastMemory || l.Memory > mostMemory:
-		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", leastMemory, int64(mostMemory))
+	case l.Memory < leastMemory || l.Memory > most:
+		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", leastMemory, most)
 	case l.Call < time.Millisecond || l.Call > mostCall:
 		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
 	case l.Idle < 0 || l.Idle > 0 && l.Idle < time.Second:
@@ -75,13 +88,16 @@ func bounded(l vfs.Limits) (vfs.Limits, error) {
 }
 
 // Runs reports whether this package runs libraries of a kind.
-func Runs(kind string) bool { return kind == HTTP || kind == MessagePack }
+func Runs(kind string) bool { return kind == HTTP || messages(kind) }
+
+// messages reports whether what is of a kind speaks MessagePack.
+func messages(kind string) bool { return kind == MessagePack || kind == Module }
 
 // Inspect tells what the program is: its protocol, its name and what it can do. It
 // runs it for that: first with the argument of the one protocol, then with the
 // first message of the other. Invalid says what keeps it from being a plugin.
 func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error) {
-	l, err := bounded(l)
+	l, err := bounded("", l)
 	if err != nil {
 		return vfs.Library{}, err
 	}
@@ -99,12 +115,38 @@ func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Libr
 	case vfs.KindOf(err) == vfs.Invalid:
 		return lib, err
 	}
-	f, ferr := h.tryF4(ctx, c, env, l.Call)
+	lib.Kind = MessagePack
+	lib, ferr := h.introduce(ctx, lib, h.starts(c), env)
 	if ferr != nil {
 		return lib, vfs.Invalid.Withf("the program is no plugin: %v, and it does not speak MessagePack (%v)", err, ferr)
 	}
+	return lib, nil
+}
+
+// InspectModule is Inspect for a module that is a program.
+func (h *Host) InspectModule(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error) {
+	l, err := bounded(Module, l)
+	if err != nil {
+		return vfs.Library{}, err
+	}
+	lib := vfs.Library{Kind: Module, Place: vfs.Pinned, Limits: l, Doc: unknownDoc}
+	lib, err = h.introduce(ctx, lib, h.startsModule(code, lib, h.log), vfs.Env{Log: h.log, Version: h.version})
+	if err != nil {
+		return lib, vfs.Invalid.Withf("the module is no plugin: it exports no functions of a file system, and does not speak MessagePack (%v)", err)
+	}
+	return lib, nil
+}
+
+// introduce starts what may speak MessagePack, once, to learn what it is.
+func (h *Host) introduce(ctx context.Context, lib vfs.Library, start launch, env vfs.Env) (vfs.Library, error) {
+	first, cancel := context.WithTimeout(ctx, introduction(lib.Kind))
+	defer cancel()
+	f, err := newF4(first, start, env, lib.Limits.Call, "")
+	if err != nil {
+		return lib, err
+	}
 	defer f.Close()
-	lib.Kind, lib.Name = MessagePack, nameOf(f.name, f.drive)
+	lib.Name = nameOf(f.name, f.drive)
 	if f.doc != "" {
 		lib.Doc = clip(f.doc, 16<<10)
 	}
@@ -113,11 +155,28 @@ func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Libr
 	return lib, err
 }
 
-// tryF4 starts a program that may speak MessagePack.
-func (h *Host) tryF4(ctx context.Context, c supervise.Command, env vfs.Env, call time.Duration) (*f4, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTime/2)
-	defer cancel()
-	return newF4(ctx, c, env, call, "")
+// introduction is how long a program may take to say what it is. A module may have
+// to be compiled first.
+func introduction(kind string) time.Duration {
+	if kind == Module {
+		return moduleTime
+	}
+	return startTime / 2
+}
+
+// starts returns what starts a program.
+func (h *Host) starts(c supervise.Command) launch {
+	return func(context.Context) (supervise.Process, error) { return supervise.Start(c) }
+}
+
+// startsModule returns what starts a module.
+func (h *Host) startsModule(code []byte, lib vfs.Library, log *slog.Logger) launch {
+	return func(ctx context.Context) (supervise.Process, error) {
+		if h.modules == nil {
+			return nil, vfs.Unsupported.With("modules are not run here")
+		}
+		return h.modules(ctx, code, lib.Limits.Memory, log)
+	}
 }
 
 // nameOf makes a name for a type of the first text that is one.
@@ -154,7 +213,7 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 		New: func(env vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
 			f := &FS{
 				host: h, lib: lib, env: env, config: c,
-				alone: lib.Kind == MessagePack, whole: lib.Kind == MessagePack,
+				alone: messages(lib.Kind), whole: messages(lib.Kind),
 				write: make(chan struct{}, 1), reads: make(chan struct{}, readers), spool: make(chan struct{}, maxSpools),
 			}
 			f.code = func(ctx context.Context) ([]byte, error) { return code(ctx, env.Chunks, lib) }
@@ -166,8 +225,12 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 // starter returns what starts the process of a mount, and how it is kept.
 func (f *FS) starter(ctx context.Context, code []byte) (func(context.Context) (backend, error), error) {
 	c := f.host.command(code, f.lib, f.env)
-	if f.lib.Kind == HTTP {
+	launch := f.host.starts(c)
+	switch f.lib.Kind {
+	case HTTP:
 		return f.startHTTP(ctx, c)
+	case Module:
+		launch = f.host.startsModule(code, f.lib, f.env.Log)
 	}
 	drive, err := f.config.String("drive", "")
 	if err != nil {
@@ -184,7 +247,7 @@ func (f *FS) starter(ctx context.Context, code []byte) (func(context.Context) (b
 		text = string(b)
 	}
 	return func(ctx context.Context) (backend, error) {
-		p, err := newF4(ctx, c, f.env, f.lib.Limits.Call, text)
+		p, err := newF4(ctx, launch, f.env, f.lib.Limits.Call, text)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +255,7 @@ func (f *FS) starter(ctx context.Context, code []byte) (func(context.Context) (b
 			p.Close()
 			return nil, err
 		}
-		f.told(p.child)
+		f.told(p.proc)
 		return p, nil
 	}, nil
 }
@@ -242,10 +305,10 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 }
 
 // told notes what the machine does not keep processes from, once.
-func (f *FS) told(c *supervise.Child) {
-	if lacks := c.Lacks(); len(lacks) > 0 {
+func (f *FS) told(p supervise.Process) {
+	if c, ok := p.(*supervise.Child); ok && len(c.Lacks()) > 0 {
 		f.host.lacks.Do(func() {
-			f.host.log.Warn("plugin runs with less around it than it should", "missing", lacks)
+			f.host.log.Warn("plugin runs with less around it than it should", "missing", c.Lacks())
 		})
 	}
 }

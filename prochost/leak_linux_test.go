@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -103,7 +104,7 @@ func kill(t testing.TB, f *FS) {
 		pid := 0
 		switch b := b.(type) {
 		case *f4:
-			pid = b.child.Pid()
+			pid = b.proc.(*supervise.Child).Pid()
 		case httpFS:
 			pid = b.child.Pid()
 		}

@@ -43,7 +43,7 @@ func read(t testing.TB, name string) []byte {
 // plugin makes a plugin of a program.
 func plugin(t testing.TB, code []byte, l vfs.Limits) vfs.Plugin {
 	t.Helper()
-	h := New("1.2.3", nil)
+	h := New("1.2.3", nil, nil)
 	lib, err := h.Inspect(t.Context(), code, l)
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ var errLate = errors.New("the plugin does not answer its calls")
 
 // rpc is the connection with one process. Both sides ask: each has ids of its own.
 type rpc struct {
-	child *supervise.Child
+	proc  supervise.Process
 	out   chan []byte   // messages to it
 	done  chan struct{} // closed once nothing is read from it any more
 	serve func(method string, d any) (any, error)
@@ -55,9 +55,9 @@ type answer struct {
 	err string
 }
 
-// newRPC takes over the pipes of the child.
-func newRPC(child *supervise.Child, frame time.Duration, serve func(string, any) (any, error)) *rpc {
-	r := &rpc{child: child, frame: frame, serve: serve, out: make(chan []byte, mostQueued), done: make(chan struct{}), calls: map[uint32]*pending{}}
+// newRPC takes over the pipes of the process.
+func newRPC(proc supervise.Process, frame time.Duration, serve func(string, any) (any, error)) *rpc {
+	r := &rpc{proc: proc, frame: frame, serve: serve, out: make(chan []byte, mostQueued), done: make(chan struct{}), calls: map[uint32]*pending{}}
 	go r.write()
 	go r.read()
 	return r
@@ -70,7 +70,7 @@ func (r *rpc) fail(err error) {
 		r.err = err
 	}
 	r.mu.Unlock()
-	r.child.Kill()
+	r.proc.Kill()
 }
 
 // why returns what the process was given up for, or how it has ended.
@@ -82,8 +82,8 @@ func (r *rpc) why() error {
 		return err
 	}
 	select {
-	case <-r.child.Done():
-		return errors.New(r.child.Report())
+	case <-r.proc.Done():
+		return errors.New(r.proc.Report())
 	case <-time.After(time.Second):
 		return errors.New("the plugin has closed its standard output")
 	}
@@ -91,12 +91,13 @@ func (r *rpc) why() error {
 
 // write sends messages whole and in order.
 func (r *rpc) write() {
+	in, _ := r.proc.Pipes()
 	for {
 		select {
 		case b := <-r.out:
-			err := r.child.In.SetWriteDeadline(time.Now().Add(r.frame))
+			err := in.SetWriteDeadline(time.Now().Add(r.frame))
 			if err == nil {
-				_, err = r.child.In.Write(b)
+				_, err = in.Write(b)
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				r.fail(errors.New("the plugin does not read what it is sent"))
@@ -113,20 +114,21 @@ func (r *rpc) write() {
 // read takes messages until the end.
 func (r *rpc) read() {
 	defer close(r.done)
-	d := &decoder{r: bufio.NewReaderSize(r.child.Out, 64<<10)}
+	_, out := r.proc.Pipes()
+	d := &decoder{r: bufio.NewReaderSize(out, 64<<10)}
 	for {
-		_ = r.child.Out.SetReadDeadline(time.Time{}) // a pipe takes deadlines
+		_ = out.SetReadDeadline(time.Time{}) // a pipe takes deadlines
 		if _, err := d.r.Peek(1); err != nil {
-			r.child.Kill() // who has closed it cannot answer any more
+			r.proc.Kill() // who has closed it cannot answer any more
 			return
 		}
-		_ = r.child.Out.SetReadDeadline(time.Now().Add(r.frame))
+		_ = out.SetReadDeadline(time.Now().Add(r.frame))
 		v, err := d.message()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = badFrame("it does not come to an end")
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			r.child.Kill()
+			r.proc.Kill()
 			return
 		}
 		if err == nil {

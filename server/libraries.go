@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/hosts"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -29,7 +30,7 @@ type libraries struct {
 }
 
 // openLibraries returns nil if the configuration wants none.
-func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
+func openLibraries(c Config, files *client.Client, log *slog.Logger) (*libraries, error) {
 	if !c.External.Enabled {
 		return nil, nil
 	}
@@ -57,7 +58,7 @@ func openLibraries(c Config, log *slog.Logger) (*libraries, error) {
 	}
 	set := hosts.Config{
 		Compiled: filepath.Join(c.Server.DataDir, compiledDir), PluginHost: c.External.PluginHost, Version: version,
-		Plan: plan, Log: log,
+		Change: changes{files}, Plan: plan, Log: log,
 	}
 	if c.External.Isolation == hosts.IsolationNone {
 		set.InProcess = inProcess()

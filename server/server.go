@@ -121,7 +121,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	if n.files, err = ownFiles(n.listener.Addr()); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
 	}
-	if n.external, err = openLibraries(o.config, n.log); err != nil {
+	if n.external, err = openLibraries(o.config, n.files, n.log); err != nil {
 		return nil, errors.Join(fmt.Errorf("external_plugins: %w", err), n.listener.Close())
 	}
 	if n.cluster, err = cluster.Start(ctx, n.clusterConfig(builtin, mounts)); err != nil {

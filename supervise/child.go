@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -64,7 +63,7 @@ type Child struct {
 
 	dir   string // its own: working directory, HOME and TMPDIR
 	group int    // process id, and that of its group
-	said  *tail
+	said  *Tail
 	done  chan struct{} // closed once it has ended
 	state *os.ProcessState
 	clean sync.Once
@@ -82,7 +81,7 @@ func Start(c Command) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Child{dir: dir, said: newTail(c.Log), done: make(chan struct{})}
+	p := &Child{dir: dir, said: NewTail(c.Log), done: make(chan struct{})}
 	if err := p.start(c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -174,14 +173,11 @@ func (p *Child) Lacks() []string { return p.lacks }
 // its standard error. It may be called once Done is closed.
 func (p *Child) Report() string {
 	p.said.settle()
-	text := "the plugin ended"
+	how := ""
 	if p.state != nil {
-		text = "the plugin ended: " + p.state.String()
+		how = p.state.String()
 	}
-	if last := p.said.last(); len(last) > 0 {
-		text += "; its last lines: " + strings.Join(last, " | ")
-	}
-	return text
+	return p.said.Report(how)
 }
 
 // End lets the process end by itself, as it was asked to, until ctx is over; then

@@ -19,9 +19,10 @@ const (
 	settleTime = 200 * time.Millisecond
 )
 
-// tail is the standard error of a process. It is drained for ever: a process
-// whose pipe is full stands still.
-type tail struct {
+// Tail is the standard error of a program: it goes to the log, bounded, and its
+// last lines are kept. It is drained for ever: a process whose pipe is full stands
+// still.
+type Tail struct {
 	log   *slog.Logger
 	ended chan struct{}
 
@@ -33,10 +34,11 @@ type tail struct {
 	over   bool // more than the log takes in this minute
 }
 
-func newTail(log *slog.Logger) *tail { return &tail{log: log, ended: make(chan struct{})} }
+// NewTail returns a Tail that has seen nothing.
+func NewTail(log *slog.Logger) *Tail { return &Tail{log: log, ended: make(chan struct{})} }
 
 // drain reads until the end of r.
-func (t *tail) drain(r io.Reader) {
+func (t *Tail) drain(r io.Reader) {
 	defer close(t.ended)
 	_, _ = io.Copy(t, r) // a pipe that breaks has ended
 	t.mu.Lock()
@@ -45,15 +47,15 @@ func (t *tail) drain(r io.Reader) {
 }
 
 // settle waits a moment for the last lines of a process that has ended.
-func (t *tail) settle() {
+func (t *Tail) settle() {
 	select {
 	case <-t.ended:
 	case <-time.After(settleTime):
 	}
 }
 
-// Write takes bytes of the standard error.
-func (t *tail) Write(b []byte) (int, error) {
+// Write takes bytes of the standard error, all of them. It never fails.
+func (t *Tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for rest := b; len(rest) > 0; {
@@ -67,7 +69,7 @@ func (t *tail) Write(b []byte) (int, error) {
 }
 
 // endLine keeps and logs the line that is there. The caller holds mu.
-func (t *tail) endLine() {
+func (t *Tail) endLine() {
 	text := strings.TrimSpace(strings.ToValidUTF8(string(t.line), "?"))
 	t.line = t.line[:0]
 	if text == "" {
@@ -107,7 +109,7 @@ func meant(line string) slog.Level {
 }
 
 // last returns the lines that were kept.
-func (t *tail) last() []string {
+func (t *Tail) last() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]string(nil), t.kept...)

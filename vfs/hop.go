@@ -8,6 +8,10 @@ type hopKey struct{}
 // sent on: whoever answers it does not send it on again.
 func WithHop(ctx context.Context) context.Context { return context.WithValue(ctx, hopKey{}, true) }
 
+// WithoutHop is the context of what a plugin asks while it answers such a request:
+// that is a request of its own.
+func WithoutHop(ctx context.Context) context.Context { return context.WithValue(ctx, hopKey{}, nil) }
+
 // Hopped reports whether a request came from another node.
 func Hopped(ctx context.Context) bool { return ctx.Value(hopKey{}) != nil }
 

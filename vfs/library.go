@@ -1,13 +1,16 @@
 package vfs
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Library is a third-party plugin as the log has it. Its code is content: a few
 // bytes here, or chunks that every node keeps.
 type Library struct {
 	Name     string     `json:"name"`               // the type that mounts of it have
 	Original string     `json:"original,omitempty"` // what it calls itself, where that was taken
-	Kind     string     `json:"kind"`               // "wasm", "native", "http", "msgpack": the host that runs it
+	Kind     string     `json:"kind"`               // "wasm", "native", "http", "msgpack", "wasi": the host that runs it
 	Sum      string     `json:"sha256"`             // of its code, in hex
 	Size     int64      `json:"size"`               // of its code, in bytes
 	Source   string     `json:"source"`             // where it came from: a path, or a name for an upload
@@ -25,8 +28,24 @@ type Library struct {
 // Grants is what a third-party plugin may use beside its own memory. Zero:
 // nothing.
 type Grants struct {
-	Read    []Path `json:"read,omitempty"`    // what of the tree it may read: these and all below
-	Network bool   `json:"network,omitempty"` // the network of the machine, for a process
+	Read    []Path   `json:"read,omitempty"`    // what of the tree it may read: these and all below
+	Network bool     `json:"network,omitempty"` // the network of the machine, for a process
+	Write   []Path   `json:"write,omitempty"`   // what of the tree a module may change: these and all below
+	HTTP    []string `json:"http,omitempty"`    // what a module may ask over HTTP, as [ParseWebGrant] reads it
+}
+
+// Changes reports whether more is granted than reading and, for a process, the
+// network: what feature level 17 brought.
+func (g Grants) Changes() bool { return len(g.Write) > 0 || len(g.HTTP) > 0 }
+
+// MayRead reports whether p is among what may be read.
+func (g Grants) MayRead(p Path) bool { return within(g.Read, p) }
+
+// MayWrite reports whether p is among what may be changed.
+func (g Grants) MayWrite(p Path) bool { return within(g.Write, p) }
+
+func within(roots []Path, p Path) bool {
+	return slices.ContainsFunc(roots, func(root Path) bool { return p == root || p.Under(root) })
 }
 
 // Limits bounds a third-party plugin. A zero field takes the host's default.

@@ -282,6 +282,7 @@ type Tree interface {
 // methods are as those of [Table].
 type Image interface {
 	Lookup(ctx context.Context, verb string, p Path) (info Info, real Path, err error)
+	Resolve(ctx context.Context, p Path, final bool) (Path, error)
 	List(ctx context.Context, p Path, after string, limit int) ([]Info, error)
 	ReadAt(ctx context.Context, p Path, b []byte, off int64) (int, error)
 	Release()

@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"bytes"
 	"context"
+	"strings"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -13,19 +14,24 @@ type call struct {
 	ctx    context.Context
 	blocks []block
 	used   [2]bool // the shared buffers: in, out
+	name   string  // the first text that was passed, and where it is
+	at     uint64
 }
 
 // block is memory of the module that is to be freed.
 type block struct{ at, size uint32 }
 
 func (i *instance) begin(ctx context.Context) *call {
-	i.asks = 0
-	return &call{i: i, ctx: ctx}
+	i.asks, i.written, i.requests = 0, 0, 0
+	return &call{i: i, ctx: i.within(ctx)}
 }
 
 // end frees what was passed, and what the host gave.
 func (c *call) end() {
-	for _, b := range append(c.blocks, c.i.lent...) {
+	for _, b := range c.blocks {
+		c.free(b)
+	}
+	for _, b := range c.i.lent {
 		c.free(b)
 	}
 	c.i.lent = nil
@@ -39,19 +45,29 @@ func (c *call) free(b block) {
 	if b.at == 0 || i.broken || shared || !i.p.abi.has["free"] {
 		return
 	}
-	args := []uint64{uint64(b.at)}
+	args := [2]uint64{uint64(b.at), uint64(b.size)}
+	n := 1
 	if i.p.abi.freeSize {
-		args = append(args, uint64(b.size))
+		n = 2
 	}
-	_, _ = i.call(c.ctx, "free", args...) // marks the instance
+	_, _ = i.call(c.ctx, "free", args[:n]...) // marks the instance
 }
 
 // str passes a text, as the ABI has them: with a zero behind it.
 func (c *call) str(s string) (uint64, error) {
-	if bytes.IndexByte([]byte(s), 0) >= 0 {
+	if strings.IndexByte(s, 0) >= 0 {
 		return 0, vfs.Invalid.With("a zero byte cannot be passed to this plugin")
 	}
-	return c.pass(append([]byte(s), 0), 0)
+	b := append(make([]byte, 0, len(s)+1), s...)
+	b = append(b, 0)
+	if c.at != 0 && c.name == s && c.i.memory.Write(uint32(c.at), b) { // whatever was made of it
+		return c.at, nil
+	}
+	at, err := c.pass(b, 0)
+	if err == nil && c.at == 0 && c.i.p.abi.has["malloc"] {
+		c.name, c.at = s, at
+	}
+	return at, err
 }
 
 // data passes bytes; the pointer is never null.

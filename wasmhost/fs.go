@@ -18,6 +18,7 @@ type FS struct {
 	env    vfs.Env
 	config vfs.Config
 	code   func(context.Context) ([]byte, error)
+	mark   string    // among the mounts that a request has come through
 	began  time.Time // what files have for a time that have none
 
 	write chan struct{} // holds one while what is there is looked at before a change
@@ -53,11 +54,18 @@ func (f *FS) Start(ctx context.Context) error {
 	if err != nil {
 		return vfs.Invalid.With(err.Error())
 	}
-	p, err := f.host.open(ctx, module, l, guestEnv{f.env.Log, f.env.Tree, f.env.Mount, f.lib.Grants})
+	p, err := f.host.open(ctx, module, l, guestEnv{
+		log: f.env.Log, name: f.lib.Name, tree: f.env.Tree, change: f.host.change, mount: f.env.Mount, grants: f.lib.Grants,
+	})
 	if err != nil {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
+	cluster := ""
+	if f.env.Cluster != nil {
+		cluster = f.env.Cluster()
+	}
+	f.mark = mark(cluster, f.env.Mount)
 	f.pool = newPool(p, string(text), f.env.Starts, &f.drops)
 	if err := f.pool.use(ctx, func(context.Context, *instance) error { return nil }); err != nil {
 		p.close()
@@ -87,7 +95,7 @@ func (f *FS) with(ctx context.Context, do func(*call) error) error {
 	if f.pool == nil {
 		return vfs.Unavailable.With("the plugin is not started")
 	}
-	ctx, err := enter(ctx, f.env.Mount)
+	ctx, err := enter(ctx, f.mark)
 	if err != nil {
 		return err
 	}

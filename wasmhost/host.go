@@ -36,12 +36,14 @@ type Host struct {
 	compiling sync.Mutex // one at a time: a module that is hard to compile holds one core
 	log       *slog.Logger
 	turns     chan struct{} // one in it for each module that computes
+	change    Changer
 }
 
 // New returns a Host that keeps compiled code in dir; "" keeps it in memory.
-// nil logs nothing.
-func New(dir string, log *slog.Logger) (*Host, error) {
-	h := &Host{cache: wazero.NewCompilationCache(), log: log, turns: make(chan struct{}, guests())}
+// change makes what modules are granted to change; nil refuses all of it. A nil
+// log logs nothing.
+func New(dir string, change Changer, log *slog.Logger) (*Host, error) {
+	h := &Host{cache: wazero.NewCompilationCache(), log: log, change: change, turns: make(chan struct{}, guests())}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}

@@ -1,10 +1,14 @@
 package wasmhost
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +25,8 @@ const (
 	maxNames  = 10_000  // of a directory
 )
 
+var errAsks = vfs.Throttled.Withf("a call may ask the host %d times", maxAsks)
+
 // ask is a question of a module on its way.
 type ask struct {
 	ctx  context.Context
@@ -35,15 +41,15 @@ var hostFuncs = map[string]struct {
 	do   func(*ask) uint64
 }{
 	"host_fs_read":       {"iII:I", (*ask).read},
-	"host_fs_write":      {"iii:I", func(*ask) uint64 { return 0 }},
+	"host_fs_write":      {"iii:I", (*ask).write},
 	"host_fs_stat":       {"i:I", (*ask).stat},
 	"host_fs_readdir":    {"i:I", (*ask).list},
-	"host_fs_create":     {"i:i", (*ask).refuse},
-	"host_fs_remove":     {"i:i", (*ask).refuse},
-	"host_fs_remove_all": {"i:i", (*ask).refuse},
-	"host_fs_mkdir":      {"ii:i", (*ask).refuse},
-	"host_fs_chmod":      {"ii:i", (*ask).refuse},
-	"host_fs_rename":     {"ii:i", (*ask).refuse},
+	"host_fs_create":     {"i:i", changes(vfs.Create, false)},
+	"host_fs_remove":     {"i:i", changes(vfs.Remove, false)},
+	"host_fs_remove_all": {"i:i", changes(vfs.RemoveAll, false)},
+	"host_fs_mkdir":      {"ii:i", changes(vfs.Mkdir, true)},
+	"host_fs_chmod":      {"ii:i", changes(vfs.Chmod, true)},
+	"host_fs_rename":     {"ii:i", (*ask).rename},
 	"host_http_request":  {"i:I", (*ask).http},
 }
 
@@ -94,19 +100,28 @@ func (p *program) function(from string, def api.FunctionDefinition) api.GoModule
 	}
 }
 
-// path reads the path that a parameter points to.
-func (a *ask) path(n int) (vfs.Path, error) {
+// text reads the text that a parameter points to; it is a view of the memory.
+func (a *ask) text(n, most int) ([]byte, error) {
 	ptr := uint32(a.args[n])
 	m := a.i.memory
 	if ptr == 0 || ptr >= m.Size() {
-		return "", vfs.Invalid.With("a path outside of memory")
+		return nil, vfs.Invalid.With("a text outside of memory")
 	}
-	b, _ := m.Read(ptr, min(m.Size()-ptr, vfs.MaxPath+1))
-	s, _, ok := strings.Cut(string(b), "\x00")
-	if !ok {
-		return "", vfs.Invalid.With("a path without an end")
+	b, _ := m.Read(ptr, min(m.Size()-ptr, uint32(most)+1))
+	end := bytes.IndexByte(b, 0)
+	if end < 0 {
+		return nil, vfs.Invalid.Withf("a text without an end, or of more than %d bytes", most)
 	}
-	return vfs.ParsePath(s)
+	return b[:end], nil
+}
+
+// path reads the path that a parameter points to.
+func (a *ask) path(n int) (vfs.Path, error) {
+	b, err := a.text(n, vfs.MaxPath)
+	if err != nil {
+		return "", err
+	}
+	return vfs.ParsePath(string(b))
 }
 
 // granted resolves the path of the first parameter and checks that it, and what
@@ -118,8 +133,8 @@ func (a *ask) granted() (img vfs.Image, info vfs.Info, real vfs.Path, err error)
 	case err != nil:
 		return nil, info, "", err
 	case a.i.asks > maxAsks:
-		err = vfs.Throttled.Withf("a call may ask the host %d times", maxAsks)
-	case env.tree == nil || !readable(env.grants, p):
+		err = errAsks
+	case env.tree == nil || !env.grants.MayRead(p):
 		err = vfs.Permission.With("no grant to read it")
 	}
 	if err != nil {
@@ -127,7 +142,7 @@ func (a *ask) granted() (img vfs.Image, info vfs.Info, real vfs.Path, err error)
 	}
 	img = env.tree.Image()
 	a.i.outside(func() { info, real, err = img.Lookup(a.ctx, "read", p) })
-	if err == nil && !readable(env.grants, real) {
+	if err == nil && !env.grants.MayRead(real) {
 		err = vfs.Permission.With("no grant to read what it leads to")
 	}
 	if err == nil && info.Consumes() {
@@ -138,16 +153,6 @@ func (a *ask) granted() (img vfs.Image, info vfs.Info, real vfs.Path, err error)
 		return nil, info, "", vfs.At(err, "read", p)
 	}
 	return img, info, real, nil
-}
-
-// readable reports whether the grants let p be read.
-func readable(g vfs.Grants, p vfs.Path) bool {
-	for _, root := range g.Read {
-		if p == root || p.Under(root) {
-			return true
-		}
-	}
-	return false
 }
 
 // give hands bytes to the module: where they are, and their length. They are
@@ -250,35 +255,27 @@ func (a *ask) list() uint64 {
 	return a.json(out, err)
 }
 
-// refuse answers what would change the tree.
-func (a *ask) refuse() uint64 {
-	return a.giveText("permission denied: no grant to change the tree")
+// mark names a mount among those that a request has come through: they wait for
+// it. What is asked of other nodes carries it along.
+func mark(cluster string, mount vfs.Path) string {
+	sum := sha256.Sum256([]byte(cluster + " " + string(mount)))
+	return markLead + hex.EncodeToString(sum[:8])
 }
 
-// http answers host_http_request: as compact JSON without an end, like an answer
-// of a server.
-func (a *ask) http() uint64 {
-	at, n := a.give([]byte(`{"status_code":0,"headers":{},"body":"","error":"permission denied: no grant for HTTP requests"}`))
-	return uint64(n)<<32 | uint64(at)
-}
+const markLead = "plugin-"
 
-// inside is the mounts whose modules wait for what is asked.
-type inside struct {
-	mount vfs.Path
-	above *inside
-}
-
-type insideKey struct{}
-
-// enter notes that the module at mount is called. One that waits for itself, or
-// too many that wait for each other, is refused.
-func enter(ctx context.Context, mount vfs.Path) (context.Context, error) {
-	above, _ := ctx.Value(insideKey{}).(*inside)
-	depth := 0
-	for at := above; at != nil; at = at.above {
-		if depth++; at.mount == mount || depth == maxNested {
-			return nil, vfs.Conflict.With("plugins ask each other in a circle")
+// enter notes that the module with a mark is called. One that waits for itself,
+// or too many that wait for each other, is refused.
+func enter(ctx context.Context, mark string) (context.Context, error) {
+	via, depth := vfs.Via(ctx), 0
+	for _, m := range via {
+		if strings.HasPrefix(m, markLead) {
+			depth++
 		}
 	}
-	return context.WithValue(ctx, insideKey{}, &inside{mount, above}), nil
+	if depth == maxNested || slices.Contains(via, mark) {
+		return nil, vfs.Conflict.With("plugins ask each other in a circle")
+	}
+	// Its questions are its own: not those that a node has sent on to this one.
+	return vfs.WithoutHop(vfs.WithVia(ctx, append(via[:len(via):len(via)], mark))), nil
 }

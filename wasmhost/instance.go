@@ -35,66 +35,96 @@ type program struct {
 	env     guestEnv
 	output  *output
 	turns   turns
+	web     *web // nil: no request is granted
 }
 
 // guestEnv is what a module may use, as the host sees it.
 type guestEnv struct {
 	log    *slog.Logger
+	name   string   // of the plugin
 	tree   vfs.Tree // nil: none
+	change Changer  // nil: nothing is changed
 	mount  vfs.Path
 	grants vfs.Grants
 }
 
-// open compiles the module. Invalid tells what is wrong with it.
+// open compiles a module that has the functions of a file system, and makes what
+// it imports. Invalid tells what is wrong with it.
 func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestEnv) (_ *program, err error) {
-	if module, err = tamed(module); err != nil {
+	p, err := h.compile(ctx, module, l, env)
+	if err != nil {
+		return nil, err
+	}
+	if p.abi, err = readABI(p.module); err == nil && len(env.grants.HTTP) > 0 {
+		p.web, err = newWeb(env.grants.HTTP)
+	}
+	if err == nil {
+		err = p.link(ctx)
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// compile compiles a module in a runtime of its own.
+func (h *Host) compile(ctx context.Context, module []byte, l vfs.Limits, env guestEnv) (*program, error) {
+	module, err := tamed(module)
+	if err != nil {
 		return nil, err
 	}
 	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true).
 		WithMemoryLimitPages(uint32(l.Memory / pageSize))
 	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
 	h.compiling.Lock()
 	p.module, err = p.runtime.CompileModule(ctx, module)
 	h.compiling.Unlock()
 	if err != nil {
+		p.close()
 		return nil, vfs.Invalid.Withf("the module cannot be used: %s", firstLine(err))
 	}
-	if p.abi, err = readABI(p.module); err != nil {
-		return nil, err
+	return p, nil
+}
+
+// link makes what the module imports.
+func (p *program) link(ctx context.Context) error {
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
+		return err
 	}
-	if _, err = wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
-		return nil, err
-	}
-	return p, p.provide(ctx)
+	return p.provide(ctx)
 }
 
 func (p *program) close() {
+	p.web.close()
 	_ = p.runtime.Close(context.Background()) // frees memory: there is nothing to fail
 }
 
 // instance is one run of a module with a memory of its own.
 type instance struct {
-	p       *program
-	module  api.Module
-	memory  api.Memory
-	in, out uint32  // shared buffers
-	shared  uint32  // their length; 0: there are none
-	broken  bool    // it must not be called again
-	asks    int     // of the host, in the call under way
-	lent    []block // what the host gave in it
-	stop    atomic.Pointer[<-chan struct{}]
-	mine    bool // it has a turn
+	p        *program
+	module   api.Module
+	memory   api.Memory
+	in, out  uint32  // shared buffers
+	shared   uint32  // their length; 0: there are none
+	broken   bool    // it must not be called again
+	lent     []block // what the host gave in the call under way
+	asks     int     // what it has asked of the host in it
+	written  int64   // bytes
+	requests int
+	stop     atomic.Pointer[<-chan struct{}]
+	mine     bool                    // it has a turn
+	calls    map[string]api.Function // exports that were called
+	stack    [maxParams]uint64       // what is passed, and what comes back
 }
+
+// maxParams is how many parameters a function of the ABI has at most.
+const maxParams = 5
 
 // make starts an instance: its own beginning, then plugin_new.
 func (p *program) make(ctx context.Context) (_ *instance, err error) {
-	i := &instance{p: p}
-	i.during(ctx)
+	i := &instance{p: p, calls: map[string]api.Function{}}
+	ctx = i.within(ctx)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
@@ -163,23 +193,40 @@ func (i *instance) sleep(ns int64) {
 	})
 }
 
-// call calls an export. After an error the instance is broken.
+// stackTime is how long a call may take before what it has grown is let go: a
+// stack of megabytes is not made in less.
+const stackTime = 200 * time.Microsecond
+
+// call calls an export, in a context that came from within. After an error the
+// instance is broken.
 func (i *instance) call(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	f := i.module.ExportedFunction(name)
+	f := i.calls[name]
 	if f == nil {
-		return 0, vfs.Unsupported.With(name + " not implemented")
+		if f = i.module.ExportedFunction(name); f == nil {
+			return 0, vfs.Unsupported.With(name + " not implemented")
+		}
+		i.calls[name] = f // to make one takes a stack
 	}
-	i.during(ctx)
-	out, err := f.Call(context.WithValue(ctx, instanceKey{}, i), args...)
+	i.stack[0] = 0
+	n := copy(i.stack[:], args)
+	began := time.Now()
+	err := f.CallWithStack(ctx, i.stack[:max(n, 1)])
+	if time.Since(began) > stackTime {
+		delete(i.calls, name)
+	}
 	switch {
 	case err != nil:
 		return 0, i.failure(ctx, err)
 	case i.module.IsClosed():
 		return 0, i.wrong("it exited")
-	case len(out) == 0:
-		return 0, nil
 	}
-	return out[0], nil
+	return i.stack[0], nil
+}
+
+// within returns the context for calls of the instance, which end with ctx.
+func (i *instance) within(ctx context.Context) context.Context {
+	i.during(ctx)
+	return context.WithValue(ctx, instanceKey{}, i)
 }
 
 // failure says how a call ended that did not return.

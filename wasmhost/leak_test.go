@@ -86,32 +86,3 @@ func TestLeaks(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// BenchmarkCall is one Stat of a module.
-func BenchmarkCall(b *testing.B) {
-	h, err := New("", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	module := plain().malloc().frees("i:").reads().bytes()
-	lib, err := h.Inspect(b.Context(), module, vfs.Limits{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	fs, _ := h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil }).
-		New(vfs.Env{Log: h.log}, nil)
-	f := fs.(*FS)
-	if err := f.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	n := 0
-	for b.Loop() {
-		if _, err := f.Stat(b.Context(), nil, "/f"); err == nil {
-			n++
-		}
-	}
-	b.ReportMetric(float64(n)/float64(b.N), "answered/op")
-	if err := f.Close(); err != nil {
-		b.Fatal(err)
-	}
-}

@@ -31,7 +31,7 @@ func example(t *testing.T, name string) []byte {
 // newHost returns a Host that keeps what it compiles in memory.
 func newHost(t *testing.T) *Host {
 	t.Helper()
-	h, err := New("", nil)
+	h, err := New("", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,169 @@
+package wasmhost
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/pfs-project/pfs/supervise"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// exportSection is the id of the section that holds the exports.
+const exportSection = 7
+
+// IsProgram reports whether a module is a program to be spoken to through pipes:
+// it has a beginning, and none of the functions of a file system.
+func IsProgram(module []byte) bool {
+	starts := false
+	for rest := module[min(8, len(module)):]; len(rest) > 1; {
+		size, n := binary.Uvarint(rest[1:])
+		if n <= 0 || n > 5 || size > uint64(len(rest)-1-n) {
+			return false
+		}
+		id, body := rest[0], rest[1+n:1+n+int(size)]
+		rest = rest[1+n+int(size):]
+		if id != exportSection {
+			continue
+		}
+		r := &reader{b: body}
+		for range r.num() {
+			length := r.num()
+			if r.bad || length > uint64(len(r.b)) {
+				return false
+			}
+			name := string(r.b[:length])
+			r.b = r.b[length:]
+			kind := r.byte()
+			r.num()
+			if strings.HasPrefix(name, "fs_") {
+				return false
+			}
+			starts = starts || kind == 0 && name == "_start"
+		}
+	}
+	return starts
+}
+
+// killWait is how long the end of a killed program is waited for.
+const killWait = 10 * time.Second
+
+// command is a module that runs as a program: with its pipes, and nothing else.
+type command struct {
+	p       *program
+	in, out net.Conn // our ends
+	theirs  [2]net.Conn
+	said    *supervise.Tail
+	kill    context.CancelFunc
+	done    chan struct{}
+	how     string // it has ended, before done is closed
+	clean   sync.Once
+}
+
+var _ supervise.Process = (*command)(nil)
+
+// Run starts a module that is a program, with so many bytes of memory. Its
+// standard error goes to the log. Invalid says what keeps it from being run.
+func (h *Host) Run(ctx context.Context, code []byte, memory int64, log *slog.Logger) (supervise.Process, error) {
+	if !IsProgram(code) {
+		return nil, vfs.Invalid.With("the module is no program: it has no _start")
+	}
+	p, err := h.compile(ctx, code, vfs.Limits{Memory: memory}, guestEnv{log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.link(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	c := &command{p: p, said: supervise.NewTail(log), done: make(chan struct{})}
+	c.theirs[0], c.in = net.Pipe()
+	c.out, c.theirs[1] = net.Pipe()
+	life, kill := context.WithCancel(context.Background()) // of the program, not of its start
+	c.kill = kill
+	go c.run(life)
+	return c, nil
+}
+
+// run runs the module to its end.
+func (c *command) run(life context.Context) {
+	sleep := func(ns int64) {
+		t := time.NewTimer(time.Duration(ns))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-life.Done():
+		}
+	}
+	config := wazero.NewModuleConfig().WithName("").WithArgs("plugin").
+		WithStdin(c.theirs[0]).WithStdout(c.theirs[1]).WithStderr(c.said).WithRandSource(rand.Reader).
+		WithSysWalltime().WithSysNanotime().WithNanosleep(sleep)
+	_, err := c.p.runtime.InstantiateModule(life, c.p.module, config)
+	var exit *sys.ExitError
+	switch {
+	case life.Err() != nil:
+		c.how = "killed"
+	case errors.As(err, &exit):
+		c.how = fmt.Sprintf("exit status %d", exit.ExitCode())
+	case err != nil:
+		c.how = strings.TrimPrefix(firstLine(err), "module[] function[_start] failed: ")
+	default:
+		c.how = "exit status 0"
+	}
+	c.hangUp()
+	close(c.done)
+}
+
+// hangUp closes both pipes: what waits on them goes on.
+func (c *command) hangUp() {
+	for _, end := range []net.Conn{c.theirs[0], c.theirs[1]} {
+		_ = end.Close() // it is in memory
+	}
+}
+
+// Pipes returns the ends of its standard input and output.
+func (c *command) Pipes() (in, out supervise.Pipe) { return c.in, c.out }
+
+// Done is closed once it has ended.
+func (c *command) Done() <-chan struct{} { return c.done }
+
+// Report says how it has ended.
+func (c *command) Report() string { return c.said.Report(c.how) }
+
+// Say logs a text as if it had printed it.
+func (c *command) Say(text string) { _, _ = c.said.Write([]byte(text + "\n")) } // it never fails
+
+// Kill ends it: what it waits for ends, and then its next loop or call.
+func (c *command) Kill() {
+	c.kill()
+	c.hangUp()
+}
+
+// End lets it end by itself until ctx is over, then kills it, and frees its memory.
+func (c *command) End(ctx context.Context) {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	}
+	c.Kill()
+	select {
+	case <-c.done:
+	case <-time.After(killWait):
+		return // it holds what would be freed
+	}
+	c.clean.Do(func() {
+		_ = c.in.Close() // in memory, as above
+		_ = c.out.Close()
+		c.p.close()
+	})
+}
