@@ -33,6 +33,7 @@ func all(t *testing.T, f *FS, p vfs.Path) (string, error) {
 // What a plugin does to its process ends the process, not the mount, and nothing
 // of another mount of it.
 func TestCrashes(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20, Instances: 2}, 0)
 	other := mount(t, p, nil)
@@ -108,6 +109,7 @@ func TestScribbles(t *testing.T) {
 // Rounds of what plugins must not do, at random, leave a mount beside them alone.
 // PFS_SOAK=1 makes it a thousand.
 func TestRounds(t *testing.T) {
+	t.Parallel()
 	rounds := 20
 	if os.Getenv("PFS_SOAK") != "" {
 		rounds = 1000
@@ -150,6 +152,7 @@ func TestRounds(t *testing.T) {
 
 // A plugin that crashes again and again is left alone, and the mount says why.
 func TestBreaksOff(t *testing.T) {
+	t.Parallel()
 	f := mount(t, plugin(t, newHost(t), trap(t, "hostile"), vfs.Limits{}, 0), nil)
 	for range 100 {
 		_, err := all(t, f, "/abort")
@@ -249,6 +252,7 @@ func TestWrites(t *testing.T) {
 // What no library is, or does not get as far as being called, is refused with a
 // reason, and costs the node nothing.
 func TestLoads(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.start = 3 * time.Second
 	whole := trap(t, "hostile")
@@ -408,25 +412,5 @@ func TestEnds(t *testing.T) {
 		if down, freed := log.count("it shuts down"), log.count("it is freed"); down != c.down || freed != c.freed {
 			t.Errorf("%s: shut down %d times, freed %d times", c.flag, down, freed)
 		}
-	}
-}
-
-// Two mounts of one library have nothing in common, and one outlives the other.
-func TestTwoMounts(t *testing.T) {
-	p := plugin(t, newHost(t), examples(t)["hello"], vfs.Limits{}, 0)
-	one, two := mount(t, p, vfs.Config{"greeting": "one"}), mount(t, p, vfs.Config{"greeting": "two"})
-	for f, want := range map[*FS]string{one: "one\n", two: "two\n"} {
-		if got, err := all(t, f, "/hello"); got != want || err != nil {
-			t.Errorf("%q, %v", got, err)
-		}
-	}
-	if err := one.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := all(t, two, "/hello"); got != "two\n" || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
-	if _, err := all(t, one, "/hello"); vfs.KindOf(err) != vfs.Unavailable {
-		t.Errorf("closed: %v", err)
 	}
 }
