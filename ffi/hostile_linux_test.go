@@ -35,7 +35,7 @@ func all(t *testing.T, f *FS, p vfs.Path) (string, error) {
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20, Instances: 2}, 0)
+	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 5 * time.Second, Memory: 64 << 20, Instances: 2}, 0)
 	other := mount(t, p, nil)
 	for path, want := range map[vfs.Path]struct {
 		kind vfs.Kind
@@ -107,7 +107,7 @@ func TestScribbles(t *testing.T) {
 }
 
 // Rounds of what plugins must not do, at random, leave a mount beside them alone.
-// PFS_SOAK=1 makes it a thousand.
+// PFS_SOAK=1 makes it a thousand, or as many as there is time for.
 func TestRounds(t *testing.T) {
 	t.Parallel()
 	rounds := 20
@@ -122,7 +122,12 @@ func TestRounds(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	last, limited := t.Deadline()
 	for n := range rounds {
+		if limited && time.Until(last) < 30*time.Second {
+			t.Logf("%d rounds", n)
+			break
+		}
 		path := traps[random.IntN(len(traps))]
 		fs, err := p.New(vfs.Env{Mount: "/r", Log: slog.New(slog.DiscardHandler)}, nil)
 		if err != nil {
@@ -331,13 +336,17 @@ func TestConcurrent(t *testing.T) {
 	for _, many := range []int{1, 4} {
 		f := mount(t, plugin(t, h, code, vfs.Limits{Instances: many}, 0), nil)
 		var callers sync.WaitGroup
+		left := make(chan []byte, 16*20)
 		for n := range 16 {
 			callers.Go(func() {
 				for k := range 20 {
 					path := vfs.Path(fmt.Sprintf("/echo/%d/%d", n, k))
 					if k%4 == 3 { // the plugin takes longer than that
 						ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond)
-						_, _ = f.ReadAt(ctx, nil, path, make([]byte, 100), 0)
+						b := make([]byte, 100)
+						if _, err := f.ReadAt(ctx, nil, path, b, 0); err != io.EOF {
+							left <- b
+						}
 						cancel()
 						continue
 					}
@@ -355,7 +364,13 @@ func TestConcurrent(t *testing.T) {
 			})
 		}
 		callers.Wait()
+		close(left)
 		most, err := all(t, f, "/most")
+		for b := range left {
+			if !bytes.Equal(b, make([]byte, 100)) {
+				t.Errorf("written to after its call was over: %q", b)
+			}
+		}
 		if want := fmt.Sprintf("%05d", many); err != nil || most > want || many == 1 && most != want {
 			t.Errorf("%s calls at once, of %d: %v", most, many, err)
 		}
