@@ -33,6 +33,9 @@ type waiter interface {
 	// wait returns the answer; it is not answered when over is closed first, and
 	// may be waited for again.
 	wait(over <-chan struct{}) (a answer, err error, answered bool)
+	// forget waits until it is answered, and leaves the answer: where it was to go
+	// may be somebody else's by now.
+	forget()
 }
 
 // call makes one call. When ctx ends first the process goes on with it, and the
@@ -63,7 +66,7 @@ func (c *child) call(ctx context.Context, r request) (answer, error) {
 	}
 	if !answered {
 		go func() {
-			_, _, _ = w.wait(nil) // nobody asks any more
+			w.forget()
 			c.free <- lane
 		}()
 		return answer{}, ctx.Err()
@@ -123,7 +126,7 @@ type waiting struct {
 
 // begin sends a request over the socket.
 func (c *child) begin(r request) waiter {
-	p := &pending{kind: r.kind, most: r.most, answer: make(chan frame, 1)}
+	p := &pending{kind: r.kind, most: max(r.most, int64(len(r.into))), answer: make(chan frame, 1)}
 	c.mu.Lock()
 	c.last++
 	id := c.last
@@ -136,6 +139,11 @@ func (c *child) begin(r request) waiter {
 	}
 	c.send(frame{id: id, kind: r.kind, body: body}, r.within)
 	return w
+}
+
+func (w waiting) forget() {
+	w.r.into = nil
+	_, _, _ = w.wait(nil)
 }
 
 func (w waiting) wait(over <-chan struct{}) (a answer, err error, answered bool) {

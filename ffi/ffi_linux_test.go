@@ -1,8 +1,10 @@
 package ffi
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -112,5 +114,20 @@ func Test(t *testing.T) {
 			p := plugin(t, h, libs[c.lib], vfs.Limits{Instances: c.many}, c.abi)
 			vfstest.Run(t, vfstest.Subject{Plugin: p, Config: vfs.Config{}, Scripts: filepath.Join("testdata", c.scripts)})
 		})
+	}
+}
+
+// Without memory in common, as on other systems, long data crosses in pieces.
+func TestSocket(t *testing.T) {
+	h := newHost(t)
+	h.socket = true
+	f := mount(t, plugin(t, h, examples(t)["memory"], vfs.Limits{}, 0), nil)
+	want := bytes.Repeat([]byte("0123456789abcdef"), 10<<16)
+	if _, err := f.Put(t.Context(), vfs.Op{Verb: vfs.Write, Path: "/f"}, bytes.NewReader(want)); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want)+1)
+	if n, err := f.ReadAt(t.Context(), nil, "/f", got, 0); err != io.EOF || !bytes.Equal(got[:n], want) {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }

@@ -189,7 +189,11 @@ func readAll(r io.Reader, most int64) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case len(b) == cap(b):
-			b = append(make([]byte, 0, 2*cap(b)), b...)
+			room := 2 * int64(cap(b))
+			if room+1 >= most { // the one that tells that it is too much
+				room = most
+			}
+			b = append(make([]byte, 0, room), b...)
 		}
 	}
 }

@@ -12,6 +12,7 @@ type passing struct {
 	r    request
 	over func() // gives the lane's room back
 	err  error  // of sending it
+	left bool   // nobody wants the answer
 
 	quick bool            // the answer was waited for with a thread
 	rung  chan error      // afterwards: it is there, or will not be
@@ -60,9 +61,17 @@ func (p *passing) wait(over <-chan struct{}) (a answer, err error, answered bool
 	return a, err, true
 }
 
+func (p *passing) forget() {
+	p.left = true
+	_, _, _ = p.wait(nil)
+}
+
 // take takes the answer of which the bell was rung, or tells why it was not.
 func (p *passing) take(rung error) (a answer, err error) {
 	defer p.over()
+	if rung == nil && p.left {
+		return a, nil
+	}
 	if rung == nil {
 		if a, err = laneAnswer(windowOf(p.c.lanes.shared, p.lane), p.r.into, p.r.most); err != nil {
 			err = p.c.failed(err)
