@@ -296,7 +296,11 @@ func (c *call) libraryLevel(lib vfs.Library) error {
 		return err
 	}
 	defer img.Release()
-	return fsm.LibraryFits(lib, fsm.LevelOf(img.View))
+	level := fsm.LevelOf(img.View)
+	if lib.Place == vfs.PerNode && level < fsm.PlacementLevel {
+		return vfs.Unsupported.With("placement: operation not supported until every member runs a version that knows it")
+	}
+	return fsm.LibraryFits(lib, level)
 }
 
 // answerLibrary commits a change of the libraries.

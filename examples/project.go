@@ -38,7 +38,13 @@ func Languages() []Language {
 		{
 			Name: "wasm-go", Title: "Go, for WebAssembly", Needs: "make and Go", Main: "*/main.go", Rest: "Package `guest` has the functions of the ABI.",
 			Built: "build/*.wasm", dir: "go-wasm", gomod: true,
-			types: map[string]string{"hello": "hellofs-go", "memory": "memory-go"},
+			types: map[string]string{"hello": "hellofs-go", "memory": "memory-go", "tee": "tee-go"},
+		},
+		{
+			Name: "wasi-go", Title: "Go, as a WASI program that speaks MessagePack", Needs: "make and Go",
+			Main: "*/main.go", Rest: "Package `plugin` has the protocol.",
+			Built: "build/*.wasm", dir: "go-wasi", gomod: true,
+			types: map[string]string{"hello": "hellofs-wasi", "memory": "memory-wasi"},
 		},
 		{
 			Name: "go", Title: "Go, as a program that speaks HTTP", Needs: "make and Go", Main: "*/main.go", Rest: "Package `plugin` has the life of the program and its HTTP.",

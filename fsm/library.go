@@ -29,8 +29,6 @@ func LibraryFits(lib vfs.Library, level uint64) error {
 		return vfs.Unsupported.With("grants: write and http: operation not supported until every member runs a version that knows them")
 	case lib.Kind == "wasi" && level < grantsLevel:
 		return vfs.Unsupported.With("loading modules that are programs: operation not supported until every member runs a version that knows it")
-	case lib.Place != vfs.Pinned && level < PlacementLevel:
-		return vfs.Unsupported.With("placement: operation not supported until every member runs a version that knows it")
 	}
 	return nil
 }
