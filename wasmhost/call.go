@@ -13,6 +13,7 @@ type call struct {
 	ctx    context.Context
 	blocks []block
 	used   [2]bool // the shared buffers: in, out
+	letGo  func()
 }
 
 // block is memory of the module that is to be freed.
@@ -20,7 +21,8 @@ type block struct{ at, size uint32 }
 
 func (i *instance) begin(ctx context.Context) *call {
 	i.asks = 0
-	return &call{i: i, ctx: ctx}
+	ctx = i.during(ctx)
+	return &call{i: i, ctx: ctx, letGo: i.until(ctx)}
 }
 
 // end frees what was passed, and what the host gave.
@@ -29,6 +31,7 @@ func (c *call) end() {
 		c.free(b)
 	}
 	c.i.lent = nil
+	c.letGo()
 }
 
 // free gives a block back. A module whose free fails is dropped, but what it

@@ -35,6 +35,8 @@ type program struct {
 	env     guestEnv
 	output  *output
 	turns   turns
+	stops   bool // instances have the variable that stops them
+	starts  bool // and a start function of their own, which has not run
 }
 
 // guestEnv is what a module may use, as the host sees it.
@@ -50,9 +52,13 @@ func (h *Host) open(ctx context.Context, module []byte, l vfs.Limits, env guestE
 	if module, err = tamed(module); err != nil {
 		return nil, err
 	}
-	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true).
+	p := &program{limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
+	if m, starts, err := stoppable(module); err == nil {
+		module, p.starts, p.stops = m, starts, true
+	}
+	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(!p.stops).
 		WithMemoryLimitPages(uint32(l.Memory / pageSize))
-	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
+	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	defer func() {
 		if err != nil {
 			p.close()
@@ -87,14 +93,23 @@ type instance struct {
 	broken  bool    // it must not be called again
 	asks    int     // of the host, in the call under way
 	lent    []block // what the host gave in it
+	exports map[string]*export
 	stop    atomic.Pointer[<-chan struct{}]
 	mine    bool // it has a turn
 }
 
+// export is a function of an instance. One that runs cannot be called again by what
+// it has called.
+type export struct {
+	api.Function
+	answers bool
+	busy    bool
+}
+
 // make starts an instance: its own beginning, then plugin_new.
 func (p *program) make(ctx context.Context) (_ *instance, err error) {
-	i := &instance{p: p}
-	i.during(ctx)
+	i := &instance{p: p, exports: map[string]*export{}}
+	ctx = i.during(ctx)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
@@ -107,6 +122,12 @@ func (p *program) make(ctx context.Context) (_ *instance, err error) {
 		}
 	}()
 	i.memory = i.module.ExportedMemory("memory")
+	defer i.until(ctx)()
+	if p.starts {
+		if _, err := i.call(ctx, startExport); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range []string{"_initialize", "_start"} {
 		if !p.abi.has[name] {
 			continue
@@ -145,10 +166,32 @@ func (i *instance) findBuffers(ctx context.Context) error {
 	return nil
 }
 
-// during makes what sleeps in the instance end with ctx.
-func (i *instance) during(ctx context.Context) {
+// during makes what sleeps in the instance end with ctx, and returns the context of
+// its calls.
+func (i *instance) during(ctx context.Context) context.Context {
 	done := ctx.Done()
 	i.stop.Store(&done)
+	return context.WithValue(ctx, instanceKey{}, i)
+}
+
+// until has the module trap once ctx is over, until it is let go: then a call that
+// came to its end in that moment is taken for one that did.
+func (i *instance) until(ctx context.Context) (letGo func()) {
+	if !i.p.stops {
+		return func() {}
+	}
+	stop := i.module.ExportedGlobal(stopExport).(api.MutableGlobal)
+	set := make(chan struct{})
+	over := context.AfterFunc(ctx, func() {
+		stop.Set(1)
+		close(set)
+	})
+	return func() {
+		if !over() {
+			<-set
+			stop.Set(0)
+		}
+	}
 }
 
 // sleep lets the module sleep, until its call has to end.
@@ -163,23 +206,44 @@ func (i *instance) sleep(ns int64) {
 	})
 }
 
-// call calls an export. After an error the instance is broken.
+// export returns a function of the module; nil if it has none of that name.
+func (i *instance) export(name string) *export {
+	f, ok := i.exports[name]
+	if ok && !f.busy {
+		return f
+	}
+	bare := i.module.ExportedFunction(name)
+	if bare == nil {
+		return nil
+	}
+	fresh := &export{Function: bare, answers: len(bare.Definition().ResultTypes()) > 0}
+	if !ok {
+		i.exports[name] = fresh
+	}
+	return fresh
+}
+
+// call calls an export, in a context of during. After an error the instance is
+// broken.
 func (i *instance) call(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	f := i.module.ExportedFunction(name)
+	f := i.export(name)
 	if f == nil {
 		return 0, vfs.Unsupported.With(name + " not implemented")
 	}
-	i.during(ctx)
-	out, err := f.Call(context.WithValue(ctx, instanceKey{}, i), args...)
+	stack := make([]uint64, max(len(args), 1))
+	copy(stack, args)
+	f.busy = true
+	err := f.CallWithStack(ctx, stack)
+	f.busy = false
 	switch {
 	case err != nil:
 		return 0, i.failure(ctx, err)
 	case i.module.IsClosed():
 		return 0, i.wrong("it exited")
-	case len(out) == 0:
+	case !f.answers:
 		return 0, nil
 	}
-	return out[0], nil
+	return stack[0], nil
 }
 
 // failure says how a call ended that did not return.
