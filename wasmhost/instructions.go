@@ -35,10 +35,36 @@ const (
 	blockEmpty = 0x40 // the type of a block that takes and leaves nothing
 )
 
+// shape is what follows the first byte of an instruction.
+type shape byte
+
+const (
+	unknown shape = iota
+	bare
+	number
+	numbers // two
+	signed
+	four
+	eight
+)
+
+// shapes are those of the instructions that are no loads, stores or arithmetic, and
+// have no end of their own.
+var shapes = [256]shape{
+	opUnreachable: bare, 0x01: bare, 0x02: signed, opLoop: signed, opIf: signed, opElse: bare, opEnd: bare,
+	0x0c: number, 0x0d: number, opReturn: bare, opCall: number, 0x11: numbers, opDrop: bare, opSelect: bare,
+	0x20: number, 0x21: number, 0x22: number, 0x25: number, opTableSet: number, 0x3f: number, opMemGrow: number,
+	opI32Const: signed, opI64Const: signed, opF32Const: four, opF64Const: eight,
+	opRefNull: signed, opRefIsNull: bare, opRefFunc: number,
+}
+
 // instruction skips one. bad is set for what is not known, and for a module that
 // names a variable of the host.
 func (s *stopper) instruction(r *reader) {
 	switch op := r.byte(); {
+	case op > opF64Const && op <= opLastPlain:
+	case op >= opFirstLoad && op <= opLastStore:
+		r.operands(numbers)
 	case op == opGlobalGet || op == opGlobalSet:
 		r.bad = r.num() >= s.counter || r.bad
 	case op == opBranches:
@@ -50,27 +76,30 @@ func (s *stopper) instruction(r *reader) {
 		r.num()
 	case op == opSelectOf:
 		r.skip(r.num())
-	case op == 0x11: // call_indirect
-		r.num()
-		r.num()
-	case op <= 0x01, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == opSelect, op == opRefIsNull:
-	case op >= 0x02 && op <= 0x04, op == opI32Const, op == opI64Const, op == opRefNull:
-		r.signed()
-	case op == 0x0c, op == 0x0d, op == opCall, op == opRefFunc,
-		op >= 0x20 && op <= opTableSet, op == 0x3f, op == opMemGrow:
-		r.num()
-	case op >= opFirstLoad && op <= opLastStore:
-		r.num()
-		r.num()
-	case op == opF32Const:
-		r.skip(4)
-	case op == opF64Const:
-		r.skip(8)
-	case op > opF64Const && op <= opLastPlain:
 	case op == opMore:
 		r.more()
 	case op == opVector:
 		r.vector()
+	default:
+		r.operands(shapes[op])
+	}
+}
+
+// operands skips those of a shape.
+func (r *reader) operands(of shape) {
+	switch of {
+	case bare:
+	case number:
+		r.num()
+	case numbers:
+		r.num()
+		r.num()
+	case signed:
+		r.signed()
+	case four:
+		r.skip(4)
+	case eight:
+		r.skip(8)
 	default:
 		r.bad = true
 	}
