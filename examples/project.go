@@ -24,8 +24,15 @@ type Language struct {
 	gomod bool
 }
 
-// Languages returns all of them.
+// Languages returns all of them that there are examples of.
 func Languages() []Language {
+	return slices.DeleteFunc(languages(), func(l Language) bool {
+		_, err := fs.Stat(Files, l.dir)
+		return err != nil
+	})
+}
+
+func languages() []Language {
 	return []Language{
 		{
 			Name: "c", Title: "C", Needs: "make and a C compiler", Main: "*.c", Rest: "`plugin.h` is the ABI with its rules.",
@@ -34,6 +41,15 @@ func Languages() []Language {
 		{
 			Name: "rust", Title: "Rust", Needs: "make and rustc", Main: "*.rs", Rest: "It needs no crate.",
 			Built: "build/*.LIB", dir: "rust-native", types: map[string]string{"words": "words-rust"},
+		},
+		{
+			Name: "wasm-c", Title: "C, for WebAssembly", Needs: "make, clang and lld", Main: "*.c", Rest: "`pfs_plugin.c` and `pfs_plugin.h` have the functions of the ABI.",
+			Built: "build/*.wasm", dir: "c-wasm", types: map[string]string{"hello": "hellofs-c-wasm", "memory": "memory-c-wasm"},
+		},
+		{
+			Name: "wasm-rust", Title: "Rust, for WebAssembly", Needs: "make and rustc with wasm32-unknown-unknown", Main: "*.rs",
+			Rest: "`guest.rs` has the functions of the ABI.", Built: "build/*.wasm", dir: "rust-wasm",
+			types: map[string]string{"hello": "hellofs-rust-wasm", "memory": "memory-rust-wasm"},
 		},
 		{
 			Name: "wasm-go", Title: "Go, for WebAssembly", Needs: "make and Go", Main: "*/main.go", Rest: "Package `guest` has the functions of the ABI.",

@@ -7,5 +7,5 @@ import (
 	"github.com/pfs-project/pfs/ffi/native"
 )
 
-// inProcess returns what loads native libraries into this process.
-func inProcess() ffi.Open { return native.NewCopies().Open }
+// InProcess returns what loads native libraries into this process.
+func InProcess() ffi.Open { return native.NewCopies().Open }

@@ -13,7 +13,7 @@ func (c ExternalConfig) checkIsolation() error {
 	case "", hosts.IsolationProcess:
 		return nil
 	case hosts.IsolationNone:
-		if inProcess() == nil {
+		if InProcess() == nil {
 			return errors.New("external_plugins.isolation is none, but this server loads no libraries itself: build one that does with `go build -tags inprocess ./cmd/pfs-server`, or set it to process")
 		}
 		return nil

@@ -9,7 +9,7 @@ import (
 // what it cannot is told with the way out.
 func TestIsolation(t *testing.T) {
 	none := "go build -tags inprocess ./cmd/pfs-server"
-	if inProcess() != nil {
+	if InProcess() != nil {
 		none = ""
 	}
 	for isolation, want := range map[string]string{"": "", "process": "", "none": none, "thread": "it must be process or none"} {

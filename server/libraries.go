@@ -61,7 +61,7 @@ func openLibraries(c Config, files *client.Client, log *slog.Logger) (*libraries
 		Change: changes{files}, Plan: plan, Log: log,
 	}
 	if c.External.Isolation == hosts.IsolationNone {
-		set.InProcess = inProcess()
+		set.InProcess = InProcess()
 		log.Warn("native plugins run in the server: one that crashes ends this node", "isolation", hosts.IsolationNone)
 	}
 	if l.Hosts, err = hosts.New(set); err != nil {

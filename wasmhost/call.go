@@ -14,7 +14,8 @@ type call struct {
 	ctx    context.Context
 	blocks []block
 	used   [2]bool // the shared buffers: in, out
-	name   string  // the first text that was passed, and where it is
+	letGo  func()
+	name   string // the first text that was passed, and where it is
 	at     uint64
 }
 
@@ -23,7 +24,8 @@ type block struct{ at, size uint32 }
 
 func (i *instance) begin(ctx context.Context) *call {
 	i.asks, i.written, i.requests = 0, 0, 0
-	return &call{i: i, ctx: i.within(ctx)}
+	ctx = i.during(ctx)
+	return &call{i: i, ctx: ctx, letGo: i.p.until(ctx, i.module)}
 }
 
 // end frees what was passed, and what the host gave.
@@ -35,6 +37,7 @@ func (c *call) end() {
 		c.free(b)
 	}
 	c.i.lent = nil
+	c.letGo()
 }
 
 // free gives a block back. A module whose free fails is dropped, but what it

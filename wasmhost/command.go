@@ -19,9 +19,6 @@ import (
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// exportSection is the id of the section that holds the exports.
-const exportSection = 7
-
 // IsProgram reports whether a module is a program to be spoken to through pipes:
 // it has a beginning, and none of the functions of a file system.
 func IsProgram(module []byte) bool {
@@ -108,7 +105,7 @@ func (c *command) run(life context.Context) {
 	config := wazero.NewModuleConfig().WithName("").WithArgs("plugin").
 		WithStdin(c.theirs[0]).WithStdout(c.theirs[1]).WithStderr(c.said).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(sleep)
-	_, err := c.p.runtime.InstantiateModule(life, c.p.module, config)
+	err := c.p.runProgram(life, config)
 	var exit *sys.ExitError
 	switch {
 	case life.Err() != nil:
@@ -116,12 +113,29 @@ func (c *command) run(life context.Context) {
 	case errors.As(err, &exit):
 		c.how = fmt.Sprintf("exit status %d", exit.ExitCode())
 	case err != nil:
-		c.how = strings.TrimPrefix(firstLine(err), "module[] function[_start] failed: ")
+		c.how = firstLine(err)
 	default:
 		c.how = "exit status 0"
 	}
 	c.hangUp()
 	close(c.done)
+}
+
+// runProgram runs a module that is a program to its end, or to that of ctx.
+func (p *program) runProgram(ctx context.Context, config wazero.ModuleConfig) error {
+	m, err := p.runtime.InstantiateModule(ctx, p.module, config.WithStartFunctions())
+	if err != nil {
+		return err
+	}
+	defer p.until(ctx, m)()
+	for _, name := range []string{startExport, "_start"} {
+		if f := m.ExportedFunction(name); f != nil && (p.starts || name != startExport) {
+			if _, err := f.Call(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // hangUp closes both pipes: what waits on them goes on.

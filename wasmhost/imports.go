@@ -97,6 +97,9 @@ func (p *program) function(from string, def api.FunctionDefinition) api.GoModule
 		}
 		i.asks++
 		stack[0] = h.do(&ask{ctx, i, stack})
+		if err := ctx.Err(); err != nil {
+			panic(err) // the runtime ends the call with it
+		}
 	}
 }
 

@@ -36,6 +36,8 @@ type program struct {
 	output  *output
 	turns   turns
 	web     *web // nil: no request is granted
+	stops   bool // instances have the variable that stops them
+	starts  bool // and a start function of their own, which has not run
 }
 
 // guestEnv is what a module may use, as the host sees it.
@@ -74,9 +76,13 @@ func (h *Host) compile(ctx context.Context, module []byte, l vfs.Limits, env gue
 	if err != nil {
 		return nil, err
 	}
-	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(true).
+	p := &program{limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
+	if m, starts, err := stoppable(module); err == nil {
+		module, p.starts, p.stops = m, starts, true
+	}
+	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(!p.stops).
 		WithMemoryLimitPages(uint32(l.Memory / pageSize))
-	p := &program{runtime: wazero.NewRuntimeWithConfig(ctx, config), limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
+	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	h.compiling.Lock()
 	p.module, err = p.runtime.CompileModule(ctx, module)
 	h.compiling.Unlock()
@@ -113,9 +119,17 @@ type instance struct {
 	written  int64   // bytes
 	requests int
 	stop     atomic.Pointer[<-chan struct{}]
-	mine     bool                    // it has a turn
-	calls    map[string]api.Function // exports that were called
-	stack    [maxParams]uint64       // what is passed, and what comes back
+	mine     bool               // it has a turn
+	exports  map[string]*export // that were called
+	stack    [maxParams]uint64  // what is passed, and what comes back
+}
+
+// export is a function of an instance. One that runs cannot be called again by what
+// it has called.
+type export struct {
+	api.Function
+	answers bool
+	busy    bool
 }
 
 // maxParams is how many parameters a function of the ABI has at most.
@@ -123,8 +137,8 @@ const maxParams = 5
 
 // make starts an instance: its own beginning, then plugin_new.
 func (p *program) make(ctx context.Context) (_ *instance, err error) {
-	i := &instance{p: p, calls: map[string]api.Function{}}
-	ctx = i.within(ctx)
+	i := &instance{p: p, exports: map[string]*export{}}
+	ctx = i.during(ctx)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
@@ -137,6 +151,12 @@ func (p *program) make(ctx context.Context) (_ *instance, err error) {
 		}
 	}()
 	i.memory = i.module.ExportedMemory("memory")
+	defer p.until(ctx, i.module)()
+	if p.starts {
+		if _, err := i.call(ctx, startExport); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range []string{"_initialize", "_start"} {
 		if !p.abi.has[name] {
 			continue
@@ -175,10 +195,32 @@ func (i *instance) findBuffers(ctx context.Context) error {
 	return nil
 }
 
-// during makes what sleeps in the instance end with ctx.
-func (i *instance) during(ctx context.Context) {
+// during makes what sleeps in the instance end with ctx, and returns the context of
+// its calls.
+func (i *instance) during(ctx context.Context) context.Context {
 	done := ctx.Done()
 	i.stop.Store(&done)
+	return context.WithValue(ctx, instanceKey{}, i)
+}
+
+// until has an instance trap once ctx is over, until it is let go: then a call that
+// came to its end in that moment is taken for one that did.
+func (p *program) until(ctx context.Context, m api.Module) (letGo func()) {
+	if !p.stops {
+		return func() {}
+	}
+	stop := m.ExportedGlobal(stopExport).(api.MutableGlobal)
+	set := make(chan struct{})
+	over := context.AfterFunc(ctx, func() {
+		stop.Set(1)
+		close(set)
+	})
+	return func() {
+		if !over() {
+			<-set
+			stop.Set(0)
+		}
+	}
 }
 
 // sleep lets the module sleep, until its call has to end.
@@ -197,36 +239,48 @@ func (i *instance) sleep(ns int64) {
 // stack of megabytes is not made in less.
 const stackTime = 200 * time.Microsecond
 
-// call calls an export, in a context that came from within. After an error the
-// instance is broken.
-func (i *instance) call(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	f := i.calls[name]
-	if f == nil {
-		if f = i.module.ExportedFunction(name); f == nil {
-			return 0, vfs.Unsupported.With(name + " not implemented")
-		}
-		i.calls[name] = f // to make one takes a stack
+// export returns a function of the module, which is kept, since to make one takes a
+// stack; nil if it has none of that name.
+func (i *instance) export(name string) *export {
+	f, ok := i.exports[name]
+	if ok && !f.busy {
+		return f
 	}
-	i.stack[0] = 0
+	bare := i.module.ExportedFunction(name)
+	if bare == nil {
+		return nil
+	}
+	fresh := &export{Function: bare, answers: len(bare.Definition().ResultTypes()) > 0}
+	if !ok {
+		i.exports[name] = fresh
+	}
+	return fresh
+}
+
+// call calls an export, in a context of during. After an error the instance is
+// broken.
+func (i *instance) call(ctx context.Context, name string, args ...uint64) (uint64, error) {
+	f := i.export(name)
+	if f == nil {
+		return 0, vfs.Unsupported.With(name + " not implemented")
+	}
 	n := copy(i.stack[:], args)
 	began := time.Now()
+	f.busy = true
 	err := f.CallWithStack(ctx, i.stack[:max(n, 1)])
+	f.busy = false
 	if time.Since(began) > stackTime {
-		delete(i.calls, name)
+		delete(i.exports, name)
 	}
 	switch {
 	case err != nil:
 		return 0, i.failure(ctx, err)
 	case i.module.IsClosed():
 		return 0, i.wrong("it exited")
+	case !f.answers:
+		return 0, nil
 	}
 	return i.stack[0], nil
-}
-
-// within returns the context for calls of the instance, which end with ctx.
-func (i *instance) within(ctx context.Context) context.Context {
-	i.during(ctx)
-	return context.WithValue(ctx, instanceKey{}, i)
 }
 
 // failure says how a call ended that did not return.

@@ -137,6 +137,7 @@ func (l *pool) close() {
 				if err := c.done("plugin_shutdown"); err != nil {
 					l.p.env.log.Warn("plugin does not shut down", "error", err)
 				}
+				c.end()
 				if i.mine {
 					l.p.turns.give()
 				}

@@ -3,6 +3,7 @@ package calls
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,16 +22,20 @@ const (
 // large measures one long file. One that is too long for the plugin is halved until
 // it is not.
 func (r *runner) large(ctx context.Context) error {
-	size := r.Size
-	for first := true; ; first = false {
-		err := r.plugin.put(ctx, r.sample.file, newSource(size))
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
+	for size := r.Size; ; {
+		rates, err := r.rates(ctx, size)
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		if first {
+		case errors.Is(err, errGarbled):
+			return err
+		case err == nil && r.plugin.pieces:
+			r.note("the large file is written in pieces of %s", sizeText(vfs.MaxInline))
+			fallthrough
+		case err == nil:
+			r.report.Rates = rates
+			return nil
+		case size == r.Size && !r.plugin.pieces:
 			r.note("a file of %s is too much for it: %v", sizeText(size), err)
 		}
 		switch {
@@ -43,6 +48,10 @@ func (r *runner) large(ctx context.Context) error {
 			size /= 2
 		}
 	}
+}
+
+// rates measures a file of one size.
+func (r *runner) rates(ctx context.Context, size int64) (rates []Rate, err error) {
 	for _, what := range []struct {
 		name string
 		do   func(side, vfs.Path) error
@@ -52,24 +61,23 @@ func (r *runner) large(ctx context.Context) error {
 	} {
 		rate := Rate{What: what.name + " " + sizeText(size), Bytes: size}
 		r.Tell(rate.What)
-		var err error
-		if rate.MBs, err = fast(ctx, size, func() error { return what.do(r.plugin, r.sample.file) }); err != nil {
-			return fmt.Errorf("%s: %w", rate.What, err)
+		if rate.MBs, err = fast(ctx, func() error { return what.do(r.plugin, r.sample.file) }, size); err != nil {
+			return nil, err
 		}
-		if rate.Builtin, err = fast(ctx, size, func() error { return what.do(r.builtin, r.dot) }); err != nil {
-			return err
+		if rate.Builtin, err = fast(ctx, func() error { return what.do(r.builtin, r.dot) }, size); err != nil {
+			return nil, err
 		}
 		rate.Ratio = rate.MBs / rate.Builtin
-		r.report.Rates = append(r.report.Rates, rate)
+		rates = append(rates, rate)
 	}
-	if r.plugin.pieces {
-		r.note("the large file is written in pieces of %s", sizeText(vfs.MaxInline))
-	}
-	return nil
+	return rates, nil
 }
 
+// errGarbled: what is read is not what was written.
+var errGarbled = errors.New("the file is not what was written")
+
 // fast returns the better of two runs, or the only one of what takes long.
-func fast(ctx context.Context, size int64, do func() error) (best float64, err error) {
+func fast(ctx context.Context, do func() error, size int64) (best float64, err error) {
 	for range 2 {
 		began := time.Now()
 		if err := do(); err != nil {
@@ -93,7 +101,7 @@ func readAll(ctx context.Context, s side, p vfs.Path, size int64) error {
 		}
 		at := int(off % int64(len(want)))
 		if end := min(n, len(want)-at); n == 0 || (off == 0 || off+int64(n) == size) && !bytes.Equal(buf[:end], want[at:at+end]) {
-			return fmt.Errorf("the file is not what was written, at %d", off)
+			return fmt.Errorf("%w, at %d", errGarbled, off)
 		}
 		off += int64(n)
 	}

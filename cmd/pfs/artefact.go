@@ -30,9 +30,10 @@ type artefact struct {
 
 // artefactFlags are those of the tools that run one.
 type artefactFlags struct {
-	settings []string
-	terms    client.PluginTerms
-	asJSON   bool
+	settings  []string
+	terms     client.PluginTerms
+	inProcess bool
+	asJSON    bool
 }
 
 func (f *artefactFlags) add(c *cobra.Command) {
@@ -40,11 +41,12 @@ func (f *artefactFlags) add(c *cobra.Command) {
 	flags.StringArrayVar(&f.settings, "config", nil, "a setting of its mounts as key=value; may be given again")
 	addLimits(c, &f.terms)
 	flags.BoolVar(&f.terms.Network, "grant-network", false, "let a program use the network of this machine")
+	flags.BoolVar(&f.inProcess, "in-process", false, "load a native library into this process, as isolation none does; for a pfs built with -tags inprocess")
 	flags.BoolVar(&f.asJSON, "json", false, "the same as -o json")
 }
 
-// open reads the file and learns what the plugin is.
-func (f *artefactFlags) open(ctx context.Context, path string) (*artefact, error) {
+// openArtefact reads the file and learns what the plugin is.
+func (a *app) openArtefact(ctx context.Context, f *artefactFlags, path string) (*artefact, error) {
 	settings, err := settings(f.settings)
 	if err != nil {
 		return nil, err
@@ -65,12 +67,18 @@ func (f *artefactFlags) open(ctx context.Context, path string) (*artefact, error
 	if err != nil {
 		return nil, err
 	}
-	if p.hosts, err = hosts.New(hosts.Config{Version: server.Version(), Log: p.heard.logger()}); err != nil {
+	set := hosts.Config{Version: server.Version(), Log: p.heard.logger()}
+	if f.inProcess {
+		if set.InProcess = server.InProcess(); set.InProcess == nil {
+			return nil, usage("--in-process: this pfs loads no libraries; build one with: go build -tags inprocess ./cmd/pfs")
+		}
+	}
+	if p.hosts, err = hosts.New(set); err != nil {
 		return nil, err
 	}
 	if err := p.inspect(ctx, code, limits); err != nil {
 		p.close()
-		return nil, p.failed(err)
+		return nil, a.failed(p, err)
 	}
 	p.lib.ABI, p.lib.Grants.Network = f.terms.ABI, f.terms.Network
 	return p, nil
@@ -94,11 +102,15 @@ func (p *artefact) close() {
 	}
 }
 
-// failed says what failed of it, with what it had printed last.
-func (p *artefact) failed(err error) error {
+// failed says what failed of a plugin, after what that printed last.
+func (a *app) failed(p *artefact, err error) error {
 	text := fmt.Sprintf("%s: %v", p.path, err)
-	if said := p.heard.unlike(text); len(said) > 0 {
-		text += "; it printed:\n  " + strings.Join(said, "\n  ")
+	said := p.heard.unlike(text)
+	if len(said) > 0 {
+		a.say("%s printed:", p.path)
+	}
+	for _, line := range said {
+		a.say("| %s", shortened(line))
 	}
 	return &hinted{code: exitFailure, text: text}
 }

@@ -99,14 +99,14 @@ func (a *app) benchOne(ctx context.Context, f *benchFlags, path string) (measure
 	if err != nil || f.each <= 0 {
 		return measured{}, usage("--size must be a size as 256MB, and --for more than 0")
 	}
-	p, err := f.open(ctx, path)
+	p, err := a.openArtefact(ctx, &f.artefactFlags, path)
 	if err != nil {
 		return measured{}, err
 	}
 	defer p.close()
 	d, err := p.mount(ctx, vfs.Env{Chunks: noChunks{}})
 	if err != nil {
-		return measured{}, p.failed(fmt.Errorf("it does not start: %w", err))
+		return measured{}, a.failed(p, fmt.Errorf("it does not start: %w", err))
 	}
 	began := time.Now()
 	r, err := calls.Run(ctx, calls.Config{Device: d, Verbs: p.lib.Verbs, For: f.each, Size: size, Tell: func(what string) {
@@ -118,7 +118,7 @@ func (a *app) benchOne(ctx context.Context, f *benchFlags, path string) (measure
 	case ctx.Err() != nil:
 		return measured{}, ctx.Err()
 	case err != nil || cerr != nil:
-		return measured{}, p.failed(errors.Join(err, cerr))
+		return measured{}, a.failed(p, errors.Join(err, cerr))
 	}
 	return measured{Plugin: p.lib.Name, Path: path, Kind: p.lib.Kind, Report: r}, nil
 }

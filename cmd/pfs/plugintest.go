@@ -69,7 +69,7 @@ and stat; docs/plugins/external.md has them all.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := a.context(cmd)
 			defer cancel()
-			p, err := f.open(ctx, args[0])
+			p, err := a.openArtefact(ctx, &f, args[0])
 			if err != nil {
 				return err
 			}
@@ -102,10 +102,10 @@ func (a *app) judge(ctx context.Context, p *artefact, dir string, tell bool) (*t
 	}
 	d, err := p.mount(ctx, vfs.Env{Chunks: vfstest.NewChunks()})
 	if err != nil {
-		return nil, p.failed(fmt.Errorf("it does not start: %w", err))
+		return nil, a.failed(p, fmt.Errorf("it does not start: %w", err))
 	}
 	if err := closeMount(d); err != nil {
-		return nil, p.failed(fmt.Errorf("it does not end: %w", err))
+		return nil, a.failed(p, fmt.Errorf("it does not end: %w", err))
 	}
 	r := &testReport{Plugin: p.lib.Name, Path: p.path, Kind: p.lib.Kind, Sum: p.lib.Sum, Size: p.lib.Size, Verbs: verbNames(p.lib.Verbs), Scripts: []ruling{}}
 	if tell {

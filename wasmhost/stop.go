@@ -1,0 +1,274 @@
+package wasmhost
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+)
+
+// A call that takes too long has to be ended, and the server's own runtime has to
+// come to its turn while a module computes: it cannot interrupt it. The runtime of
+// modules leaves them for that at the head of every loop, which takes most of the
+// time of most of them. So they get a counter instead, which every loop and every
+// function counts up. Each time that it is full they call a function that was added,
+// which leaves the module by growing its memory by nothing, and traps if the variable
+// is set by which the host stops them.
+
+// The names under which a module that can be stopped exports what it was given.
+const (
+	stopExport  = "pfs:stop"
+	startExport = "pfs:start" // what its start section named: it must be stopped, too
+)
+
+// The sections that are looked at.
+const (
+	typeSection     = 1
+	importSection   = 2
+	functionSection = 3
+	memorySection   = 5
+	globalSection   = 6
+	exportSection   = 7
+	startSection    = 8
+	codeSection     = 10
+)
+
+// full is how much is counted until a module is left: loops and functions are 1, an
+// instruction that moves any amount of memory is bulk.
+const (
+	full = 1000
+	bulk = 60
+)
+
+// errOdd: the module has what is not known here. The runtime stops it.
+var errOdd = errors.New("odd module")
+
+// stopper rewrites one module. The indices are those of what it adds, behind all
+// that is there.
+type stopper struct {
+	counter  uint64 // the global that counts; the one behind it stops
+	pause    uint64 // the function that leaves the module
+	kind     uint64 // its type
+	memories uint64
+	starts   bool
+	check    []byte // the instructions at the head of loops and functions
+	weigh    []byte // and behind those that move memory
+}
+
+// stoppable returns the module with its variables; starts says that it has a start
+// function, which is to be called as startExport. It fails with modules that are
+// damaged, or newer than this.
+func stoppable(module []byte) (out []byte, starts bool, err error) {
+	s := &stopper{}
+	var start []byte
+	has := [codeSection + 1]bool{}
+	for id, body := range sections(module) {
+		r := &reader{b: body}
+		switch id {
+		case typeSection:
+			s.kind = r.num()
+		case importSection:
+			s.imports(r)
+		case functionSection:
+			s.pause += r.num()
+		case memorySection:
+			s.memories += r.num()
+		case globalSection:
+			s.counter += r.num()
+		case startSection:
+			start, s.starts = body, true
+		}
+		if id <= codeSection {
+			has[id] = true
+		}
+		if r.bad || s.counter+s.pause+s.kind > math.MaxInt32 {
+			return nil, false, errOdd
+		}
+	}
+	if s.memories != 1 || !has[typeSection] || !has[functionSection] || !has[exportSection] || !has[codeSection] {
+		return nil, false, errOdd
+	}
+	s.instructions()
+	out = append(out, module[:8]...)
+	for id, body := range sections(module) {
+		switch id {
+		case typeSection:
+			body = grown(body, 1, []byte{0x60, 0, 0})
+		case functionSection:
+			body = grown(body, 1, binary.AppendUvarint(nil, s.kind))
+		case globalSection:
+			body = grown(body, 2, variables)
+		case exportSection:
+			if !has[globalSection] {
+				out = section(out, globalSection, append([]byte{2}, variables...))
+			}
+			body = s.exports(body, start)
+		case startSection:
+			continue
+		case codeSection:
+			if body, err = s.code(body); err != nil {
+				return nil, false, err
+			}
+		}
+		out = section(out, id, body)
+	}
+	return out, s.starts, nil
+}
+
+// instructions writes down what is added to functions.
+func (s *stopper) instructions() {
+	num := binary.AppendUvarint
+	count := func(n uint64) []byte { // counter += n; n has a sign bit of 0
+		b := num([]byte{opGlobalGet}, s.counter)
+		b = append(num(append(b, opI32Const), n), opI32Add)
+		return num(append(b, opGlobalSet), s.counter)
+	}
+	s.weigh = count(bulk)
+	s.check = num(append(count(1), opGlobalGet), s.counter)
+	s.check = append(s.check, opI32Const, full&0x7f|0x80, full>>7, opI32GreaterU, opIf, blockEmpty, opCall)
+	s.check = append(num(s.check, s.pause), opEnd)
+}
+
+// paused is the function that leaves the module.
+func (s *stopper) paused() []byte {
+	b := binary.AppendUvarint([]byte{0, opI32Const, 0, opGlobalSet}, s.counter) // it has no local variables
+	b = append(b, opI32Const, 0, opMemGrow, 0, opDrop, opGlobalGet)
+	b = binary.AppendUvarint(b, s.counter+1)
+	return append(b, opIf, blockEmpty, opUnreachable, opEnd, opEnd)
+}
+
+// variables are two globals of 32 bits that can be changed and begin as 0.
+var variables = []byte{0x7f, 0x01, opI32Const, 0x00, opEnd, 0x7f, 0x01, opI32Const, 0x00, opEnd}
+
+// sections yields what a module is made of, as far as it is whole.
+func sections(module []byte) func(yield func(byte, []byte) bool) {
+	return func(yield func(byte, []byte) bool) {
+		for rest := module[8:]; len(rest) > 0; {
+			size, n := binary.Uvarint(rest[1:])
+			if n <= 0 || size > uint64(len(rest)-1-n) || !yield(rest[0], rest[1+n:1+n+int(size)]) {
+				return
+			}
+			rest = rest[1+n+int(size):]
+		}
+	}
+}
+
+func section(out []byte, id byte, body []byte) []byte {
+	return append(binary.AppendUvarint(append(out, id), uint64(len(body))), body...)
+}
+
+// grown is a list with more entries at its end.
+func grown(list []byte, more uint64, entries []byte) []byte {
+	r := &reader{b: list}
+	out := binary.AppendUvarint(nil, r.num()+more)
+	return append(append(out, r.b...), entries...)
+}
+
+// exports adds the variable, and the start function if there is one.
+func (s *stopper) exports(list, start []byte) []byte {
+	more, entries := uint64(1), exportEntry(stopExport, 3, binary.AppendUvarint(nil, s.counter+1))
+	if s.starts {
+		more, entries = 2, append(entries, exportEntry(startExport, 0, start)...)
+	}
+	return grown(list, more, entries)
+}
+
+func exportEntry(name string, kind byte, index []byte) []byte {
+	out := append(binary.AppendUvarint(nil, uint64(len(name))), name...)
+	return append(append(out, kind), index...)
+}
+
+// imports counts what is imported.
+func (s *stopper) imports(r *reader) {
+	for range r.num() {
+		r.skip(r.num())
+		r.skip(r.num())
+		switch r.byte() {
+		case 0:
+			r.num()
+			s.pause++
+		case 1:
+			r.byte()
+			r.limits()
+		case 2:
+			r.limits()
+			s.memories++
+		case 3:
+			r.skip(2)
+			s.counter++
+		default:
+			r.bad = true
+		}
+		if r.bad {
+			return
+		}
+	}
+}
+
+// limits skips those of a table or a memory.
+func (r *reader) limits() {
+	flag := r.byte()
+	r.num()
+	if flag&1 != 0 {
+		r.num()
+	}
+	r.bad = r.bad || flag > 1
+}
+
+// code adds the checks to all functions.
+func (s *stopper) code(list []byte) ([]byte, error) {
+	r := &reader{b: list}
+	count := r.num()
+	out := binary.AppendUvarint(nil, count+1)
+	for range count {
+		size := r.num()
+		if r.bad || size > uint64(len(r.b)) {
+			return nil, errOdd
+		}
+		body, err := s.function(r.b[:size])
+		if err != nil {
+			return nil, err
+		}
+		out = append(binary.AppendUvarint(out, uint64(len(body))), body...)
+		r.b = r.b[size:]
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, errOdd
+	}
+	last := s.paused()
+	return append(binary.AppendUvarint(out, uint64(len(last))), last...), nil
+}
+
+// function adds the checks to the body of one.
+func (s *stopper) function(body []byte) ([]byte, error) {
+	r := &reader{b: body}
+	for range r.num() { // kinds of local variables
+		r.num()
+		r.byte()
+		if r.bad {
+			return nil, errOdd
+		}
+	}
+	from := len(body) - len(r.b)
+	out := append(make([]byte, 0, len(body)+len(body)/4+len(s.check)), body[:from]...)
+	out = append(out, s.check...)
+	for len(r.b) > 0 {
+		op := r.b[0]
+		s.instruction(r)
+		if r.bad {
+			return nil, errOdd
+		}
+		var added []byte
+		switch op {
+		case opLoop:
+			added = s.check
+		case opMore:
+			added = s.weigh
+		}
+		if added != nil {
+			to := len(body) - len(r.b)
+			out = append(append(out, body[from:to]...), added...)
+			from = to
+		}
+	}
+	return append(out, body[from:]...), nil
+}
