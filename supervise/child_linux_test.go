@@ -168,9 +168,9 @@ func TestChildGroup(t *testing.T) {
 			t.Errorf("%s is %s", file, b)
 		}
 	}
-	if n := len(words(filepath.Join(below, filepath.Base(c.Dir())), "cgroup.procs")); n != 2 {
-		t.Errorf("%d processes in it", n)
-	}
+	soon(t, "both are in it, and nobody else", func() bool {
+		return len(words(filepath.Join(below, filepath.Base(c.Dir())), "cgroup.procs")) == 2
+	})
 	end(c, 0)
 	if left := words(below, "cgroup.procs"); len(left) > 0 {
 		t.Errorf("%v are left", left)
