@@ -55,6 +55,8 @@ const (
 	ownMemory = 256 << 20
 	ownStack  = 8 << 20
 	ownFiles  = 1024
+
+	ownThreads = 32 // and processes: those of the runtime, and what a library starts
 )
 
 // spawn starts a process that loads a library with the grants, limits and ABI of
@@ -78,7 +80,9 @@ func (h *Host) spawn(ctx context.Context, code []byte, set Settings, lib vfs.Lib
 	p, err := supervise.Start(supervise.Command{
 		Name: Program, Args: []string{lib.Name}, // the argument is for those who look at processes
 		Code: program, Env: []string{"GOTRACEBACK=none"}, Files: append([]*os.File{theirs}, lanes.files()...), Network: lib.Grants.Network, Log: log,
-		Limits: supervise.Limits{Memory: l.Memory + ownMemory + int64(l.Instances)*ownStack, Files: ownFiles},
+		Limits: supervise.Limits{
+			Memory: l.Memory + ownMemory + int64(l.Instances)*ownStack, Files: ownFiles, Processes: ownThreads + 2*l.Instances,
+		},
 	})
 	theirs.Close()
 	lanes.given()

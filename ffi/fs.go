@@ -92,7 +92,7 @@ func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error)
 	if err != nil {
 		return vfs.Info{}, err
 	}
-	i, err = f.checked(i, p.Base())
+	i, err = vfs.Told(i, p.Base(), f.began)
 	if err == nil && p.IsRoot() && !i.IsDir() {
 		err = vfs.Crashed.With("the plugin is wrong: its root is no directory")
 	}

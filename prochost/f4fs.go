@@ -6,11 +6,9 @@ import (
 	"io"
 	"slices"
 	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -89,7 +87,7 @@ func (f *f4) list(ctx context.Context, p vfs.Path, began time.Time) ([]vfs.Info,
 	for _, item := range items {
 		m, _ := item.(map[string]any)
 		name, _ := m["Name"].(string)
-		if !validName(name) || seen[name] {
+		if !vfs.ValidName(name) || seen[name] {
 			continue // ".." is in listings of some
 		}
 		seen[name] = true
@@ -106,11 +104,6 @@ func (f *f4) list(ctx context.Context, p vfs.Path, began time.Time) ([]vfs.Info,
 // listAfter returns the whole directory: the protocol has no pages.
 func (f *f4) listAfter(ctx context.Context, p vfs.Path, _ string, _ int, began time.Time) ([]vfs.Info, error) {
 	return f.list(ctx, p, began)
-}
-
-// validName reports whether a file may be called so.
-func validName(s string) bool {
-	return s != "" && s != "." && s != ".." && len(s) <= vfs.MaxName && !strings.ContainsAny(s, "/\x00") && utf8.ValidString(s)
 }
 
 // read fills b from a file.

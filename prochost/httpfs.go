@@ -43,10 +43,7 @@ type fileJSON struct {
 
 // info returns the file as clients see it.
 func (f fileJSON) info(name string, began time.Time) (vfs.Info, error) {
-	i := vfs.Info{Name: name, Size: f.Size, Mode: vfs.Mode(f.Mode) & 0o777, ModTime: began}
-	if f.Size < 0 || f.Size > vfs.MaxSize {
-		return i, vfs.Crashed.With("the plugin is wrong: a size is out of range")
-	}
+	i := vfs.Info{Size: f.Size, Mode: vfs.Mode(f.Mode) & 0o777}
 	dir := f.IsDir || f.IsDir2
 	if f.Mode == 0 {
 		i.Mode = 0o644
@@ -55,12 +52,12 @@ func (f fileJSON) info(name string, began time.Time) (vfs.Info, error) {
 		}
 	}
 	if dir {
-		i.Mode, i.Size = i.Mode|vfs.ModeDir, 0
+		i.Mode |= vfs.ModeDir
 	}
-	if t, err := time.Parse(time.RFC3339Nano, f.ModTime+f.ModTime2); err == nil && t.Year() > 1 && t.Year() < 10000 {
-		i.ModTime = t.UTC()
+	if t, err := time.Parse(time.RFC3339Nano, f.ModTime+f.ModTime2); err == nil {
+		i.ModTime = t
 	}
-	return i, nil
+	return vfs.Told(i, name, began)
 }
 
 // post asks with a JSON object and reads one into out, if that is not nil.
@@ -156,7 +153,7 @@ func (h httpFS) page(ctx context.Context, p vfs.Path, after string, limit int, b
 		case f.Next != "":
 			next = f.Next
 			continue
-		case !validName(f.Name):
+		case !vfs.ValidName(f.Name):
 			return nil, "", vfs.Crashed.Withf("the plugin is wrong: it names a file %.40q", f.Name)
 		}
 		i, err := f.info(f.Name, began)

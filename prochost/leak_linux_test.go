@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,6 +35,25 @@ func holds(t testing.TB) held {
 		t.Fatal(err)
 	}
 	return held{len(files), runtime.NumGoroutine(), len(threads)}
+}
+
+// resident returns the bytes of memory that this process holds.
+func resident() int64 {
+	debug.FreeOSMemory()
+	var pages, held int64
+	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
+		_, _ = fmt.Sscan(string(b), &pages, &held) // 0 fails nothing that it should
+	}
+	return held * int64(os.Getpagesize())
+}
+
+// timeLeft is how long the test may go on, but for a while to end in.
+func timeLeft(t *testing.T) time.Duration {
+	end, ok := t.Deadline()
+	if !ok {
+		return time.Hour
+	}
+	return time.Until(end) - 20*time.Second
 }
 
 // Mounts, calls, crashes and unmounts leave nothing behind. The long form is ten
@@ -63,8 +83,15 @@ func TestLeaks(t *testing.T) {
 		}
 	}
 	one(0) // what is made once
-	before := holds(t)
+	for n := range mounts / 10 {
+		one(n)
+	}
+	before, began, full := holds(t), resident(), timeLeft(t)
 	for n := range mounts {
+		if timeLeft(t) < full/3 {
+			mounts = n
+			break
+		}
 		one(n)
 	}
 	var after held
@@ -80,11 +107,13 @@ func TestLeaks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range calls {
+		full, done := timeLeft(t), 0
+		for ; done < calls && timeLeft(t) > full/2; done++ {
 			if _, err := f.Stat(t.Context(), nil, "/x"); vfs.KindOf(err) != vfs.NotFound {
 				t.Fatal(err)
 			}
 		}
+		t.Logf("%d calls of %s", done, kind)
 		if err := f.get(t.Context(), func(_ context.Context, b backend) error {
 			if f, ok := b.(*f4); ok && len(f.rpc.calls) != 0 {
 				t.Errorf("%d calls are kept", len(f.rpc.calls))
@@ -94,7 +123,11 @@ func TestLeaks(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Logf("%d mounts and %d calls of each kind: %+v before, %+v after", mounts, calls, before, after)
+	more := resident() - began
+	t.Logf("%d mounts of each kind: %+v before, %+v after, %d KiB more", mounts, before, after, more>>10)
+	if more > 48<<20 && os.Getenv("PFS_SOAK") != "" { // the race detector has memory of its own
+		t.Error("it grows")
+	}
 }
 
 // kill ends the process of a mount.
@@ -120,43 +153,57 @@ func content(who, n int) []byte {
 	return bytes.Repeat(sum[:], 1000+who*100)
 }
 
-// Many callers of one mount get their own bytes. The long form is a minute.
+// Two mounts of one plugin, with settings of their own, do not see each other, and the
+// callers of each get their own bytes. The long form is a minute.
 func TestOwnBytes(t *testing.T) {
 	long := 2 * time.Second
 	if os.Getenv("PFS_SOAK") != "" {
 		long = time.Minute
 	}
-	for kind, code := range map[string][]byte{MessagePack: python(t, "memory"), HTTP: program(t, "memory")} {
+	for kind, of := range map[string]func(testing.TB, string) []byte{MessagePack: python, HTTP: program} {
 		t.Run(kind, func(t *testing.T) {
-			f, _, err := mounted(t, kind, code, vfs.Library{}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			memory, hello := of(t, "memory"), of(t, "hello")
 			var wg sync.WaitGroup
 			var rounds atomic.Int64
 			until := time.Now().Add(long)
-			for who := range 16 {
-				wg.Go(func() {
-					p := vfs.Path(fmt.Sprintf("/f%d", who))
-					for n := 0; time.Now().Before(until); n++ {
-						want := content(who, n)
-						if _, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Write, Path: p, Data: want, Flag: vfs.FlagCreate | vfs.FlagTruncate}); err != nil {
-							t.Error(err)
-							return
+			for _, name := range []string{"one", "two"} {
+				f, _, err := mounted(t, kind, memory, vfs.Library{}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				says, _, err := mounted(t, kind, hello, vfs.Library{}, vfs.Config{"greeting": name})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for who := range 16 {
+					wg.Go(func() {
+						for n := 0; time.Now().Before(until) && !t.Failed(); n++ {
+							ownBytes(t, f, vfs.Path(fmt.Sprintf("/f%d", who)), append(content(who, n), name...))
+							if got, err := readAll(says, "/hello", 99); got != name+"\n" || err != nil {
+								t.Errorf("the settings of %s: %q, %v", name, got, err)
+							}
+							rounds.Add(1)
 						}
-						b := make([]byte, len(want)+1)
-						k, err := f.ReadAt(t.Context(), nil, p, b, 0)
-						if !errors.Is(err, io.EOF) || !bytes.Equal(b[:k], want) {
-							t.Errorf("caller %d: %d bytes, %v", who, k, err)
-							return
-						}
-						rounds.Add(1)
-					}
-				})
+					})
+				}
 			}
 			wg.Wait()
 			t.Logf("%d rounds", rounds.Load())
 		})
+	}
+}
+
+// ownBytes writes a file and reads it again.
+func ownBytes(t *testing.T, f *FS, p vfs.Path, want []byte) {
+	t.Helper()
+	if _, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Write, Path: p, Data: want, Flag: vfs.FlagCreate | vfs.FlagTruncate}); err != nil {
+		t.Error(err)
+		return
+	}
+	b := make([]byte, len(want)+1)
+	k, err := f.ReadAt(t.Context(), nil, p, b, 0)
+	if !errors.Is(err, io.EOF) || !bytes.Equal(b[:k], want) {
+		t.Errorf("%s: %d bytes, %v", p, k, err)
 	}
 }
 

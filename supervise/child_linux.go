@@ -215,7 +215,7 @@ func refused(err error) bool {
 
 // try starts the process with some controls.
 func (p *Child) try(cmd *exec.Cmd, c Command, with []control) (*exec.Cmd, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	for _, w := range with {
 		w.set(cmd)
 	}
@@ -258,6 +258,9 @@ func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
 		limits[unix.RLIMIT_NPROC] = uint64(l.Processes)
 	}
 	nice := lower()
+	// Where the kernel shares processors among sessions, all that it starts counts as
+	// one; elsewhere there is no such file.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(fmt.Sprint(niceness)), 0)
 	defer asUser(cmd.SysProcAttr.Credential)()
 	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, nice); err != nil {
 		p.lacks = append(p.lacks, "a lower priority")

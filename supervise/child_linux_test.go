@@ -168,7 +168,7 @@ func TestChildGroup(t *testing.T) {
 			t.Errorf("%s is %s", file, b)
 		}
 	}
-	soon(t, "two processes are in it", func() bool { // cat has yet to go
+	soon(t, "both are in it, and nobody else", func() bool {
 		return len(words(filepath.Join(below, filepath.Base(c.Dir())), "cgroup.procs")) == 2
 	})
 	end(c, 0)

@@ -88,24 +88,28 @@ func (h *Host) Run(ctx context.Context, code []byte, memory int64, log *slog.Log
 	c.out, c.theirs[1] = net.Pipe()
 	life, kill := context.WithCancel(context.Background()) // of the program, not of its start
 	c.kill = kill
-	go c.run(life)
+	go c.run(life, &programTurn{turns: halfOf(h.programs), over: life.Done()})
 	return c, nil
 }
 
 // run runs the module to its end.
-func (c *command) run(life context.Context) {
+func (c *command) run(life context.Context, turn *programTurn) {
 	sleep := func(ns int64) {
-		t := time.NewTimer(time.Duration(ns))
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-life.Done():
-		}
+		turn.outside(func() {
+			t := time.NewTimer(time.Duration(ns))
+			defer t.Stop()
+			select {
+			case <-t.C:
+			case <-life.Done():
+			}
+		})
 	}
 	config := wazero.NewModuleConfig().WithName("").WithArgs("plugin").
-		WithStdin(c.theirs[0]).WithStdout(c.theirs[1]).WithStderr(c.said).WithRandSource(rand.Reader).
+		WithStdin(turnPipe{c.theirs[0], turn}).WithStdout(turnPipe{c.theirs[1], turn}).WithStderr(c.said).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(sleep)
+	turn.outside(func() {}) // waits for the first
 	err := c.p.runProgram(life, config)
+	turn.rest()
 	var exit *sys.ExitError
 	switch {
 	case life.Err() != nil:

@@ -36,6 +36,7 @@ type Host struct {
 	compiling sync.Mutex // one at a time: a module that is hard to compile holds one core
 	log       *slog.Logger
 	turns     chan struct{} // one in it for each module that computes
+	programs  chan struct{} // the same for those that are programs: nothing ends those soon
 	change    Changer
 }
 
@@ -43,7 +44,7 @@ type Host struct {
 // change makes what modules are granted to change; nil refuses all of it. A nil
 // log logs nothing.
 func New(dir string, change Changer, log *slog.Logger) (*Host, error) {
-	h := &Host{cache: wazero.NewCompilationCache(), log: log, change: change, turns: make(chan struct{}, guests())}
+	h := &Host{cache: wazero.NewCompilationCache(), log: log, change: change, turns: make(chan struct{}, guests()), programs: make(chan struct{}, guests())}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}

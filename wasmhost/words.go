@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -27,13 +25,7 @@ type file struct {
 // info returns the file as clients see it; name replaces what the module calls
 // it, unless it is "".
 func (f file) info(name string, began time.Time) (vfs.Info, error) {
-	if name == "" {
-		name = f.Name
-		if name == "" || name == "." || name == ".." || len(name) > vfs.MaxName || strings.ContainsAny(name, "/\x00") || !utf8.ValidString(name) {
-			return vfs.Info{}, vfs.Crashed.Withf("the plugin is wrong: it names a file %.40q", name)
-		}
-	}
-	i := vfs.Info{Name: name, Mode: vfs.Mode(f.Mode) & 0o777, ModTime: began}
+	i := vfs.Info{Name: f.Name, Mode: vfs.Mode(f.Mode) & 0o777}
 	if f.Size != "" {
 		n, err := f.Size.Float64()
 		if whole, werr := f.Size.Int64(); werr == nil {
@@ -42,20 +34,16 @@ func (f file) info(name string, began time.Time) (vfs.Info, error) {
 			return i, vfs.Crashed.With("the plugin is wrong: a size is no number")
 		}
 	}
-	if i.Size < 0 || i.Size > vfs.MaxSize {
-		return i, vfs.Crashed.With("the plugin is wrong: a size is out of range")
-	}
-	if t, err := time.Parse(time.RFC3339Nano, f.ModTime); err == nil && t.Year() > 1 && t.Year() < 10000 {
-		i.ModTime = t.UTC() // the SDKs always send the year 1
+	if t, err := time.Parse(time.RFC3339Nano, f.ModTime); err == nil {
+		i.ModTime = t // the SDKs always send the year 1
 	}
 	if f.IsDir {
-		i.Mode, i.Size = i.Mode|vfs.ModeDir, 0
+		i.Mode |= vfs.ModeDir
 	}
 	if f.Meta != nil {
 		i.Meta = vfs.Meta{Name: f.Meta.Name, Type: f.Meta.Type, Content: texts(f.Meta.Content)}
-		delete(i.Meta.Content, vfs.ConsumeKey) // nothing here can be consumed
 	}
-	return i, nil
+	return vfs.Told(i, name, began)
 }
 
 // texts makes texts of all values.
