@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pfs-project/pfs/fsm"
@@ -24,7 +25,7 @@ type grace struct {
 func (c *call) serve() error {
 	for p := (grace{}); ; {
 		err := c.route.serve(c)
-		if err != nil && c.behind() {
+		if undone(err) && c.behind() {
 			c.fresh = true
 			continue
 		}
@@ -39,11 +40,25 @@ func (c *call) serve() error {
 // behind reports whether another node has passed the request on to a mount that
 // is not here as far as this node knows, and it can look again.
 func (c *call) behind() bool {
-	if c.fresh || c.table == nil || c.asked == "" || c.header(remote.HopHeader) == "" || !c.repeatable() {
+	if c.fresh || c.table == nil || c.asked == "" || c.value("id") != "" || // of a handle, which is of this node
+		c.header(remote.HopHeader) == "" || !c.repeatable() {
 		return false
 	}
 	m, _, ok := c.table.Route(c.asked)
 	return !ok || m.Place != vfs.Pinned || m.Node != c.s.cfg.Node.ID()
+}
+
+// undone reports whether err is one of those that a node answers which does not
+// know the mount, and says that nothing was done.
+func undone(err error) bool {
+	var unknown *vfs.Unknown
+	switch vfs.KindOf(err) {
+	case vfs.NotFound, vfs.Permission:
+		return true
+	case vfs.Unavailable:
+		return !errors.As(err, &unknown)
+	}
+	return false
 }
 
 // repeatable reports whether the body can be had again.

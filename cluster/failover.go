@@ -18,7 +18,8 @@ const (
 	holdTime  = 4 * time.Second
 	moveAfter = 10 * time.Second
 	holdLook  = 250 * time.Millisecond
-	holdPart  = 8 // times the time in which an election starts, if that is longer
+	moveRetry = 5 * time.Second // after no node was found for a mount
+	holdPart  = 8               // times the time in which an election starts, if that is longer
 )
 
 func (n *Node) holdTime() time.Duration { return max(n.c.hold, holdPart*n.c.Election) }
@@ -72,11 +73,12 @@ func (c *clockwork) moveMounts(ctx context.Context, now time.Time) {
 	if len(away) == 0 || level < fsm.PlacementLevel {
 		return
 	}
-	there := c.n.census(ctx, c.n.members())
+	there := c.n.census(ctx, slices.DeleteFunc(c.n.members(), func(id string) bool { return !c.n.contacts.since(id).IsZero() }))
 	for _, m := range away {
 		to := fittest(there, load, kinds[m.Type], m.Node)
 		if to == "" {
-			continue // asked again in a moment
+			c.mover.looked = now.Add(moveRetry)
+			continue
 		}
 		out, err := c.n.pack.submit(ctx, vfs.Request{Ops: []vfs.Op{fsm.MoveOp(m, to)}})
 		if err == nil {

@@ -169,6 +169,37 @@ func TestPluginEverywhere(t *testing.T) {
 	if !strings.Contains(a.body, "mounted at /m0, /m2, /m4, /warm") {
 		t.Error(a.body)
 	}
+	// Other code takes its place on all nodes, and nobody is turned away meanwhile
+	// who waits for it to start.
+	second := wasmCalled(t, t.TempDir(), "hello", "Hello from Go WASM plugin!", "The second one")
+	code, err := os.ReadFile(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	var readers sync.WaitGroup
+	for n, w := range nodes {
+		readers.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				time.Sleep(5 * time.Millisecond)
+				a, err := w.do("GET", "/files?path=/warm/hello", nil)
+				if err != nil || a.status != 200 && !(a.status == 503 && strings.Contains(a.body, "starting")) { // a slow compiler
+					t.Errorf("node %d, during a reload: %v %d %s", n+1, err, a.status, a.body)
+				}
+			}
+		})
+	}
+	nodes[1].want(200, "POST", "/plugins/load?placement=any-reader&name=second", string(code))
+	for _, w := range nodes {
+		w.readsSoon("/warm/hello", "The second one\n")
+	}
+	close(over)
+	readers.Wait()
 	leader := c.Leader()
 	alone := slices.IndexFunc(c.Nodes, func(n *harness.Node) bool { return n != leader })
 	for i, n := range c.Nodes {
@@ -177,7 +208,7 @@ func TestPluginEverywhere(t *testing.T) {
 		}
 	}
 	for range 20 {
-		if got := nodes[alone].want(200, "GET", "/files?path=/m0/hello", "").body; got != pluginKinds[0].hello {
+		if got := nodes[alone].want(200, "GET", "/files?path=/m0/hello", "").body; got != "The second one\n" {
 			t.Errorf("cut off: %q", got)
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -189,7 +220,7 @@ func TestPluginEverywhere(t *testing.T) {
 	}
 	c.Ready()
 	for _, w := range nodes {
-		w.readsSoon("/m0/hello", pluginKinds[0].hello)
+		w.readsSoon("/m0/hello", "The second one\n")
 	}
 	c.SameDigest()
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,7 +55,9 @@ func TestPluginURL(t *testing.T) {
 	})
 	allowed := httptest.NewServer(mux)
 	defer allowed.Close()
-	secure := httptest.NewTLSServer(mux)
+	secure := httptest.NewUnstartedServer(mux)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // the handshake that fails
+	secure.StartTLS()
 	defer secure.Close()
 	c := harness.Start(t, harness.Options{Nodes: 1, Config: func(int) string {
 		return fmt.Sprintf("external_plugins: {enabled: true, allow_hosts: [%q, %q], fetch_timeout: 2s}\n",
@@ -99,5 +102,20 @@ func TestPluginURL(t *testing.T) {
 	if p, _ := w.plugin("hellofs-go"); p.Path != allowed.URL+"/moved" || p.Sum != right {
 		t.Errorf("%+v", p)
 	}
+	// What is damaged is not run, and here nobody has it in one piece.
+	w.want(200, "POST", "/mount", `{"fstype":"hellofs-go","path":"/hello"}`)
+	c.Nodes[0].Kill()
+	files := chunkFiles(t, c.Nodes[0])
+	for _, f := range files {
+		spoil(t, f)
+	}
+	c.Nodes[0].Start() // it is not ready with a mount that is down
+	if len(files) == 0 || !harness.Poll(20*time.Second, func() bool {
+		a, err := w.do("GET", "/files?path=/hello/hello", nil)
+		return err == nil && a.status == 503 && strings.Contains(a.body, "content is not here and cannot be fetched")
+	}) {
+		t.Errorf("%d chunks, damaged: %+v", len(files), w.shown("/hello"))
+	}
+	w.want(200, "POST", "/unmount", `{"path":"/hello"}`)
 	w.want(200, "POST", "/plugins/unload", fmt.Sprintf(`{"library_path":%q}`, allowed.URL+"/moved?key=other"))
 }
