@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -518,12 +519,13 @@ func TestIDsWrap(t *testing.T) {
 func TestSilentInit(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	before, _ := filepath.Glob(os.TempDir() + "/pfs-plugin-*")
+	own := fmt.Sprintf("%s/pfs-plugin-%d-*", os.TempDir(), os.Getpid())
+	before, _ := filepath.Glob(own)
 	c := supervise.Command{Code: []byte("#!/bin/sh\nsleep 1000\n"), Log: slog.New(slog.DiscardHandler)}
-	if _, err := newF4(ctx, New("", nil, nil).starts(c), vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
+	if _, err := newF4(ctx, New("", nil, nil).starts(c), time.Minute, vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
 		t.Error(err)
 	}
-	if after, _ := filepath.Glob(os.TempDir() + "/pfs-plugin-*"); len(after) > len(before) {
+	if after, _ := filepath.Glob(own); len(after) > len(before) {
 		t.Errorf("it left %v", after)
 	}
 }

@@ -68,6 +68,8 @@ type command struct {
 	done    chan struct{}
 	how     string // it has ended, before done is closed
 	clean   sync.Once
+	mine    bool        // it has a turn
+	busy    *time.Timer // kills it if it computes for too long without a pause
 }
 
 var _ supervise.Process = (*command)(nil)
@@ -95,18 +97,53 @@ func (h *Host) Run(ctx context.Context, code []byte, memory int64, log *slog.Log
 	return c, nil
 }
 
+// mostBusy is how long a program may compute without a pause: longer than any call
+// may take.
+const mostBusy = mostCall + 2*time.Second
+
+// outside runs what waits for others.
+func (c *command) outside(life context.Context, do func()) {
+	c.busy.Stop()
+	c.p.turns.outside(&c.mine, life.Done(), do)
+	c.busy.Reset(mostBusy)
+}
+
+// pausing is the module's end of a pipe: it does not compute while it waits there.
+type pausing struct {
+	c    *command
+	life context.Context
+	end  net.Conn
+}
+
+func (p pausing) Read(b []byte) (n int, err error) {
+	p.c.outside(p.life, func() { n, err = p.end.Read(b) })
+	return n, err
+}
+
+func (p pausing) Write(b []byte) (n int, err error) {
+	p.c.outside(p.life, func() { n, err = p.end.Write(b) })
+	return n, err
+}
+
 // run runs the module to its end.
 func (c *command) run(life context.Context) {
+	c.mine = c.p.turns.take(life.Done()) == nil
+	c.busy = time.AfterFunc(mostBusy, func() {
+		c.Say("it has computed for too long without a pause")
+		c.Kill()
+	})
 	sleep := func(ns int64) {
-		t := time.NewTimer(time.Duration(ns))
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-life.Done():
-		}
+		c.outside(life, func() {
+			t := time.NewTimer(time.Duration(ns))
+			defer t.Stop()
+			select {
+			case <-t.C:
+			case <-life.Done():
+			}
+		})
 	}
 	config := wazero.NewModuleConfig().WithName("").WithArgs("plugin").
-		WithStdin(c.theirs[0]).WithStdout(c.theirs[1]).WithStderr(c.said).WithRandSource(rand.Reader).
+		WithStdin(pausing{c, life, c.theirs[0]}).WithStdout(pausing{c, life, c.theirs[1]}).WithStderr(c.said).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(sleep)
 	_, err := c.p.runtime.InstantiateModule(life, c.p.module, config)
 	var exit *sys.ExitError
@@ -119,6 +156,10 @@ func (c *command) run(life context.Context) {
 		c.how = strings.TrimPrefix(firstLine(err), "module[] function[_start] failed: ")
 	default:
 		c.how = "exit status 0"
+	}
+	c.busy.Stop()
+	if c.mine {
+		c.p.turns.give()
 	}
 	c.hangUp()
 	close(c.done)

@@ -44,13 +44,17 @@ func (t turns) give() {
 func (h *Host) Processors() int { return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) + cap(h.turns) }
 
 // outside runs what does not compute in the module: others may, meanwhile.
-func (i *instance) outside(do func()) {
-	if !i.mine {
+func (i *instance) outside(do func()) { i.p.turns.outside(&i.mine, *i.stop.Load(), do) }
+
+// outside runs do without the turn that is held if mine is set, and takes one again.
+// Without one, once done is closed, the run of the module is over.
+func (t turns) outside(mine *bool, done <-chan struct{}, do func()) {
+	if !*mine {
 		do()
 		return
 	}
-	i.p.turns.give()
-	i.mine = false
-	defer func() { i.mine = i.p.turns.take(*i.stop.Load()) == nil }() // without one, its call is over
+	t.give()
+	*mine = false
+	defer func() { *mine = t.take(done) == nil }()
 	do()
 }
