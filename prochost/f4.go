@@ -58,10 +58,11 @@ var _ supervise.Instance = (*f4)(nil)
 // launch starts what speaks MessagePack.
 type launch func(ctx context.Context) (supervise.Process, error)
 
-// newF4 starts a program and its handshake. Settings, as JSON, go along with
+// newF4 starts a program and its handshake, which ends within a time of its own:
+// to compile a module may take longer. Settings, as JSON, go along with
 // Plugin.Init, which has no parameters in what is published: there they are not
 // looked at.
-func newF4(ctx context.Context, start launch, env vfs.Env, call time.Duration, settings string) (*f4, error) {
+func newF4(ctx context.Context, start launch, within time.Duration, env vfs.Env, call time.Duration, settings string) (*f4, error) {
 	proc, err := start(ctx)
 	if err != nil {
 		return nil, vfs.Invalid.With(err.Error())
@@ -73,7 +74,9 @@ func newF4(ctx context.Context, start launch, env vfs.Env, call time.Duration, s
 	if settings != "" {
 		params = []field{{"Config", settings}}
 	}
-	d, err := f.rpc.call(ctx, methodInit, params)
+	first, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	d, err := f.rpc.call(first, methodInit, params)
 	switch vfs.KindOf(err) {
 	case 0:
 		err = f.introduced(d)

@@ -522,7 +522,7 @@ func TestSilentInit(t *testing.T) {
 	own := fmt.Sprintf("%s/pfs-plugin-%d-*", os.TempDir(), os.Getpid())
 	before, _ := filepath.Glob(own)
 	c := supervise.Command{Code: []byte("#!/bin/sh\nsleep 1000\n"), Log: slog.New(slog.DiscardHandler)}
-	if _, err := newF4(ctx, New("", nil, nil).starts(c), vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
+	if _, err := newF4(ctx, New("", nil, nil).starts(c), time.Minute, vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
 		t.Error(err)
 	}
 	if after, _ := filepath.Glob(own); len(after) > len(before) {

@@ -85,7 +85,10 @@ func (f *FS) Start(ctx context.Context) error {
 		return start(ctx)
 	}
 	plan := f.host.Plan
-	plan.Start, plan.Idle = max(startTime, introduction(f.lib.Kind)), limits.Idle
+	plan.Start, plan.Idle = startTime, limits.Idle
+	if f.lib.Kind == Module {
+		plan.Start = moduleTime
+	}
 	f.keep = supervise.New(told, plan, f.env.Log)
 	if err := f.keep.Start(ctx); err != nil {
 		f.keep.Close()

@@ -31,7 +31,7 @@ const (
 	defaultCall   = 8 * time.Second
 	mostCall      = 8 * time.Second // the API gives up after 9 s
 	startTime     = 10 * time.Second
-	moduleTime    = 30 * time.Second // to start, with the time to compile it
+	moduleTime    = 2 * time.Minute // to start, with the time to compile it
 	unknownDoc    = "A plugin from outside."
 	maxName       = 64
 )
@@ -40,9 +40,9 @@ const (
 type Host struct {
 	Plan    supervise.Plan // how processes are kept, but for what limits say; not changed once there are mounts
 	log     *slog.Logger
-	version string    // of the server, for who asks
-	lacks   sync.Once // what the machine does not let its processes be denied is told
+	version string // of the server, for who asks
 	modules RunModule
+	lacks   sync.Once // what the machine does not let its processes be denied is told
 }
 
 // RunModule starts a module that is a program: with its pipes, so much memory in
@@ -139,9 +139,7 @@ func (h *Host) InspectModule(ctx context.Context, code []byte, l vfs.Limits) (vf
 
 // introduce starts what may speak MessagePack, once, to learn what it is.
 func (h *Host) introduce(ctx context.Context, lib vfs.Library, start launch, env vfs.Env) (vfs.Library, error) {
-	first, cancel := context.WithTimeout(ctx, introduction(lib.Kind))
-	defer cancel()
-	f, err := newF4(first, start, env, lib.Limits.Call, "")
+	f, err := newF4(ctx, start, startTime/2, env, lib.Limits.Call, "")
 	if err != nil {
 		return lib, err
 	}
@@ -153,15 +151,6 @@ func (h *Host) introduce(ctx context.Context, lib vfs.Library, start launch, env
 	lib.Params = []vfs.Param{{Name: "drive", Type: "string", Default: f.drive, Description: "which of the plugin's drives is mounted"}}
 	lib.Verbs, err = f.verbs(ctx)
 	return lib, err
-}
-
-// introduction is how long a program may take to say what it is. A module may have
-// to be compiled first.
-func introduction(kind string) time.Duration {
-	if kind == Module {
-		return moduleTime
-	}
-	return startTime / 2
 }
 
 // starts returns what starts a program.
@@ -247,7 +236,7 @@ func (f *FS) starter(ctx context.Context, code []byte) (func(context.Context) (b
 		text = string(b)
 	}
 	return func(ctx context.Context) (backend, error) {
-		p, err := newF4(ctx, launch, f.env, f.lib.Limits.Call, text)
+		p, err := newF4(ctx, launch, startTime, f.env, f.lib.Limits.Call, text)
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func hostileModule(t *testing.T) []byte {
 			raw.WriteString("\x82\xa1t\x01\xa1i\xcd\xff\xff")
 		}
 	case "/shout":
-		for range 100000 {
+		for range 20000 {
 			os.Stderr.WriteString("what I have to say is long\n")
 		}
 		os.Exit(4)
@@ -146,8 +146,9 @@ func TestHostileModules(t *testing.T) {
 		"/reach":   {vfs.NotFound, ""},
 	} {
 		t.Run(path[1:], func(t *testing.T) {
+			t.Parallel()
 			l := &log{}
-			lib := vfs.Library{Name: "p", Kind: Module, Place: vfs.Pinned, Limits: vfs.Limits{Memory: 32 << 20, Call: time.Second}}
+			lib := vfs.Library{Name: "p", Kind: Module, Place: vfs.Pinned, Limits: vfs.Limits{Memory: 32 << 20, Call: 3 * time.Second}}
 			fs, err := h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return code, nil }).
 				New(vfs.Env{Log: slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})), Mount: "/p"}, nil)
 			if err != nil {

@@ -65,6 +65,8 @@ type command struct {
 	done    chan struct{}
 	how     string // it has ended, before done is closed
 	clean   sync.Once
+	mine    bool        // it has a turn
+	busy    *time.Timer // kills it if it computes for too long without a pause
 }
 
 var _ supervise.Process = (*command)(nil)
@@ -79,6 +81,7 @@ func (h *Host) Run(ctx context.Context, code []byte, memory int64, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
+	p.turns = halfOf(h.programs)
 	if err := p.link(ctx); err != nil {
 		p.close()
 		return nil, err
@@ -88,14 +91,47 @@ func (h *Host) Run(ctx context.Context, code []byte, memory int64, log *slog.Log
 	c.out, c.theirs[1] = net.Pipe()
 	life, kill := context.WithCancel(context.Background()) // of the program, not of its start
 	c.kill = kill
-	go c.run(life, &programTurn{turns: halfOf(h.programs), over: life.Done()})
+	go c.run(life)
 	return c, nil
 }
 
+// mostBusy is how long a program may compute without a pause: longer than any call
+// may take.
+const mostBusy = mostCall + 2*time.Second
+
+// outside runs what waits for others.
+func (c *command) outside(life context.Context, do func()) {
+	c.busy.Stop()
+	c.p.turns.outside(&c.mine, life.Done(), do)
+	c.busy.Reset(mostBusy)
+}
+
+// pausing is the module's end of a pipe: it does not compute while it waits there.
+type pausing struct {
+	c    *command
+	life context.Context
+	end  net.Conn
+}
+
+func (p pausing) Read(b []byte) (n int, err error) {
+	p.c.outside(p.life, func() { n, err = p.end.Read(b) })
+	return n, err
+}
+
+func (p pausing) Write(b []byte) (n int, err error) {
+	p.c.outside(p.life, func() { n, err = p.end.Write(b) })
+	return n, err
+}
+
 // run runs the module to its end.
-func (c *command) run(life context.Context, turn *programTurn) {
+func (c *command) run(life context.Context) {
+	c.mine = c.p.turns.take(life.Done()) == nil
+	c.busy = time.AfterFunc(mostBusy, func() {
+		c.Say("it has computed for too long without a pause")
+		c.Kill()
+	})
 	sleep := func(ns int64) {
-		turn.outside(func() {
+		c.outside(life, func() {
 			t := time.NewTimer(time.Duration(ns))
 			defer t.Stop()
 			select {
@@ -105,11 +141,9 @@ func (c *command) run(life context.Context, turn *programTurn) {
 		})
 	}
 	config := wazero.NewModuleConfig().WithName("").WithArgs("plugin").
-		WithStdin(turnPipe{c.theirs[0], turn}).WithStdout(turnPipe{c.theirs[1], turn}).WithStderr(c.said).WithRandSource(rand.Reader).
+		WithStdin(pausing{c, life, c.theirs[0]}).WithStdout(pausing{c, life, c.theirs[1]}).WithStderr(c.said).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(sleep)
-	turn.outside(func() {}) // waits for the first
 	err := c.p.runProgram(life, config)
-	turn.rest()
 	var exit *sys.ExitError
 	switch {
 	case life.Err() != nil:
@@ -120,6 +154,10 @@ func (c *command) run(life context.Context, turn *programTurn) {
 		c.how = firstLine(err)
 	default:
 		c.how = "exit status 0"
+	}
+	c.busy.Stop()
+	if c.mine {
+		c.p.turns.give()
 	}
 	c.hangUp()
 	close(c.done)

@@ -101,3 +101,51 @@ func TestProgramEnds(t *testing.T) {
 		}
 	}
 }
+
+// A program that computes holds a turn, and gives it back while it waits, or once it
+// has ended.
+func TestProgramTurns(t *testing.T) {
+	loop := op(0x03, 0x40, 0x0c, 0, 0x0b)
+	reads := newGuest()
+	f := reads.imp("wasi_snapshot_preview1", "fd_read", "iiii:i")
+	reads.data[0] = "\x00\x10\x00\x00\x01\x00\x00\x00"
+	reads.fn("_start", ":", op(0x03, 0x40), i32(0), i32(0), i32(1), i32(16), run(f), op(0x1a, 0x0c, 0, 0x0b))
+	for name, c := range map[string]struct {
+		g    *guest
+		held int
+	}{"loops": {beginning(loop), 1}, "reads": {reads, 0}} {
+		h := newHost(t)
+		p, err := h.Run(t.Context(), c.g.bytes(), 1<<20, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := func(n int) bool {
+			for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				if len(h.programs) == n {
+					return true
+				}
+			}
+			return false
+		}
+		if c.held == 0 { // it has begun once it takes a byte, and waits for the next
+			in, _ := p.Pipes()
+			if _, err := in.Write([]byte{0}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !held(c.held) {
+			t.Errorf("%s: %d turns are held", name, len(h.programs))
+		}
+		select {
+		case <-p.Done():
+			t.Errorf("%s: %s", name, p.Report())
+		default:
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		p.End(ctx)
+		cancel()
+		if !held(0) {
+			t.Errorf("%s: it keeps its turn", name)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package wasmhost
 
 import (
-	"net"
 	"runtime"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -46,54 +45,18 @@ func (h *Host) Processors() int {
 	return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) + cap(h.turns) + cap(h.programs)
 }
 
-// turnPipe is an end of a pipe of a program, which has a turn but while it waits there.
-type turnPipe struct {
-	net.Conn
-	*programTurn
-}
-
-// Read lets others compute until there is something.
-func (p turnPipe) Read(b []byte) (n int, err error) {
-	p.outside(func() { n, err = p.Conn.Read(b) })
-	return n, err
-}
-
-// Write lets others compute until it is taken.
-func (p turnPipe) Write(b []byte) (n int, err error) {
-	p.outside(func() { n, err = p.Conn.Write(b) })
-	return n, err
-}
-
-// programTurn is the turn of a program, which is one thread.
-type programTurn struct {
-	turns turns
-	over  <-chan struct{} // the program is
-	mine  bool
-}
-
-// outside runs what does not compute in the program.
-func (t *programTurn) outside(do func()) {
-	t.rest()
-	do()
-	t.mine = t.turns.take(t.over) == nil // without one, it is killed
-}
-
-// rest gives the turn back.
-func (t *programTurn) rest() {
-	if t.mine {
-		t.turns.give()
-		t.mine = false
-	}
-}
-
 // outside runs what does not compute in the module: others may, meanwhile.
-func (i *instance) outside(do func()) {
-	if !i.mine {
+func (i *instance) outside(do func()) { i.p.turns.outside(&i.mine, *i.stop.Load(), do) }
+
+// outside runs do without the turn that is held if mine is set, and takes one again.
+// Without one, once done is closed, the run of the module is over.
+func (t turns) outside(mine *bool, done <-chan struct{}, do func()) {
+	if !*mine {
 		do()
 		return
 	}
-	i.p.turns.give()
-	i.mine = false
-	defer func() { i.mine = i.p.turns.take(*i.stop.Load()) == nil }() // without one, its call is over
+	t.give()
+	*mine = false
+	defer func() { *mine = t.take(done) == nil }()
 	do()
 }
