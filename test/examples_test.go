@@ -51,6 +51,8 @@ func exampleTable() []example {
 		{file: "go-http/memory", fstype: "memory-http", scripts: "prochost/testdata/http/memory", verbs: all | vfs.Verbs(vfs.Touch)},
 		{file: "go-http/upper", fstype: "upper", scripts: "prochost/testdata/http/upper", in: "/process",
 			verbs: vfs.Verbs(vfs.Write, vfs.Remove, vfs.RemoveAll)},
+		{file: "go-wasi/hello.wasm", fstype: "hellofs-wasi", scripts: "prochost/testdata/wasi/hello"},
+		{file: "go-wasi/memory.wasm", fstype: "memory-wasi", scripts: "prochost/testdata/wasi/memory", verbs: dirs},
 		{file: "python-msgpack/hello.pyz", fstype: "hellofs-py", scripts: "prochost/testdata/msgpack/hello"},
 		{file: "python-msgpack/memory.pyz", fstype: "memory-py", scripts: "prochost/testdata/msgpack/memory", verbs: dirs},
 	}

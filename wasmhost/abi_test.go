@@ -294,7 +294,7 @@ func TestBeginnings(t *testing.T) {
 		// Without its beginning and its settings, once each, it traps.
 		g.fn("fs_stat", "i:I", gget(1), i32(want+10), op(0x47, 0x04, 0x40, 0x00, 0x0b), pair(atFile, 0))
 		g.fn("fs_readdir", "i:I", pair(0, 0))
-		g.fn("fs_read", "iII:I", invoke(zero))
+		g.fn("fs_read", "iII:I", run(zero))
 		f := started(t, g.bytes(), vfs.Limits{Instances: 2}, nil)
 		two := func(_ context.Context, i *instance) (err error) {
 			one := func(ctx context.Context, j *instance) error {

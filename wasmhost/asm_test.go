@@ -51,7 +51,7 @@ func i64(n int64) []byte   { return cat([]byte{0x42}, sleb(n)) }
 func get(n uint64) []byte  { return cat([]byte{0x20}, leb(n)) }
 func gget(n uint64) []byte { return cat([]byte{0x23}, leb(n)) }
 func gset(n uint64) []byte { return cat([]byte{0x24}, leb(n)) }
-func invoke(n int) []byte  { return cat([]byte{0x10}, leb(uint64(n))) }
+func run(n int) []byte     { return cat([]byte{0x10}, leb(uint64(n))) }
 func op(b ...byte) []byte  { return b }
 
 // store puts the i32 on the stack at an address that is below it.

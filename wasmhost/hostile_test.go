@@ -98,7 +98,7 @@ func TestTurns(t *testing.T) {
 func TestRecursion(t *testing.T) {
 	g := plain().malloc().reads()
 	me := g.nfuncs
-	g.fn("fs_create", "i:i", get(0), invoke(me))
+	g.fn("fs_create", "i:i", get(0), run(me))
 	g.data[atFile] = "{}\x00"
 	g.fn("fs_write", "iiiIi:I", pair(0, 0))
 	f := started(t, g.bytes(), vfs.Limits{}, nil)
@@ -220,7 +220,7 @@ func TestRefuses(t *testing.T) {
 	exit := exits.imp("wasi_snapshot_preview1", "proc_exit", "i:")
 	exits.fill()
 	exits.malloc().reads()
-	exits.fn("_start", ":", i32(0), invoke(exit))
+	exits.fn("_start", ":", i32(0), run(exit))
 	refuse("one that exits", exits.bytes(), vfs.Limits{})
 	unknown := newGuest()
 	unknown.imp("wasi_snapshot_preview1", "no_such", ":")

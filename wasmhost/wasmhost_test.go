@@ -20,7 +20,7 @@ func example(t *testing.T, name string) []byte { return examples(t, "go-wasm")[n
 func examples(t *testing.T, language string) map[string][]byte {
 	t.Helper()
 	out := t.TempDir()
-	run(t, filepath.Join("..", "examples", language), "make", "-s", "OUT="+out)
+	execute(t, filepath.Join("..", "examples", language), "make", "-s", "OUT="+out)
 	files, err := filepath.Glob(filepath.Join(out, "*.wasm"))
 	if err != nil {
 		t.Fatal(err)
@@ -34,8 +34,8 @@ func examples(t *testing.T, language string) map[string][]byte {
 	return modules
 }
 
-// run runs a command that must succeed.
-func run(t *testing.T, dir, name string, args ...string) {
+// execute runs a command that must succeed.
+func execute(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir

@@ -22,7 +22,7 @@ func written(t *testing.T, shape ...string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "abi.wasm")
 	args := []string{"--target=wasm32", "-ffreestanding", "-fno-builtin", "-nostdlib", "-O1", "-w", "-Wl,--no-entry", "-o", out, "abi.c"}
-	run(t, "testdata", "clang", append(args, shape...)...)
+	execute(t, "testdata", "clang", append(args, shape...)...)
 	module, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
@@ -45,8 +45,8 @@ type change struct {
 	oldKind  vfs.Kind
 }
 
-// changes are all that a client can ask for.
-func changes() []change {
+// everyChange is all that a client can ask for.
+func everyChange() []change {
 	at := func(s string, off int64, flag vfs.Flag) vfs.Op {
 		return vfs.Op{Verb: vfs.Write, Path: "/f", Data: []byte(s), Off: off, Flag: flag}
 	}
@@ -88,7 +88,7 @@ func TestGenerations(t *testing.T) {
 			old := strings.Contains(has, "OLD")
 			f := started(t, written(t, shape...), vfs.Limits{}, nil)
 			before := f.tells(t, "live")
-			list := append(changes(), change{op: vfs.Op{Verb: vfs.RemoveAll, Path: "/f"}, now: "remove /f"},
+			list := append(everyChange(), change{op: vfs.Op{Verb: vfs.RemoveAll, Path: "/f"}, now: "remove /f"},
 				change{op: vfs.Op{Verb: vfs.Chmod, Path: "/f", Mode: 0o600}})
 			if strings.Contains(has, "WHOLE") {
 				list[len(list)-2].now, list[len(list)-1].now = "remove all /f", "mode 384 chmod /f"
@@ -264,7 +264,7 @@ func TestImports(t *testing.T) {
 // The clock goes, chance is chance, and nothing else of the system is there.
 func TestSystem(t *testing.T) {
 	var log syncedBuffer
-	h, err := New("", slog.New(slog.NewTextHandler(&log, nil)))
+	h, err := New("", nil, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
