@@ -63,6 +63,16 @@ func languages() []Language {
 			types: map[string]string{"hello": "hellofs-wasi", "memory": "memory-wasi"},
 		},
 		{
+			Name: "wasm-c", Title: "C, for WebAssembly", Needs: "make, clang and wasm-ld", Main: "*.c",
+			Rest:  "`pfs_plugin.h` has the functions of the ABI, `pfs_plugin.c` what there is of a C library.",
+			Built: "build/*.wasm", dir: "c-wasm", types: map[string]string{"hello": "hellofs-c-wasm", "memory": "memory-c-wasm"},
+		},
+		{
+			Name: "wasm-rust", Title: "Rust, for WebAssembly", Needs: "make, and rustc with the target wasm32-unknown-unknown", Main: "*.rs",
+			Rest: "`guest.rs` has the functions of the ABI; it needs no crate.", Built: "build/*.wasm", dir: "rust-wasm",
+			types: map[string]string{"hello": "hellofs-rust-wasm", "memory": "memory-rust-wasm"},
+		},
+		{
 			Name: "go", Title: "Go, as a program that speaks HTTP", Needs: "make and Go", Main: "*/main.go", Rest: "Package `plugin` has the life of the program and its HTTP.",
 			Built: "build/*", dir: "go-http", gomod: true,
 			types: map[string]string{"hello": "hellofs-http", "memory": "memory-http", "upper": "upper"},

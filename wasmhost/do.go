@@ -162,6 +162,10 @@ func (f *FS) writeOp(c *call, op vfs.Op) (int64, error) {
 	atEnd := op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0
 	flag, off := op.Flag&^vfs.FlagExclusive, op.Off // it was looked at
 	switch {
+	case !atEnd && op.Off < 0:
+		return 0, vfs.Invalid.With("negative offset")
+	case !atEnd && op.Off > vfs.MaxSize:
+		return 0, vfs.TooLarge
 	case op.Flag&vfs.FlagTruncate != 0 && (atEnd || op.Off == 0):
 		flag, off = flag|vfs.FlagTruncate, offWholeFile
 	case atEnd:
@@ -195,6 +199,14 @@ func (f *FS) rewrite(c *call, op vfs.Op, size int64, atEnd bool) (int64, error) 
 	}
 	copy(old[off:], op.Data)
 	_, err := f.put(c, op.Path, old, offWholeFile, replace)
+	if vfs.KindOf(err) == vfs.Internal { // it has no words for what a client can do about
+		switch i, above := f.stat(c, op.Path.Dir()); {
+		case above != nil:
+			return 0, above
+		case !i.IsDir():
+			return 0, vfs.NotDirectory
+		}
+	}
 	return int64(len(op.Data)), err
 }
 

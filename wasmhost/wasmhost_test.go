@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -12,20 +13,36 @@ import (
 )
 
 // example builds one of the plugins in examples/go-wasm.
-func example(t *testing.T, name string) []byte {
+func example(t *testing.T, name string) []byte { return examples(t, "go-wasm")[name] }
+
+// examples builds those of one language as its Makefile does, and returns them by
+// name.
+func examples(t *testing.T, language string) map[string][]byte {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), name+".wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, "./"+name)
-	cmd.Dir = filepath.Join("..", "examples", "go-wasm")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, b)
-	}
-	module, err := os.ReadFile(out)
+	out := t.TempDir()
+	execute(t, filepath.Join("..", "examples", language), "make", "-s", "OUT="+out)
+	files, err := filepath.Glob(filepath.Join(out, "*.wasm"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return module
+	modules := map[string][]byte{}
+	for _, f := range files {
+		if modules[strings.TrimSuffix(filepath.Base(f), ".wasm")], err = os.ReadFile(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return modules
+}
+
+// execute runs a command that must succeed.
+func execute(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, b)
+	}
 }
 
 // newHost returns a Host that keeps what it compiles in memory.
@@ -53,12 +70,23 @@ func plugin(t *testing.T, h *Host, module []byte, l vfs.Limits) vfs.Plugin {
 	return h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil })
 }
 
-// Test judges the examples, as one instance and as several.
+// Test judges the examples: those without state as several instances.
 func Test(t *testing.T) {
-	for name, many := range map[string]int{"hello": 4, "memory": 1} {
-		t.Run(name, func(t *testing.T) {
-			p := plugin(t, newHost(t), example(t, name), vfs.Limits{Instances: many})
-			vfstest.Run(t, vfstest.Subject{Plugin: p, Config: vfs.Config{}, Scripts: filepath.Join("testdata", name)})
+	built := map[string]map[string][]byte{}
+	for _, language := range []string{"go-wasm", "c-wasm", "rust-wasm"} {
+		built[language] = examples(t, language)
+	}
+	for _, c := range []struct {
+		language, name, scripts string
+		many                    int
+	}{
+		{"go-wasm", "hello", "hello", 4}, {"go-wasm", "memory", "memory", 1},
+		{"c-wasm", "hello", "readonly", 4}, {"c-wasm", "memory", "memory", 1}, {"c-wasm", "memory-old", "memory", 1},
+		{"rust-wasm", "hello", "readonly", 4}, {"rust-wasm", "memory", "memory", 1},
+	} {
+		t.Run(c.language+" "+c.name, func(t *testing.T) {
+			p := plugin(t, newHost(t), built[c.language][c.name], vfs.Limits{Instances: c.many})
+			vfstest.Run(t, vfstest.Subject{Plugin: p, Config: vfs.Config{}, Scripts: filepath.Join("testdata", c.scripts)})
 		})
 	}
 }
