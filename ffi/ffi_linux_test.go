@@ -3,6 +3,7 @@ package ffi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,39 +17,62 @@ import (
 	"github.com/pfs-project/pfs/vfs/vfstest"
 )
 
-// newHost returns a Host with a program of its own, which logs to the test.
+// built names the environment variable with the directory of what is built once for
+// all tests.
+const built = "PFS_TEST_FFI"
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "pfs-ffi-*")
+	if err == nil {
+		err = errors.Join(os.Setenv(built, dir), command("..", "go", "build", "-o", dir, "./cmd/"+Program))
+	}
+	for _, lib := range []string{"c-native", "rust-native"} {
+		err = errors.Join(err, command(filepath.Join("..", "examples", lib), "make", "-s", "SUFFIX=so", "OUT="+dir))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// newHost returns a Host, which logs to the test.
 func newHost(t testing.TB) *Host {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), Program)
-	run(t, "..", "go", "build", "-o", program, "./cmd/"+Program)
-	h, err := New(program, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	h, err := New(filepath.Join(os.Getenv(built), Program), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-// run runs a command that must succeed.
-func run(t testing.TB, dir, name string, args ...string) {
-	t.Helper()
+// command runs a command that must succeed.
+func command(dir, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, b)
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, b)
+	}
+	return nil
+}
+
+// run is command, for a test.
+func run(t testing.TB, dir, name string, args ...string) {
+	t.Helper()
+	if err := command(dir, name, args...); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// examples builds those in C and in Rust and returns their bytes by name.
+// examples returns the bytes of those in C and in Rust by name.
 func examples(t testing.TB) map[string][]byte {
 	t.Helper()
-	out := t.TempDir()
-	for _, dir := range []string{"c-native", "rust-native"} {
-		run(t, filepath.Join("..", "examples", dir), "make", "-s", "SUFFIX=so", "OUT="+out)
-	}
 	libs := map[string][]byte{}
 	for _, name := range []string{"hello", "memory", "memory-old", "words"} {
-		libs[name] = read(t, filepath.Join(out, name+".so"))
+		libs[name] = read(t, filepath.Join(os.Getenv(built), name+".so"))
 	}
 	return libs
 }

@@ -46,6 +46,9 @@ type Host struct {
 	socket  bool          // all calls take the socket
 	open    Open          // loads a library into this process; nil: mounts have processes
 	lacks   sync.Once     // what the machine does not let its processes be denied is told
+
+	mu      sync.Mutex
+	loading map[string]int // into this process, by the hash of the library
 }
 
 // New returns a Host that runs program; "" is pfs-plugin-host in the directory of
@@ -61,7 +64,7 @@ func New(program string, log *slog.Logger) (*Host, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Host{program: program, log: log, inspect: make(chan struct{}, 1), start: startTime}, nil
+	return &Host{program: program, log: log, inspect: make(chan struct{}, 1), start: startTime, loading: map[string]int{}}, nil
 }
 
 // Ready returns nil if there is a program to run plugins with.

@@ -30,11 +30,23 @@ func newNear(f *FS) *near {
 	return &near{f: f, free: make(chan struct{}, f.lib.Limits.Instances), gone: make(chan struct{})}
 }
 
-// start loads the library. One that does not end it keeps its thread.
+// mostLoads is how many loads of one library may be under way: one that does not end
+// keeps its thread, and is tried again.
+const mostLoads = 4
+
+// start loads the library.
 func (r *near) start(ctx context.Context) error {
+	h := r.f.host
+	if !h.loads(r.f.lib.Sum, 1) {
+		return vfs.Unavailable.With("the library is still being loaded by earlier mounts of it")
+	}
 	loaded := make(chan error, 1)
-	go func() { loaded <- r.load(ctx) }()
-	late := time.NewTimer(r.f.host.start)
+	go func() {
+		err := r.load(ctx)
+		h.loads(r.f.lib.Sum, -1)
+		loaded <- err
+	}()
+	late := time.NewTimer(h.start)
 	defer late.Stop()
 	select {
 	case err := <-loaded:
@@ -44,6 +56,20 @@ func (r *near) start(ctx context.Context) error {
 	}
 	r.end()
 	return vfs.Timeout.With("the plugin does not start")
+}
+
+// loads counts a load of a library into this process, or its end; it is not ok if
+// there are too many.
+func (h *Host) loads(sum string, more int) (ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.loading[sum]+more > mostLoads {
+		return false
+	}
+	if h.loading[sum] += more; h.loading[sum] == 0 {
+		delete(h.loading, sum)
+	}
+	return true
 }
 
 // load makes the instance, and lets calls in.

@@ -24,14 +24,30 @@ import (
 	"github.com/pfs-project/pfs/vfs/vfstest"
 )
 
+// built names the environment variable with the directory of the program, which is
+// built once for all tests.
+const built = "PFS_TEST_FFI"
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "pfs-native-*")
+	if err == nil {
+		err = errors.Join(os.Setenv(built, dir), command(filepath.Join("..", ".."), "go", "build", "-o", dir, "./cmd/"+ffi.Program))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // hosts are both ways to run a library.
 func hosts(t testing.TB) map[string]*ffi.Host {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), ffi.Program)
-	run(t, filepath.Join("..", ".."), "go", "build", "-o", program, "./cmd/"+ffi.Program)
 	all := map[string]*ffi.Host{}
 	for _, way := range []string{"process", "none"} {
-		h, err := ffi.New(program, nil)
+		h, err := ffi.New(filepath.Join(os.Getenv(built), ffi.Program), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,21 +57,24 @@ func hosts(t testing.TB) map[string]*ffi.Host {
 	return all
 }
 
-func run(t testing.TB, dir, name string, args ...string) {
-	t.Helper()
+// command runs a command that must succeed.
+func command(dir, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, b)
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, b)
 	}
+	return nil
 }
 
 // compiled returns the library that a C file makes.
 func compiled(t testing.TB, source string, flags ...string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "lib.so")
-	run(t, ".", "cc", append([]string{"-O2", "-w", "-fPIC", "-shared", "-pthread", "-I../../examples/c-native", "-o", out, source}, flags...)...)
+	if err := command(".", "cc", append([]string{"-O2", "-w", "-fPIC", "-shared", "-pthread", "-I../../examples/c-native", "-o", out, source}, flags...)...); err != nil {
+		t.Fatal(err)
+	}
 	b, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,12 @@
 package native_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pfs-project/pfs/ffi"
 	"github.com/pfs-project/pfs/ffi/native"
@@ -123,6 +127,27 @@ func TestHash(t *testing.T) {
 	for what, open := range map[string]ffi.Open{"process": native.Open, "none": copies.Open} {
 		if _, g, err := open(s, code); g != nil || err == nil || !strings.Contains(err.Error(), "not what was loaded") {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// Lengths are C ints: what is longer never reaches the library.
+func TestLengths(t *testing.T) {
+	code := compiled(t, "testdata/owned.c")
+	sum := sha256.Sum256(code)
+	_, g, err := native.NewCopies().Open(ffi.Settings{Sum: hex.EncodeToString(sum[:]), Config: `{"colour":1}`, ABI: 2}, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	long, err := unix.Mmap(-1, 0, 1<<31, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE) // nobody looks at it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(long)
+	for n, want := range map[int]vfs.Kind{1<<31 - 1: 0, 1 << 31: vfs.TooLarge} {
+		if err := g.Write("/f", long[:n], 0, 0); vfs.KindOf(err) != want {
+			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
 }
