@@ -92,7 +92,7 @@ func labelsOf(f *dto.MetricFamily) []string {
 
 // What our metrics measure, as the end of the name. A word that is no unit
 // counts things.
-var unit = regexp.MustCompile(`_(seconds|bytes|entries|events|requests|connections|handles|chunks|messages|mounts|queues|members|index|term|info|up|leader|ready|alive|full|total|flight)(_total)?$`)
+var unit = regexp.MustCompile(`_(seconds|bytes|entries|events|requests|connections|handles|chunks|messages|mounts|queues|members|index|term|info|up|leader|ready|alive|full|total|flight|process)(_total)?$`)
 
 // metricsDoc is docs/metrics.md.
 func metricsDoc(all map[string]*dto.MetricFamily) string {
