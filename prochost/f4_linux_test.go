@@ -347,7 +347,7 @@ func TestBrokenPut(t *testing.T) {
 	}
 }
 
-// Files that are sent for ever are few, and take nothing from others.
+// Long files that are sent for ever are few, and take nothing from others.
 func TestSlowPuts(t *testing.T) {
 	f, _ := speaks(t, "", vfs.Limits{})
 	op := vfs.Op{Verb: vfs.Write, Path: "/f", Flag: vfs.FlagCreate | vfs.FlagTruncate}
@@ -361,12 +361,15 @@ func TestSlowPuts(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if _, err := w.Write([]byte("x")); err != nil {
+		if _, err := w.Write(make([]byte, shortPut+1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.Put(t.Context(), op, strings.NewReader("x")); vfs.KindOf(err) != vfs.Throttled {
+	if _, err := f.Put(t.Context(), op, bytes.NewReader(make([]byte, shortPut))); vfs.KindOf(err) != vfs.Throttled {
 		t.Error(err)
+	}
+	if r, err := f.Put(t.Context(), op, bytes.NewReader(make([]byte, shortPut-1))); err != nil || r.N != shortPut-1 {
+		t.Error(r.N, err)
 	}
 	if _, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Write, Path: "/f", Data: []byte("x"), Flag: op.Flag}); err != nil {
 		t.Error(err)

@@ -1,6 +1,7 @@
 package prochost
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -31,6 +32,9 @@ type placer interface {
 
 // maxPut is how long a whole file may be that waits here for its end, in bytes.
 const maxPut = 256 << 20
+
+// shortPut is how long one may be that waits in memory, in bytes.
+const shortPut = 64 << 10
 
 // maxSpools is how many such files wait at once.
 const maxSpools = 8
@@ -206,37 +210,60 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, e
 	if !f.lib.Verbs.Has(vfs.Write) || !f.whole {
 		return res, vfs.Unsupported
 	}
-	select {
-	case f.spool <- struct{}{}:
-		defer func() { <-f.spool }()
-	default:
-		return res, vfs.Throttled.With("too many files are being sent to the plugin")
-	}
-	spool, err := os.CreateTemp("", "pfs-put-")
+	body, done, err := f.wait(r)
 	if err != nil {
 		return res, err
 	}
-	defer spool.Close()
-	if err := os.Remove(spool.Name()); err != nil {
-		return res, err
-	}
-	n, err := io.Copy(spool, io.LimitReader(r, maxPut+1))
-	switch {
-	case err != nil:
-		return res, err
-	case n > maxPut:
-		return res, vfs.TooLarge.Withf("this plugin takes at most %d bytes at once", maxPut)
-	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return res, err
-	}
+	defer done()
 	err = f.change(ctx, func(ctx context.Context, b backend) (err error) {
 		if err = f.check(ctx, b, op); err == nil {
-			res.N, err = b.(placer).put(ctx, op, spool, f.began)
+			res.N, err = b.(placer).put(ctx, op, body, f.began)
 		}
 		return err
 	})
 	return res, err
+}
+
+// wait takes all of r: what is short into memory, the rest into a file without a name.
+func (f *FS) wait(r io.Reader) (body io.ReadSeeker, done func(), err error) {
+	head := bytes.Buffer{}
+	switch _, err := io.CopyN(&head, r, shortPut); err {
+	case io.EOF:
+		return bytes.NewReader(head.Bytes()), func() {}, nil
+	case nil:
+	default:
+		return nil, nil, err
+	}
+	select {
+	case f.spool <- struct{}{}:
+	default:
+		return nil, nil, vfs.Throttled.With("too many files are being sent to the plugin")
+	}
+	spool, err := os.CreateTemp("", "pfs-put-")
+	if err != nil {
+		<-f.spool
+		return nil, nil, err
+	}
+	done = func() {
+		spool.Close() // nothing of it is needed any more
+		<-f.spool
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	if err := os.Remove(spool.Name()); err != nil {
+		return nil, nil, err
+	}
+	n, err := io.Copy(spool, io.MultiReader(&head, io.LimitReader(r, maxPut+1-shortPut)))
+	if err == nil && n > maxPut {
+		err = vfs.TooLarge.Withf("this plugin takes at most %d bytes at once", maxPut)
+	}
+	if err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
+	return spool, done, err
 }
 
 // check compares what is there with what the change expects. There are no
