@@ -122,7 +122,7 @@ func newMountStates(n Node) *mountStates {
 	return &mountStates{n,
 		prometheus.NewDesc("pfs_mount_up", "1 if the mount is up on this node, 0 while it is pending or has failed.", []string{"mount", "type"}, nil),
 		prometheus.NewDesc("pfs_mounts", "Mounts in the table.", nil, nil),
-		prometheus.NewDesc("pfs_mount_process", "1, with what the process of the mount does on this node: stopped, starting, ready, backoff, failed or stopping.", []string{"mount", "type", "state"}, nil),
+		prometheus.NewDesc("pfs_mount_process_info", "1, with what the process of the mount does on this node: stopped, starting, ready, backoff, failed or stopping.", []string{"mount", "type", "state"}, nil),
 		prometheus.NewDesc("pfs_mount_process_ends_total", "Times that the process, or an instance of the module, of the mount has ended unasked since it was mounted.", []string{"mount", "type"}, nil)}
 }
 

@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -206,6 +207,14 @@ func TestRefuses(t *testing.T) {
 	refuse("too long", make([]byte, MaxModule+1), vfs.Limits{})
 	for n := 9; n < len(whole); n += 7 {
 		refuse("cut off", whole[:n], vfs.Limits{})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, id := range []byte{1, 2, 3, 5, 6, 7, 9, 10, 11} { // it says that it has 200 million entries
+		refuse("a section without its entries", append(whole[:8:8], id, 5, 0x80, 0x84, 0xaf, 0x5f, 0), vfs.Limits{})
+	}
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 64<<20 {
+		t.Errorf("%d MiB for entries that are not there", (after.TotalAlloc-before.TotalAlloc)>>20)
 	}
 	refuse("no malloc", plain().reads().bytes(), vfs.Limits{})
 	wrong := plain().malloc().reads()

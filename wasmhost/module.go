@@ -41,6 +41,10 @@ func tamed(module []byte) ([]byte, error) {
 		body := rest[1+n : 1+n+int(size)]
 		whole := rest[:1+n+int(size)]
 		rest = rest[len(whole):]
+		// The runtime takes memory for as many entries as a section says it has.
+		if r := (&reader{b: body}); 1 <= id && id <= 11 && id != startSection && (r.num() > size || r.bad) {
+			return nil, vfs.Invalid.With(errModule.Error())
+		}
 		if id != tableSection {
 			out = append(out, whole...)
 			continue
