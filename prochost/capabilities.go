@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -42,9 +43,6 @@ type offer struct {
 	doc      string
 }
 
-// errSilentAsked is a program that does not know the question.
-var errSilentAsked = errors.New("it says nothing when it is run with the argument capabilities")
-
 // capabilities runs the program to ask what it can do.
 func capabilities(ctx context.Context, c supervise.Command) (offer, error) {
 	c.Args = []string{"capabilities"}
@@ -64,7 +62,8 @@ func capabilities(ctx context.Context, c supervise.Command) (offer, error) {
 	case len(b) > maxCapabilities:
 		return offer{}, vfs.Invalid.Withf("the program says more than %d bytes of its capabilities", maxCapabilities)
 	case len(b) == 0:
-		return offer{}, errSilentAsked
+		child.End(now) // then its last words are there
+		return offer{}, fmt.Errorf("it says nothing when it is run with the argument capabilities: %s", child.Report())
 	case err != nil && !json.Valid(b):
 		return offer{}, errors.New("it does not end what it says of its capabilities")
 	}

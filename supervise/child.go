@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -62,6 +66,7 @@ type Child struct {
 	Out *os.File // its standard output
 
 	dir   string // its own: working directory, HOME and TMPDIR
+	user  uint32 // nobody else has it
 	group int    // process id, and that of its group
 	said  *Tail
 	done  chan struct{} // closed once it has ended
@@ -77,15 +82,46 @@ type Child struct {
 // Start runs a program. It returns once the program is there; what it says of
 // itself is the caller's to wait for.
 func Start(c Command) (*Child, error) {
-	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", dirLead, os.Getpid()))
+	dir, user, err := ownDir()
 	if err != nil {
 		return nil, err
 	}
-	p := &Child{dir: dir, said: NewTail(c.Log), done: make(chan struct{})}
+	p := &Child{dir: dir, user: user, said: NewTail(c.Log), done: make(chan struct{})}
 	if err := p.start(c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return p, nil
+}
+
+// Users of plugins are in a range that distributions leave free.
+const (
+	firstUser = 62000
+	users     = 2000
+)
+
+// ownDir makes the directory of a program. Its name ends with the user that the
+// program gets, so that no two on a machine have the same: they could stop each other,
+// and would share a limit of processes.
+func ownDir() (dir string, user uint32, err error) {
+	for range users {
+		user = firstUser + rand.N[uint32](users)
+		if taken(fmt.Sprintf("-%d", user)) {
+			continue
+		}
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-%d", dirLead, os.Getpid(), user))
+		if err = os.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrExist) {
+			return dir, user, err
+		}
+	}
+	return "", 0, errors.New("too many plugins run on this machine")
+}
+
+// taken reports whether the directory of a program has a name with an end.
+func taken(end string) bool {
+	entries, err := os.ReadDir(os.TempDir())
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), dirLead) && strings.HasSuffix(e.Name(), end)
+	})
 }
 
 // start makes the pipes and has the program launched.

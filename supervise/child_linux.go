@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"os"
 	"os/exec"
@@ -13,12 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
-
-// Users of plugins are in a range that distributions leave free.
-const (
-	firstUser = 62000
-	users     = 2000
 )
 
 // niceness is how much lower than that of the server the priority of plugins is:
@@ -101,8 +94,7 @@ func (p *Child) controls(c Command) []control {
 		{"limits before the first instruction", func(cmd *exec.Cmd) { cmd.SysProcAttr.Ptrace = true }},
 		{"process ids of its own", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }},
 		{"a user of its own", func(cmd *exec.Cmd) {
-			id := userOf(p.dir)
-			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
+			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: p.user, Gid: p.user}
 		}},
 	}
 	if g := p.caged(c); g != nil {
@@ -149,14 +141,6 @@ func sweepMachine() {
 	if below, err := controlGroups(); err == nil {
 		sweepGroups(below)
 	}
-}
-
-// userOf picks a user for the process with a directory: no two at once have the
-// same but by chance.
-func userOf(dir string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(dir))
-	return firstUser + h.Sum32()%users
 }
 
 // begin starts the process with all controls, or with those that the machine
