@@ -13,7 +13,7 @@ type Plugin struct {
 	Name     string        `json:"name"` // the type of its mounts
 	External bool          `json:"is_external"`
 	Path     string        `json:"library_path,omitempty"` // where it came from
-	Kind     string        `json:"kind,omitempty"`         // of a third-party one: wasm, native, http, msgpack
+	Kind     string        `json:"kind,omitempty"`         // of a third-party one: wasm, wasi, native, http, msgpack
 	Sum      string        `json:"sha256,omitempty"`       // of its code
 	Size     int64         `json:"size,omitempty"`         // of its code, in bytes
 	Place    string        `json:"placement,omitempty"`    // of a third-party one: pinned, any-reader

@@ -43,21 +43,12 @@ func languages() []Language {
 			Built: "build/*.LIB", dir: "rust-native", types: map[string]string{"words": "words-rust"},
 		},
 		{
-			Name: "wasm-c", Title: "C, for WebAssembly", Needs: "make, clang and lld", Main: "*.c", Rest: "`pfs_plugin.c` and `pfs_plugin.h` have the functions of the ABI.",
-			Built: "build/*.wasm", dir: "c-wasm", types: map[string]string{"hello": "hellofs-c-wasm", "memory": "memory-c-wasm"},
-		},
-		{
-			Name: "wasm-rust", Title: "Rust, for WebAssembly", Needs: "make and rustc with wasm32-unknown-unknown", Main: "*.rs",
-			Rest: "`guest.rs` has the functions of the ABI.", Built: "build/*.wasm", dir: "rust-wasm",
-			types: map[string]string{"hello": "hellofs-rust-wasm", "memory": "memory-rust-wasm"},
-		},
-		{
-			Name: "wasm-go", Title: "Go, for WebAssembly", Needs: "make and Go", Main: "*/main.go", Rest: "Package `guest` has the functions of the ABI.",
+			Name: "wasm-go", Title: "Go, for WebAssembly", Needs: "make and Go 1.26", Main: "*/main.go", Rest: "Package `guest` has the functions of the ABI.",
 			Built: "build/*.wasm", dir: "go-wasm", gomod: true,
 			types: map[string]string{"hello": "hellofs-go", "memory": "memory-go", "tee": "tee-go"},
 		},
 		{
-			Name: "wasi-go", Title: "Go, as a WASI program that speaks MessagePack", Needs: "make and Go",
+			Name: "wasi-go", Title: "Go, as a WASI program that speaks MessagePack", Needs: "make and Go 1.26",
 			Main: "*/main.go", Rest: "Package `plugin` has the protocol.",
 			Built: "build/*.wasm", dir: "go-wasi", gomod: true,
 			types: map[string]string{"hello": "hellofs-wasi", "memory": "memory-wasi"},
@@ -73,7 +64,7 @@ func languages() []Language {
 			types: map[string]string{"hello": "hellofs-rust-wasm", "memory": "memory-rust-wasm"},
 		},
 		{
-			Name: "go", Title: "Go, as a program that speaks HTTP", Needs: "make and Go", Main: "*/main.go", Rest: "Package `plugin` has the life of the program and its HTTP.",
+			Name: "go", Title: "Go, as a program that speaks HTTP", Needs: "make and Go 1.26", Main: "*/main.go", Rest: "Package `plugin` has the life of the program and its HTTP.",
 			Built: "build/*", dir: "go-http", gomod: true,
 			types: map[string]string{"hello": "hellofs-http", "memory": "memory-http", "upper": "upper"},
 		},
@@ -112,7 +103,7 @@ func (l Language) Project(example, name string) (map[string]string, error) {
 		return nil, fmt.Errorf("%q cannot be the name of a plugin: it is a directory of its tools", name)
 	}
 	module := "example.com/" + name
-	files := map[string]string{"README.md": l.readme(name), ".gitignore": "/build/\n__pycache__/\n"}
+	files := map[string]string{"README.md": l.readme(name), ".gitignore": "/build/\n/pfs-data/\n__pycache__/\n"}
 	if l.gomod {
 		files["go.mod"] = "module " + module + "\n\ngo " + goVersion + "\n"
 	}
@@ -194,6 +185,7 @@ A server loads plugins from its plugin directory:
 
     printf 'external_plugins: {enabled: true, plugin_dir: build}\n' >node.yaml
     pfs server -c node.yaml &
+    until curl -fs 127.0.0.1:8080/api/v1/ready >/dev/null; do sleep 0.1; done
     pfs plugin load LOAD
     pfs mount NAME /NAME
     pfs ls /NAME

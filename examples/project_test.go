@@ -14,9 +14,12 @@ func TestProjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{}
+	known, seen := map[string]bool{}, map[string]bool{}
 	for _, l := range Languages() {
-		known[l.dir] = true
+		if seen[l.Name] {
+			t.Errorf("%s comes twice", l.Name)
+		}
+		known[l.dir], seen[l.Name] = true, true
 		for _, example := range l.Examples() {
 			files, err := l.Project(example, "my-notes")
 			if err != nil {

@@ -76,7 +76,10 @@ func (w tools) edit(name, old, fresh string) {
 // What "pfs plugin new" writes builds with make, keeps the laws and can be measured,
 // in every language; a script is played, too.
 func TestPluginNewTestBench(t *testing.T) {
-	for lang, example := range map[string]string{"c": "memory", "rust": "words", "wasm-go": "memory", "go": "memory", "python": "memory"} {
+	for lang, example := range map[string]string{
+		"c": "memory", "rust": "words", "wasm-c": "memory", "wasm-rust": "memory",
+		"wasm-go": "memory", "wasi-go": "memory", "go": "memory", "python": "memory",
+	} {
 		t.Run(lang, func(t *testing.T) {
 			w := newTools(t)
 			var made struct{ Dir, Built string }
@@ -159,6 +162,7 @@ func TestPluginTestFindsWhatIsWrong(t *testing.T) {
 		{[]string{"test", "nowhere"}, 4, "nowhere"},
 		{[]string{"test", "here/build/leaky.pyz", "--config", "colour=red"}, 1, "colour"},
 		{[]string{"test", "here/build/leaky.pyz", "--memory", "much"}, 2, "memory"},
+		{[]string{"test", "here/build/leaky.pyz", "--abi", "1"}, 2, "native library"},
 		{[]string{"test", "here/build/leaky.pyz", "--scripts", "here"}, 2, "no script"},
 	} {
 		if out, errs, code := w.run(c.args...); code != c.code || !strings.Contains(errs, c.text) {
@@ -182,7 +186,7 @@ func TestPluginTestShowsCrashes(t *testing.T) {
 	if !strings.Contains(out, "ok      a plugin says what it is\n") {
 		t.Error(out)
 	}
-	if out, errs, code := w.run("bench", "mortal/build/mortal.so", "--for", "20ms"); code != 0 && !strings.Contains(errs, "crashed") {
+	if out, errs, code := w.run("bench", "mortal/build/mortal.so", "--for", "20ms"); !strings.Contains(out+errs, "crashed") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	w.must("new", "--lang", "wasm-go", "--example", "hello", "mortal", "module")

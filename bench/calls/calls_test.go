@@ -58,8 +58,8 @@ func TestRun(t *testing.T) {
 	if len(r.Costs) != 4 || len(r.Rates) != 2 || len(r.Notes) != 0 || r.Rates[0].Bytes != 3<<20 {
 		t.Fatalf("%+v", r)
 	}
-	if st, err := os.Stat(filepath.Join(dir, fileName)); err != nil || st.Size() != 3<<20 {
-		t.Errorf("%v, %v", st, err)
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v, %v", left, err)
 	}
 }
 
@@ -84,6 +84,13 @@ func (g garbled) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, o
 	return n, err
 }
 
+// broken reads nothing.
+type broken struct{ vfs.Device }
+
+func (broken) ReadAt(context.Context, vfs.View, vfs.Path, []byte, int64) (int, error) {
+	return 0, vfs.Crashed.With("out of luck")
+}
+
 // What a plugin cannot take is measured as far as it goes, and noted.
 func TestLimits(t *testing.T) {
 	d, _ := directory(t)
@@ -98,6 +105,14 @@ func TestLimits(t *testing.T) {
 	r = measure(t, d, 0, 8<<20)
 	if len(r.Costs) != 3 || r.Costs[2].Call != "read 10 bytes" || len(r.Rates) != 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "takes no writes") {
 		t.Errorf("%+v", r)
+	}
+	r = measure(t, broken{d}, 0, 0)
+	if len(r.Costs) != 1 || len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "no file can be read") || !strings.Contains(r.Notes[0], "out of luck") {
+		t.Errorf("nothing can be read: %+v", r)
+	}
+	r = measure(t, d, vfs.Verbs(vfs.Create, vfs.Write), 0)
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "/pfs-bench stays") {
+		t.Errorf("nothing can be removed: %+v", r)
 	}
 	d, _ = directory(t)
 	r = measure(t, d, 0, 0)

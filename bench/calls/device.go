@@ -88,6 +88,7 @@ type sample struct {
 	entries   int      // in dir
 	writable  bool
 	why       string // it is not written to
+	unread    error  // the first one of reading, if no file can be read
 }
 
 // find looks for a directory that takes a file; if none does, for a file that can
@@ -112,12 +113,28 @@ func (d *device) find(ctx context.Context) (sample, error) {
 	}
 	for _, f := range files {
 		b := make([]byte, small)
-		if n, err := d.readAt(ctx, f, b, 0); n > 0 && (err == nil || err == io.EOF) {
-			s.dir, s.file, s.size = f.Dir(), f, int64(n)
+		n, err := d.readAt(ctx, f, b, 0)
+		if err == io.EOF {
+			err = nil
+		}
+		if n > 0 && err == nil {
+			s.dir, s.file, s.size, s.unread = f.Dir(), f, int64(n), nil
 			break
+		}
+		if s.unread == nil {
+			s.unread = err
 		}
 	}
 	return s, d.count(ctx, &s)
+}
+
+// clear removes the file that was written.
+func (d *device) clear(ctx context.Context, s sample) error {
+	if !d.verbs.Has(vfs.Remove) {
+		return vfs.Unsupported.With("it removes nothing")
+	}
+	_, err := d.Do(ctx, vfs.Op{Verb: vfs.Remove, Path: s.file})
+	return err
 }
 
 func (d *device) count(ctx context.Context, s *sample) error {

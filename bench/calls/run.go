@@ -88,7 +88,11 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 }
 
 func (r *runner) run(ctx context.Context) (err error) {
-	if r.sample, err = r.plugin.find(ctx); err != nil {
+	r.sample, err = r.plugin.find(ctx)
+	if r.sample.writable {
+		defer r.clear(context.WithoutCancel(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("what the plugin has cannot be listed: %w", err)
 	}
 	if r.dir, r.dot, err = r.builtin.fill(ctx, r.sample.entries, r.sample.size); err != nil {
@@ -101,6 +105,13 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return nil
 	}
 	return r.large(ctx)
+}
+
+// clear takes away what was written.
+func (r *runner) clear(ctx context.Context) {
+	if err := r.plugin.clear(ctx, r.sample); err != nil {
+		r.note("%s stays: %v", r.sample.file, err)
+	}
 }
 
 // note adds what was not measured.
@@ -139,7 +150,11 @@ func (r *runner) calls(ctx context.Context) error {
 		}},
 		{"write " + sizeText(small), r.sample.writable, func(s side) error { return s.write(ctx, file(s), data) }},
 	}
-	if r.sample.file == "" {
+	switch {
+	case r.sample.file != "":
+	case r.sample.unread != nil:
+		r.note("stat and read are not measured: no file can be read: %v", r.sample.unread)
+	default:
 		r.note("stat and read are not measured: there is no file to read")
 	}
 	if !r.sample.writable {

@@ -80,6 +80,10 @@ func (a *app) openArtefact(ctx context.Context, f *artefactFlags, path string) (
 		p.close()
 		return nil, a.failed(p, err)
 	}
+	if abi := f.terms.ABI; abi < 0 || abi > 2 || abi > 0 && p.lib.Kind != "native" {
+		p.close()
+		return nil, usage("--abi must be 1 or 2, of a native library")
+	}
 	p.lib.ABI, p.lib.Grants.Network = f.terms.ABI, f.terms.Network
 	return p, nil
 }
@@ -212,6 +216,8 @@ func kindText(lib vfs.Library) string {
 	switch lib.Kind {
 	case "wasm":
 		return "WASM module"
+	case "wasi":
+		return "WASI program over MessagePack"
 	case "native":
 		return "native library"
 	case "http":

@@ -38,7 +38,8 @@ func (a *app) pluginBench() *cobra.Command {
 reading and writing 4 KiB, then one large file, beside memfs, which is built in and
 does the same work in the same run: rounds of both alternate. "added" is what it
 costs at the median that the plugin is from outside. What a plugin cannot do is left
-out and said. No server is needed; the API, the log and the network are not in it.`,
+out and said. No server is needed; the API, the log and the network are not in it.
+It writes to the plugin: give it settings of a place that may be changed.`,
 		Example: "  pfs plugin bench build/notes.so\n  pfs plugin bench --size 64MB --for 200ms build/*.so notes.wasm\n" +
 			"  pfs plugin bench --memory 1GB notes.wasm --json",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

@@ -52,6 +52,7 @@ func (a *app) pluginTest() *cobra.Command {
 it, with the same limits, and holds it to the laws that every file system keeps.
 Each law has mounts of its own. For each it prints whether it is kept, and the
 first way in which it is not: exit code 1 if any is broken. No server is needed.
+It writes to the plugin: give it settings of a place that may be changed.
 
 Scripts are text files, *.txt in a directory, of operations and the answers they
 should get; each is played on a mount of its own:
@@ -150,7 +151,8 @@ func takes(verbs []string) string {
 	return "takes " + strings.Join(verbs, ", ")
 }
 
-// try checks one law. It fails only when ctx ends.
+// try checks one law. It fails only when ctx ends, or a call does not: with one that
+// hangs in this process nothing else can be tested.
 func (p *artefact) try(ctx context.Context, name string, check func(vfstest.Subject) error) (ruling, error) {
 	p.heard.forget()
 	began := time.Now()
@@ -168,6 +170,10 @@ func (p *artefact) try(ctx context.Context, name string, check func(vfstest.Subj
 			p.stuck = true
 		}
 		return f, ctx.Err()
+	case <-time.After(lawTime + endTime):
+		w.end()
+		p.stuck = true
+		return f, &hinted{code: exitFailure, text: fmt.Sprintf("%s: broken: %s: a call of the plugin still hangs after %v; no more is tested", p.lib.Name, name, lawTime+endTime)}
 	case err := <-done:
 		if f.Error = w.verdict(lawTime); f.Error == "" && err != nil {
 			f.Error = err.Error()

@@ -75,6 +75,7 @@ type watched struct {
 
 var (
 	_ vfs.Device  = (*watched)(nil)
+	_ vfs.Putter  = (*watched)(nil)
 	_ vfs.Starter = (*watched)(nil)
 	_ io.Closer   = (*watched)(nil)
 )
@@ -122,6 +123,19 @@ func (m *watched) ReadAt(ctx context.Context, v vfs.View, p vfs.Path, b []byte, 
 func (m *watched) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 	err = m.w.call(ctx, op.Verb.String(), op.Path, func(ctx context.Context) (err error) {
 		r, err = m.d.Do(ctx, op)
+		return err
+	})
+	return r, err
+}
+
+// Put replaces a file as a whole; Unsupported where the plugin does not.
+func (m *watched) Put(ctx context.Context, op vfs.Op, body io.Reader) (r vfs.Result, err error) {
+	d, ok := m.d.(vfs.Putter)
+	if !ok {
+		return r, vfs.Unsupported
+	}
+	err = m.w.call(ctx, "put", op.Path, func(ctx context.Context) (err error) {
+		r, err = d.Put(ctx, op, body)
 		return err
 	})
 	return r, err

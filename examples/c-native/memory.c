@@ -22,6 +22,7 @@ typedef struct Node {
 typedef struct {
 	pthread_mutex_t lock;
 	Node *first; /* in no order; the root is not among them */
+	uint32_t mode; /* of the root */
 } Memory;
 
 #if PFS_ABI == 1
@@ -35,7 +36,7 @@ static const char *fail(const char *text) { return strdup(text); }
 
 void *PluginNew(void) {
 	Memory *m = calloc(1, sizeof *m);
-	if (m) pthread_mutex_init(&m->lock, NULL);
+	if (m) pthread_mutex_init(&m->lock, NULL), m->mode = 0755;
 	return m;
 }
 
@@ -85,9 +86,9 @@ static Node *add(Memory *m, const char *path, int dir, uint32_t mode, const char
 	if (!parent) { *why = "out of memory"; return NULL; }
 	char *slash = strrchr(parent, '/');
 	slash[slash == parent] = 0;
-	int ok = isdir(m, parent);
+	*why = isdir(m, parent) ? NULL : find(m, parent) ? "not a directory" : "parent not found";
 	free(parent);
-	if (!ok) { *why = "parent not found"; return NULL; }
+	if (*why) return NULL;
 	Node *n = calloc(1, sizeof *n);
 	if (!n || !(n->path = strdup(path))) { free(n); *why = "out of memory"; return NULL; }
 	n->dir = dir;
@@ -101,7 +102,7 @@ static Node *add(Memory *m, const char *path, int dir, uint32_t mode, const char
 static void describe(FileInfoC *f, const Node *n, char *text) {
 	const char *name = n ? strrchr(n->path, '/') + 1 : "/";
 	strcpy(text, name);
-	*f = (FileInfoC){.Name = text, .Size = n ? n->size : 0, .Mode = n ? n->mode : 0755, .ModTime = n ? n->time : 0, .IsDir = n ? n->dir : 1};
+	*f = (FileInfoC){.Name = text, .Size = n ? n->size : 0, .Mode = n ? n->mode : 0, .ModTime = n ? n->time : 0, .IsDir = n ? n->dir : 1};
 }
 
 FileInfoC *FSStat(void *p, const char *path) {
@@ -110,6 +111,7 @@ FileInfoC *FSStat(void *p, const char *path) {
 	Node *n = find(m, path);
 	FileInfoC *f = NULL;
 	if ((n || !strcmp(path, "/")) && (f = malloc(sizeof *f + strlen(path) + 2))) describe(f, n, (char *)(f + 1));
+	if (f && !n) f->Mode = m->mode;
 	pthread_mutex_unlock(&m->lock);
 	return f;
 }
@@ -282,7 +284,8 @@ const char *FSChmod(void *p, const char *path, uint32_t mode) {
 	Memory *m = p;
 	pthread_mutex_lock(&m->lock);
 	Node *n = find(m, path);
-	if (n) n->mode = mode & 0777;
+	uint32_t *of = n ? &n->mode : strcmp(path, "/") ? NULL : &m->mode;
+	if (of) *of = mode & 0777;
 	pthread_mutex_unlock(&m->lock);
-	return n ? NULL : fail("file not found");
+	return of ? NULL : fail("file not found");
 }

@@ -14,6 +14,7 @@ typedef struct node {
 } node;
 
 static node *first; /* in no order; the root is not among them */
+static uint32_t root_mode = 0755;
 
 #if PFS_ABI == 1
 #define NAME "memory-c-wasm-old"
@@ -67,7 +68,7 @@ static pfs_info info(const node *n) {
 
 pfs_answer fs_stat(const char *path) {
 	node *n = find(path);
-	pfs_info i = {.name = "/", .mode = 0755, .dir = 1};
+	pfs_info i = {.name = "/", .mode = root_mode, .dir = 1};
 	if (n) i = info(n);
 	else if (strcmp(path, "/")) return pfs_failed("file not found");
 	return pfs_described(&i);
@@ -185,7 +186,7 @@ const char *fs_rename(const char *from, const char *to) {
 
 const char *fs_chmod(const char *path, uint32_t mode) {
 	node *n = find(path);
-	if (!n) return "file not found";
-	n->mode = mode & 0777;
+	if (!n && strcmp(path, "/")) return "file not found";
+	*(n ? &n->mode : &root_mode) = mode & 0777;
 	return NULL;
 }

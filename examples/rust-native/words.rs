@@ -1,5 +1,5 @@
 //! A native plugin in Rust without a crate: a read-write directory of small files.
-//! What the ABI asks for is in ../c-native/plugin.h.
+//! The functions are those of the C ABI: docs/plugins/external.md of PFS.
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::os::raw::{c_char, c_int, c_void};

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"testing/iotest"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -115,7 +116,7 @@ func (w *writer) step() error {
 		op.Flag |= vfs.FlagTruncate
 		want = data
 	}
-	r, err := w.f.device.Do(w.c.ctx, op)
+	r, err := w.do(op)
 	if op.Verb == vfs.Write && err == nil && r.N != int64(len(data)) {
 		return fmt.Errorf("write %s of %d bytes answers %d", op.Path, len(data), r.N)
 	}
@@ -125,6 +126,33 @@ func (w *writer) step() error {
 	}
 	return w.look(*k, fmt.Sprintf("after %v at %d of %d bytes (%v)", op.Verb, op.Off, len(op.Data), outcome(err)))
 }
+
+// do makes a change. What replaces a file goes as a whole, half of the time, and now
+// and then breaks off.
+func (w *writer) do(op vfs.Op) (vfs.Result, error) {
+	p, ok := w.f.device.(vfs.Putter)
+	if !ok || op.Verb != vfs.Write || op.Flag&vfs.FlagTruncate == 0 || w.r.IntN(2) == 0 {
+		return w.f.device.Do(w.c.ctx, op)
+	}
+	whole := op
+	whole.Data = nil
+	body := io.Reader(bytes.NewReader(op.Data))
+	breaks := w.r.IntN(4) == 0
+	if breaks {
+		body = io.MultiReader(io.LimitReader(body, int64(len(op.Data)/2)), iotest.ErrReader(errBroken))
+	}
+	r, err := p.Put(w.c.ctx, whole, body)
+	switch {
+	case vfs.KindOf(err) == vfs.Unsupported:
+		return w.f.device.Do(w.c.ctx, op)
+	case breaks && err == nil:
+		return r, fmt.Errorf("%w, and yet it was taken", errBroken)
+	}
+	return r, err
+}
+
+// errBroken is the error of a body that ends before its time.
+var errBroken = errors.New("the body broke off")
 
 // rename gives a file another name, or makes it anew under one.
 func (w *writer) rename(k *kept) error {

@@ -3,6 +3,7 @@ package vfstest_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ type shelf struct {
 	vfs.Folder
 	mu    sync.Mutex
 	state *vfstest.State
+	put   func([]byte, error) ([]byte, error) // what is kept of a whole file, nil if there is none such
 }
 
 func (s *shelf) view() vfs.View {
@@ -36,6 +38,19 @@ func (s *shelf) Do(_ context.Context, op vfs.Op) (vfs.Result, error) {
 		return vfs.Result{}, vfs.Unsupported
 	}
 	return s.state.Apply(s.Folder, op)
+}
+
+// Put takes files as a whole; bad ways of that are in the tests.
+func (s *shelf) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error) {
+	if s.put == nil {
+		return vfs.Result{}, vfs.Unsupported
+	}
+	b, err := s.put(io.ReadAll(r))
+	if err != nil {
+		return vfs.Result{}, err
+	}
+	op.Data = b
+	return s.Do(ctx, op)
 }
 
 func (s *shelf) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error) {
@@ -143,6 +158,41 @@ func TestWritten(t *testing.T) {
 			t.Errorf("a Device that %s is not found out", name)
 		} else if testing.Verbose() {
 			t.Log(name, "-", strings.SplitN(err.Error(), "\n", 2)[0])
+		}
+	}
+}
+
+// TestWhole shows the same of files that are put as a whole.
+func TestWhole(t *testing.T) {
+	laws := vfstest.Laws()
+	law := laws[slices.IndexFunc(laws, func(l vfstest.Law) bool { return strings.Contains(l.Name, "written") })]
+	check := func(put func([]byte, error) ([]byte, error)) error {
+		s := shelved(bend{})
+		bare := s.Plugin.New
+		s.Plugin.New = func(e vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
+			fs, err := bare(e, c)
+			if err == nil {
+				fs.(*shelf).put = put
+			}
+			return fs, err
+		}
+		return law.Check(s)
+	}
+	if err := check(func(b []byte, err error) ([]byte, error) { return b, err }); err != nil {
+		t.Errorf("a straight one: %v", err)
+	}
+	for name, put := range map[string]func([]byte, error) ([]byte, error){
+		"loses the last byte": func(b []byte, err error) ([]byte, error) { return b[:max(len(b)-1, 0)], err },
+		"spoils a byte": func(b []byte, err error) ([]byte, error) {
+			if len(b) > 0 {
+				b[len(b)/2]++
+			}
+			return b, err
+		},
+		"takes a body that broke off": func(b []byte, _ error) ([]byte, error) { return b, nil },
+	} {
+		if err := check(put); err == nil {
+			t.Errorf("a Device that %s is not found out", name)
 		}
 	}
 }

@@ -131,29 +131,32 @@ func (m *memory) Mkdir(p string, mode uint32) error {
 func (m *memory) Write(p string, data []byte, w plugin.Writing) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := m.nodes[p]
+	n, off := m.nodes[p], w.Off
+	var old []byte
+	if n != nil && !w.Truncate {
+		old = n.data
+	}
+	if w.Append {
+		off = int64(len(old))
+	}
 	switch {
 	case n == nil && !w.Create:
 		return plugin.NotFound
+	case n != nil && n.dir:
+		return plugin.IsDir
+	case n != nil && w.Exclusive:
+		return plugin.Exists
+	case off > maxFile-int64(len(data)): // before anything is changed, or made
+		return plugin.TooLarge
 	case n == nil:
 		n = &node{}
 		if err := m.add(p, n, w.Mode, 0o644); err != nil {
 			return err
 		}
-	case n.dir:
-		return plugin.IsDir
-	case w.Exclusive:
-		return plugin.Exists
 	}
-	if w.Truncate {
-		n.data = nil
-	}
-	off := w.Off
-	if w.Append {
-		off = int64(len(n.data))
-	}
-	if end := off + int64(len(data)); end > int64(len(n.data)) {
-		n.data = append(n.data, make([]byte, end-int64(len(n.data)))...)
+	n.data = old
+	if end := off + int64(len(data)); end > int64(len(old)) {
+		n.data = append(old, make([]byte, end-int64(len(old)))...)
 	}
 	copy(n.data[off:], data)
 	n.time = time.Now()

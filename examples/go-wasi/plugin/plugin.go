@@ -130,7 +130,7 @@ func (s *server) answer(method string, d map[string]any) (any, error) {
 		if err == nil && f.IsDir {
 			err = errors.New("is a directory")
 		}
-		return map[string]any{"ID": s.opened(path), "Size": f.Size}, err
+		return s.opened(path, f.Size, err)
 	case "VFS.CloseFile":
 		delete(s.files, id)
 		return nil, nil
@@ -143,7 +143,7 @@ func (s *server) answer(method string, d map[string]any) (any, error) {
 	}
 	switch method {
 	case "VFS.Create":
-		return map[string]any{"ID": s.opened(path), "Size": 0}, c.Create(path)
+		return s.opened(path, 0, c.Create(path))
 	case "VFS.Write":
 		file, open := s.files[id]
 		if !open {
@@ -190,10 +190,14 @@ func item(f File) map[string]any {
 	return m
 }
 
-func (s *server) opened(path string) int64 {
+// opened gives a handle, unless err says that there is no file for it.
+func (s *server) opened(path string, size int64, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
 	s.last++
 	s.files[s.last] = path
-	return s.last
+	return map[string]any{"ID": s.last, "Size": size}, nil
 }
 
 func (s *server) read(id int64, d map[string]any) (any, error) {

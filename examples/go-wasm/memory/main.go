@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"sort"
 	"strings"
 	"time"
@@ -113,22 +114,36 @@ func (m *memory) Mkdir(path string, mode uint32) error {
 	return nil
 }
 
+// maxFile is how long a file may be, in bytes; a longer one would not go into the
+// memory that a module has.
+const maxFile = 16 << 20
+
+var (
+	errTooLarge = errors.New("too large")
+	errInvalid  = errors.New("invalid argument: a directory cannot go below itself")
+)
+
 func (m *memory) Write(path string, data []byte, off int64, flags uint32) (int, error) {
+	var old []byte
 	f, err := m.find(path)
+	if err == nil && flags&guest.Truncate == 0 {
+		old = f.data
+	}
+	if off < 0 {
+		off = int64(len(old))
+	}
+	if off > maxFile-int64(len(data)) { // before anything is changed, or made
+		return 0, errTooLarge
+	}
 	if err != nil {
 		if err = m.Create(path); err != nil {
 			return 0, err
 		}
 		f = m.files[path]
 	}
-	if flags&guest.Truncate != 0 {
-		f.data = nil
-	}
-	if off < 0 {
-		off = int64(len(f.data))
-	}
-	if end := off + int64(len(data)); end > int64(len(f.data)) {
-		f.data = append(f.data, make([]byte, end-int64(len(f.data)))...)
+	f.data = old
+	if end := off + int64(len(data)); end > int64(len(old)) {
+		f.data = append(old, make([]byte, end-int64(len(old)))...)
 	}
 	f.time = time.Now()
 	return copy(f.data[off:], data), nil
@@ -163,7 +178,7 @@ func (m *memory) Rename(from, to string) error {
 	old, err := m.find(to)
 	switch {
 	case strings.HasPrefix(to, from+"/"):
-		return guest.ErrUnsupported
+		return errInvalid
 	case err != nil:
 	case old.dir && !f.dir:
 		return guest.ErrIsDir
