@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -31,4 +33,27 @@ func TestTryEnds(t *testing.T) {
 		close(hung)
 	})
 	p.stuck = false
+}
+
+// putter takes whole files; it crashes at every one.
+type putter struct{ vfs.Device }
+
+func (putter) Put(context.Context, vfs.Op, io.Reader) (vfs.Result, error) {
+	return vfs.Result{N: 3}, vfs.Crashed.With("at a whole file")
+}
+
+// What is put as a whole is watched, too, where the plugin takes that.
+func TestWatchedPut(t *testing.T) {
+	w := &watch{}
+	w.until.Store(1 << 62)
+	for _, c := range []struct {
+		d    vfs.Device
+		kind vfs.Kind
+		seen string
+	}{{struct{ vfs.Device }{}, vfs.Unsupported, ""}, {putter{}, vfs.Crashed, "put /f: "}} {
+		_, err := (&watched{c.d, w}).Put(t.Context(), vfs.Op{Verb: vfs.Write, Path: "/f"}, strings.NewReader("abc"))
+		if got := w.verdict(0); vfs.KindOf(err) != c.kind || !strings.HasPrefix(got, c.seen) || (got == "") != (c.seen == "") {
+			t.Errorf("%T: %v, %q", c.d, err, got)
+		}
+	}
 }
