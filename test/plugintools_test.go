@@ -89,6 +89,9 @@ func TestPluginNewTestBench(t *testing.T) {
 			w.make("my-notes")
 			built := filepath.Join(made.Dir, made.Built)
 			script := "create /f -> ok\nwrite /f \"hello\" -> 5\nread /f off=1 -> \"ello\"\n"
+			if lang == "go" || lang == "wasm-go" { // the others have no offsets, or no limit but their memory
+				script += "write /f \"x\" at=4000000000 -> too_large\nwrite /g \"x\" at=4000000000 -> too_large\nread /f -> \"hello\"\nread /g -> not_found\n"
+			}
 			if err := os.WriteFile(filepath.Join(w.dir, "first.txt"), []byte(script), 0o600); err != nil {
 				t.Fatal(err)
 			}
