@@ -66,6 +66,7 @@ type Child struct {
 	Out *os.File // its standard output
 
 	dir   string // its own: working directory, HOME and TMPDIR
+	owner int    // of dir
 	user  uint32 // nobody else has it
 	group int    // process id, and that of its group
 	said  *Tail
@@ -86,7 +87,7 @@ func Start(c Command) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Child{dir: dir, user: user, said: NewTail(c.Log), done: make(chan struct{})}
+	p := &Child{dir: dir, owner: os.Getuid(), user: user, said: NewTail(c.Log), done: make(chan struct{})}
 	if err := p.start(c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
