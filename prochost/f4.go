@@ -216,6 +216,28 @@ func (f *f4) ask(ctx context.Context, method string, d ...field) (any, error) {
 	return v, err
 }
 
+// patience is how many times that of one call all calls of one reading or change may
+// take together: a plugin that answers each in time, and never much, is not waited for
+// without an end.
+const patience = 20
+
+// errSlow is such a plugin.
+var errSlow = vfs.Timeout.Withf("the plugin takes more than %d times the time of one call for this; what a change has done so far is done", patience)
+
+// within bounds one reading, or one change, which a client that goes away does not
+// end: half of one is worse than none.
+func (f *f4) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, patience*f.call, errSlow)
+}
+
+// going is asked between two calls of which there may be many.
+func going(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
 // at are the parameters of a call on a path: texts only, as two of the methods
 // want it.
 func (f *f4) at(p vfs.Path) []field {
