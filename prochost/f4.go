@@ -38,6 +38,7 @@ type f4 struct {
 	rpc  *rpc
 	env  vfs.Env
 	call time.Duration // for one call
+	all  time.Duration // for those of one reading or change
 
 	drives []string
 	name   string // what it calls itself, if it does; an addition of ours
@@ -67,7 +68,7 @@ func newF4(ctx context.Context, start launch, within time.Duration, env vfs.Env,
 	if err != nil {
 		return nil, vfs.Invalid.With(err.Error())
 	}
-	f := &f4{proc: proc, env: env, call: call}
+	f := &f4{proc: proc, env: env, call: call, all: patience * call}
 	f.lacks.methods = map[string]bool{}
 	f.rpc = newRPC(proc, call, f.serve)
 	var params []field
@@ -227,7 +228,7 @@ var errSlow = vfs.Timeout.Withf("the plugin takes more than %d times the time of
 // within bounds one reading, or one change, which a client that goes away does not
 // end: half of one is worse than none.
 func (f *f4) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, patience*f.call, errSlow)
+	return context.WithTimeoutCause(ctx, f.all, errSlow)
 }
 
 // going is asked between two calls of which there may be many.

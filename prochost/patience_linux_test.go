@@ -41,7 +41,14 @@ P = Q
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, _ := speaks(t, body, vfs.Limits{Call: 200 * time.Millisecond})
+			f, _ := speaks(t, body, vfs.Limits{Call: 8 * time.Second})
+			err := f.keep.Use(t.Context(), func(_ context.Context, b backend) error {
+				b.(*f4).all = time.Second
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if err := do(f); !errors.Is(err, errSlow) {
 				t.Error(err)
 			}
