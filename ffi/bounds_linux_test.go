@@ -1,6 +1,7 @@
 package ffi
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -84,5 +85,25 @@ func TestOddSizes(t *testing.T) {
 				t.Errorf("%d, %v: %v", size, op.Verb, err)
 			}
 		}
+	}
+}
+
+// A process that says nothing does not keep who asks whether it lives: it is let go of.
+func TestProbeEnds(t *testing.T) {
+	ours, theirs, err := pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	c := &child{conn: ours, gone: make(chan struct{}), calls: map[uint64]*pending{}}
+	defer close(c.gone)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Probe(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := theirs.Read(make([]byte, headSize)); err != nil { // it was asked
+		t.Error(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -77,6 +78,9 @@ func (p *Child) launch(fresh func() *exec.Cmd, c Command) error {
 		_ = cmd.Wait() // what it would say is in the state
 		p.state = cmd.ProcessState
 		p.uncage()
+		if cmd.SysProcAttr.Credential != nil && slices.Contains(p.lacks, ownIDs) {
+			killUser(p.user) // what has left its group; the next to get the user is not to meet it
+		}
 		close(p.done)
 	}()
 	return <-started
@@ -92,7 +96,7 @@ type control struct {
 func (p *Child) controls(c Command) []control {
 	list := []control{
 		{"limits before the first instruction", func(cmd *exec.Cmd) { cmd.SysProcAttr.Ptrace = true }},
-		{"process ids of its own", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }},
+		{ownIDs, func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }},
 		{ownUser, func(cmd *exec.Cmd) {
 			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: p.user, Gid: p.user}
 		}},
@@ -105,8 +109,17 @@ func (p *Child) controls(c Command) []control {
 	if !c.Network {
 		list = append(list, control{"no network", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET }})
 	}
-	return list
+	return slices.DeleteFunc(list, func(w control) bool {
+		out := slices.Contains(c.without, w.name)
+		if out {
+			p.lacks = append(p.lacks, w.name)
+		}
+		return out
+	})
 }
+
+// ownIDs is the control by which all that a process has started ends with it.
+const ownIDs = "process ids of its own"
 
 // ownUser is the control without which a program of a server that is root is root.
 const ownUser = "a user of its own"
