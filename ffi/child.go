@@ -218,8 +218,15 @@ func (c *child) Done() <-chan struct{} { return c.gone }
 func (c *child) Err() error { return c.why }
 
 // Probe asks whether it answers. What the library does has no part in it.
-func (c *child) Probe(context.Context) error {
-	return c.exchange(request{kind: askPing, within: startTime})
+func (c *child) Probe(ctx context.Context) error {
+	said := make(chan error, 1)
+	go func() { said <- c.exchange(request{kind: askPing, within: startTime}) }() // and ends then
+	select {
+	case err := <-said:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Close lets the library shut down, and ends the process.

@@ -80,13 +80,17 @@ func (r *far) stat(ctx context.Context, p vfs.Path) (vfs.Info, error) {
 }
 
 func (r *far) list(ctx context.Context, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
+	most := maxNames
+	if limit > 0 {
+		most = min(limit, maxNames)
+	}
 	body := binary.BigEndian.AppendUint32(nil, uint32(min(max(limit, 0), maxNames)))
 	body = binary.BigEndian.AppendUint32(body, uint32(len(p)))
 	a, err := r.ask(ctx, request{kind: askList, body: append(append(body, p...), after...), most: maxFrame})
 	if err != nil {
 		return nil, err
 	}
-	infos, err := readList(a.body)
+	infos, err := readList(a.body, most)
 	if err != nil {
 		return nil, errAnswer
 	}

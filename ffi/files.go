@@ -19,11 +19,17 @@ type files struct {
 	write sync.Mutex // holds what is there still between the look and the change
 }
 
+// errSize is a file of which nothing can be counted.
+var errSize = vfs.Internal.With("the plugin says of a file that its size is out of range")
+
 // stat describes the file at p. Not all plugins think of their root.
 func (f *files) stat(p vfs.Path) (vfs.Info, error) {
 	i, err := f.guest.Stat(p)
 	if p.IsRoot() && vfs.KindOf(err) == vfs.NotFound {
 		return vfs.Info{Mode: vfs.ModeDir | 0o755}, nil
+	}
+	if err == nil && (i.Size < 0 || i.Size > vfs.MaxSize) {
+		return vfs.Info{}, errSize
 	}
 	return i, err
 }

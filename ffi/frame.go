@@ -108,10 +108,11 @@ func appendList(b []byte, infos []vfs.Info) []byte {
 	return b
 }
 
-// readList reads what appendList wrote.
-func readList(b []byte) (out []vfs.Info, err error) {
+// readList reads what appendList wrote, at most some entries: an entry of a few bytes
+// takes many times as much here.
+func readList(b []byte, most int) (out []vfs.Info, err error) {
 	for len(b) > 0 {
-		if len(b) < 4 {
+		if len(b) < 4 || len(out) == most {
 			return nil, wire.ErrCorrupt
 		}
 		n := int64(binary.BigEndian.Uint32(b))

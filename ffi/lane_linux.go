@@ -37,43 +37,47 @@ const (
 const largeIdle = 5 * time.Second
 
 // newLanes makes n lanes.
-func newLanes(n int, quick *atomic.Int32) (l *lanes, err error) {
-	l = &lanes{file: -1, large: make(chan struct{}, 1), quick: quick}
+func newLanes(n int, quick *atomic.Int32) (*lanes, error) {
+	l := &lanes{file: -1, large: make(chan struct{}, 1), quick: quick}
 	l.idle = time.AfterFunc(time.Hour, l.giveBack)
 	l.idle.Stop()
-	defer func() {
-		if err != nil {
-			l.close()
-		}
-	}()
-	if l.file, err = sharedMemory(sharedSize(n)); err != nil {
+	if err := l.open(n); err != nil {
+		l.close()
 		return nil, err
 	}
+	return l, nil
+}
+
+// open makes what n lanes are made of; close frees what there is of it.
+func (l *lanes) open(n int) (err error) {
+	if l.file, err = sharedMemory(sharedSize(n)); err != nil {
+		return err
+	}
 	if l.shared, err = unix.Mmap(l.file, 0, sharedSize(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
-		return nil, os.NewSyscallError("mmap", err)
+		return os.NewSyscallError("mmap", err)
 	}
 	dup, err := unix.FcntlInt(uintptr(l.file), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return os.NewSyscallError("fcntl", err)
 	}
 	l.theirs = append(l.theirs, os.NewFile(uintptr(dup), "shared"))
 	for range n {
 		var ask, answer [2]int
 		if err := unix.Pipe2(ask[:], unix.O_CLOEXEC); err != nil {
-			return nil, os.NewSyscallError("pipe2", err)
+			return os.NewSyscallError("pipe2", err)
 		}
 		l.theirs = append(l.theirs, os.NewFile(uintptr(ask[0]), "asks"))
 		l.ends = append(l.ends, laneEnds{ask[1], -1})
 		if err := unix.Pipe2(answer[:], unix.O_CLOEXEC); err != nil {
-			return nil, os.NewSyscallError("pipe2", err)
+			return os.NewSyscallError("pipe2", err)
 		}
 		l.theirs = append(l.theirs, os.NewFile(uintptr(answer[1]), "answers"))
 		l.ends[len(l.ends)-1].answer = answer[0]
 		if err := errors.Join(unix.SetNonblock(ask[1], true), unix.SetNonblock(answer[0], true)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return l, nil
+	return nil
 }
 
 // sharedMemory makes a file in memory whose length nobody can change: who reads

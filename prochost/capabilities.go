@@ -23,6 +23,7 @@ import (
 const (
 	capabilitiesTime = 5 * time.Second
 	maxCapabilities  = 1 << 20 // bytes
+	maxMisfit        = 4 << 10 // bytes that tell what does not fit the schema
 )
 
 // The contracts that can be mounted.
@@ -220,13 +221,16 @@ func (o offer) vet(settings map[string]any) error {
 	if err != nil {
 		return vfs.Invalid.With(err.Error())
 	}
+	if err := affordable(o.schema, doc); err != nil {
+		return err
+	}
 	if err := o.schema.Validate(doc); err != nil {
 		var ve *jsonschema.ValidationError
 		text := err.Error()
 		if errors.As(err, &ve) {
 			text = strings.Join(strings.Fields(strings.ReplaceAll(text, "jsonschema validation failed with '"+ve.SchemaURL+"'", "")), " ")
 		}
-		return vfs.Invalid.Withf("settings: %s", strings.TrimPrefix(text, "- "))
+		return vfs.Invalid.Withf("settings: %s", clip(strings.TrimPrefix(text, "- "), maxMisfit))
 	}
 	return nil
 }

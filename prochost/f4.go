@@ -38,6 +38,7 @@ type f4 struct {
 	rpc  *rpc
 	env  vfs.Env
 	call time.Duration // for one call
+	all  time.Duration // for those of one reading or change
 
 	drives []string
 	name   string // what it calls itself, if it does; an addition of ours
@@ -67,7 +68,7 @@ func newF4(ctx context.Context, start launch, within time.Duration, env vfs.Env,
 	if err != nil {
 		return nil, vfs.Invalid.With(err.Error())
 	}
-	f := &f4{proc: proc, env: env, call: call}
+	f := &f4{proc: proc, env: env, call: call, all: patience * call}
 	f.lacks.methods = map[string]bool{}
 	f.rpc = newRPC(proc, call, f.serve)
 	var params []field
@@ -214,6 +215,28 @@ func (f *f4) ask(ctx context.Context, method string, d ...field) (any, error) {
 		f.lacks.Unlock()
 	}
 	return v, err
+}
+
+// patience is how many times that of one call all calls of one reading or change may
+// take together: a plugin that answers each in time, and never much, is not waited for
+// without an end.
+const patience = 20
+
+// errSlow is such a plugin.
+var errSlow = vfs.Timeout.Withf("the plugin takes more than %d times the time of one call for this; what a change has done so far is done", patience)
+
+// within bounds one reading, or one change, which a client that goes away does not
+// end: half of one is worse than none.
+func (f *f4) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, f.all, errSlow)
+}
+
+// going is asked between two calls of which there may be many.
+func going(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // at are the parameters of a call on a path: texts only, as two of the methods

@@ -23,6 +23,8 @@ func (f *f4) do(ctx context.Context, op vfs.Op, began time.Time) (r vfs.Result, 
 	if do == nil {
 		return r, vfs.Unsupported
 	}
+	ctx, cancel := f.within(context.WithoutCancel(ctx))
+	defer cancel()
 	r.N, err = do(ctx, op, began)
 	return r, hide(err)
 }
@@ -185,6 +187,8 @@ func (f *f4) truncate(ctx context.Context, op vfs.Op, began time.Time) (int64, e
 
 // put writes a whole file from r.
 func (f *f4) put(ctx context.Context, op vfs.Op, r io.ReadSeeker, began time.Time) (int64, error) {
+	ctx, cancel := f.within(context.WithoutCancel(ctx))
+	defer cancel()
 	if _, err := f.target(ctx, op, began); err != nil {
 		return 0, err
 	}

@@ -111,6 +111,8 @@ func (f *f4) read(ctx context.Context, p vfs.Path, b []byte, off int64, began ti
 	if off < 0 {
 		return 0, vfs.Invalid.With("negative offset") // it ends some plugins
 	}
+	ctx, cancel := f.within(ctx)
+	defer cancel()
 	id, _, err := f.open(ctx, methodOpen, p)
 	if err != nil {
 		return 0, f.why(ctx, p, err, began)
@@ -173,6 +175,9 @@ func (f *f4) readHandle(ctx context.Context, id int64, b []byte, off int64) (int
 func (f *f4) readPiece(ctx context.Context, id int64, b []byte, off int64) (int, error) {
 	n := 0
 	for n < len(b) {
+		if err := going(ctx); err != nil {
+			return n, err
+		}
 		d, err := f.ask(ctx, methodRead, field{"ID", id}, field{"Len", len(b) - n}, field{"Off", off + int64(n)})
 		if err != nil {
 			return n, err
@@ -212,6 +217,9 @@ func (f *f4) replace(ctx context.Context, p vfs.Path, r io.Reader) (n int64, err
 	}()
 	buf := make([]byte, window)
 	for {
+		if err := going(ctx); err != nil {
+			return n, err
+		}
 		k, rerr := io.ReadFull(r, buf)
 		if k > 0 {
 			if _, err := f.ask(ctx, methodWrite, field{"ID", id}, field{"Data", buf[:k]}); err != nil {
@@ -244,6 +252,9 @@ const (
 func (f *f4) removeBelow(ctx context.Context, p vfs.Path, began time.Time, left *int, depth int) error {
 	if *left--; *left < 0 || depth > maxNested {
 		return vfs.TooLarge.Withf("more than %d files, or %d directories in each other, to remove at once", maxRemoved, maxNested)
+	}
+	if err := going(ctx); err != nil {
+		return err
 	}
 	i, err := f.stat(ctx, p, began)
 	if err != nil {

@@ -244,26 +244,30 @@ func (f *FS) wait(r io.Reader) (body io.ReadSeeker, done func(), err error) {
 		<-f.spool
 		return nil, nil, err
 	}
-	done = func() {
+	over := func() {
 		spool.Close() // nothing of it is needed any more
 		<-f.spool
 	}
-	defer func() {
-		if err != nil {
-			done()
-		}
-	}()
-	if err := os.Remove(spool.Name()); err != nil {
+	if err = fill(spool, io.MultiReader(&head, r)); err != nil {
+		over()
 		return nil, nil, err
 	}
-	n, err := io.Copy(spool, io.MultiReader(&head, io.LimitReader(r, maxPut+1-shortPut)))
+	return spool, over, nil
+}
+
+// fill takes all of r into a file, which loses its name.
+func fill(spool *os.File, r io.Reader) error {
+	if err := os.Remove(spool.Name()); err != nil {
+		return err
+	}
+	n, err := io.Copy(spool, io.LimitReader(r, maxPut+1))
 	if err == nil && n > maxPut {
 		err = vfs.TooLarge.Withf("this plugin takes at most %d bytes at once", maxPut)
 	}
 	if err == nil {
 		_, err = spool.Seek(0, io.SeekStart)
 	}
-	return spool, done, err
+	return err
 }
 
 // check compares what is there with what the change expects. There are no

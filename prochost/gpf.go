@@ -140,8 +140,9 @@ func (g *gpf) connect(ctx context.Context, network bool) error {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return vfs.Timeout.With(errNoAddress.Error())
 		}
-		g.child.Kill()
-		<-g.child.Done()
+		now, cancel := context.WithCancel(ctx)
+		cancel()
+		g.child.End(now) // one in the hands of the system is not waited for without an end
 		return fmt.Errorf("%w: %w", vfs.Invalid.With(g.child.Report()), errNoAddress)
 	}
 	_ = g.child.Out.SetReadDeadline(time.Time{})

@@ -131,16 +131,22 @@ func newControlGroup(below, name string, l Limits) (*controlGroup, error) {
 // remove kills what is in the group, and removes it.
 func (g *controlGroup) remove() error {
 	defer g.dir.Close()
-	_ = os.WriteFile(filepath.Join(g.dir.Name(), "cgroup.kill"), []byte("1"), 0) // since Linux 5.14
+	return removeGroup(g.dir.Name())
+}
+
+// removeGroup kills what is in a group, and removes it.
+func removeGroup(dir string) error {
+	_ = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) // since Linux 5.14
 	for end := time.Now().Add(groupEnd); ; time.Sleep(time.Millisecond) {
-		err := unix.Rmdir(g.dir.Name())
+		err := unix.Rmdir(dir)
 		if !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
 			return err
 		}
 	}
 }
 
-// sweepGroups removes groups that servers which were killed have left behind.
+// sweepGroups removes groups that servers which were killed have left behind, and ends
+// what has outlived them there.
 func sweepGroups(below string) {
 	entries, err := os.ReadDir(below)
 	if err != nil {
@@ -148,7 +154,7 @@ func sweepGroups(below string) {
 	}
 	for _, e := range entries {
 		if pid, ok := ownerOf(e.Name(), dirLead, ""); ok && !alive(pid) {
-			_ = unix.Rmdir(filepath.Join(below, e.Name()))
+			_ = removeGroup(filepath.Join(below, e.Name())) // what stays is swept again
 		}
 	}
 }

@@ -28,7 +28,8 @@ type Command struct {
 	Network bool         // it may use the network of the machine
 	Log     *slog.Logger // where its standard error goes; never nil
 
-	groups string // below which its control group is made; "": where the server may make some
+	without []string // controls that are left out, as by a machine that refuses them
+	groups  string   // below which its control group is made; "": where the server may make some
 }
 
 // Limits bound a process. A zero field takes the default.
@@ -66,6 +67,7 @@ type Child struct {
 	Out *os.File // its standard output
 
 	dir   string // its own: working directory, HOME and TMPDIR
+	owner int    // of dir
 	user  uint32 // nobody else has it
 	group int    // process id, and that of its group
 	said  *Tail
@@ -86,7 +88,7 @@ func Start(c Command) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Child{dir: dir, user: user, said: NewTail(c.Log), done: make(chan struct{})}
+	p := &Child{dir: dir, owner: os.Getuid(), user: user, said: NewTail(c.Log), done: make(chan struct{})}
 	if err := p.start(c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -101,14 +103,14 @@ const (
 
 // ownDir makes the directory of a program. Its name ends with the user that the
 // program gets, so that no two on a machine have the same: they could stop each other,
-// and would share a limit of processes.
+// and would share a limit of processes. Who may write to TMPDIR cannot take names away.
 func ownDir() (dir string, user uint32, err error) {
 	for range users {
 		user = firstUser + rand.N[uint32](users)
-		if taken(fmt.Sprintf("-%d", user)) {
+		if os.Getuid() == 0 && taken(user) { // others give no users
 			continue
 		}
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-%d", dirLead, os.Getpid(), user))
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-%08x-%d", dirLead, os.Getpid(), rand.Uint32(), user))
 		if err = os.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrExist) {
 			return dir, user, err
 		}
@@ -116,12 +118,26 @@ func ownDir() (dir string, user uint32, err error) {
 	return "", 0, errors.New("too many plugins run on this machine")
 }
 
-// taken reports whether the directory of a program has a name with an end.
-func taken(end string) bool {
+// taken reports whether a program has a user, if only one of a server that keeps its
+// temporary files elsewhere.
+func taken(user uint32) bool {
 	entries, err := os.ReadDir(os.TempDir())
-	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		return strings.HasPrefix(e.Name(), dirLead) && strings.HasSuffix(e.Name(), end)
-	})
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isOf(e, user) }) ||
+		len(processesOf(user)) > 0
+}
+
+// isOf reports whether a directory is that of a program with a user: so it is named,
+// and so it belongs to it, or still to us.
+func isOf(e fs.DirEntry, user uint32) bool {
+	if !strings.HasPrefix(e.Name(), dirLead) || !strings.HasSuffix(e.Name(), fmt.Sprintf("-%d", user)) {
+		return false
+	}
+	i, err := e.Info()
+	if err != nil || !i.IsDir() {
+		return false
+	}
+	owner, ok := ownerUser(i)
+	return ok && (owner == user || int(owner) == os.Getuid())
 }
 
 // start makes the pipes and has the program launched.
@@ -206,12 +222,16 @@ func (p *Child) Done() <-chan struct{} { return p.done }
 func (p *Child) Lacks() []string { return p.lacks }
 
 // Report says how the process has ended, with the last lines that it wrote to
-// its standard error. It may be called once Done is closed.
+// its standard error, once Done is closed.
 func (p *Child) Report() string {
 	p.said.settle()
 	how := ""
-	if p.state != nil {
-		how = p.state.String()
+	select {
+	case <-p.done:
+		if p.state != nil {
+			how = p.state.String()
+		}
+	default: // it was killed, and the system does not let it go
 	}
 	return p.said.Report(how)
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -77,6 +78,9 @@ func (p *Child) launch(fresh func() *exec.Cmd, c Command) error {
 		_ = cmd.Wait() // what it would say is in the state
 		p.state = cmd.ProcessState
 		p.uncage()
+		if cmd.SysProcAttr.Credential != nil && slices.Contains(p.lacks, ownIDs) {
+			killUser(p.user) // what has left its group; the next to get the user is not to meet it
+		}
 		close(p.done)
 	}()
 	return <-started
@@ -92,8 +96,8 @@ type control struct {
 func (p *Child) controls(c Command) []control {
 	list := []control{
 		{"limits before the first instruction", func(cmd *exec.Cmd) { cmd.SysProcAttr.Ptrace = true }},
-		{"process ids of its own", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }},
-		{"a user of its own", func(cmd *exec.Cmd) {
+		{ownIDs, func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }},
+		{ownUser, func(cmd *exec.Cmd) {
 			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: p.user, Gid: p.user}
 		}},
 	}
@@ -105,8 +109,20 @@ func (p *Child) controls(c Command) []control {
 	if !c.Network {
 		list = append(list, control{"no network", func(cmd *exec.Cmd) { cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET }})
 	}
-	return list
+	return slices.DeleteFunc(list, func(w control) bool {
+		out := slices.Contains(c.without, w.name)
+		if out {
+			p.lacks = append(p.lacks, w.name)
+		}
+		return out
+	})
 }
+
+// ownIDs is the control by which all that a process has started ends with it.
+const ownIDs = "process ids of its own"
+
+// ownUser is the control without which a program of a server that is root is root.
+const ownUser = "a user of its own"
 
 // limitedGroup is the control that bounds a process together with all that it starts.
 const limitedGroup = "a control group"
@@ -159,20 +175,33 @@ func (p *Child) begin(fresh func() *exec.Cmd, c Command) (*exec.Cmd, error) {
 	if refused(err) {
 		var allowed []control
 		for _, w := range wanted {
-			// The controls come before the program, and there is none of that name.
-			nothing := &exec.Cmd{Path: "/proc/self/fd/none", Dir: p.dir}
-			if _, err := p.try(nothing, c, []control{w}); refused(err) {
+			// A machine that refuses the user says so by other errors: this one is of a
+			// directory or a program, and the answer to it is not to run as root.
+			err := p.probe("/", c, w)
+			if refused(err) && (w.name != ownUser || !errors.Is(err, syscall.EACCES)) {
 				p.lacks = append(p.lacks, w.name)
 			} else {
 				allowed = append(allowed, w)
 			}
 		}
 		cmd, err = p.again(fresh, c, allowed)
+		for _, w := range allowed {
+			if err != nil && w.name == ownUser && errors.Is(p.probe(p.dir, c, w), syscall.EACCES) {
+				err = fmt.Errorf("user %d, which it gets, cannot enter %s: give the server a TMPDIR that all users may enter (mode 0711 or 1777, as all directories above it)", p.user, p.dir)
+			}
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the program does not start: %w", err)
 	}
 	return cmd, nil
+}
+
+// probe tries one control in a directory. The controls come before the program, and
+// there is none of that name.
+func (p *Child) probe(dir string, c Command, w control) error {
+	_, err := p.try(&exec.Cmd{Path: "/proc/self/fd/none", Dir: dir}, c, []control{w})
+	return err
 }
 
 // again tries a few times: a process that another thread has just forked has the
@@ -207,8 +236,11 @@ func (p *Child) try(cmd *exec.Cmd, c Command, with []control) (*exec.Cmd, error)
 	if cred := cmd.SysProcAttr.Credential; cred != nil {
 		owner = int(cred.Uid)
 	}
-	if err := os.Chown(p.dir, owner, -1); err != nil {
-		return nil, err
+	if owner != p.owner { // some machines forbid the call whatever it would change
+		if err := os.Chown(p.dir, owner, -1); err != nil {
+			return nil, err
+		}
+		p.owner = owner
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err

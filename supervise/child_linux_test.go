@@ -187,6 +187,15 @@ func TestChildGroup(t *testing.T) {
 	if err := os.Mkdir(left, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	outlives := exec.Command("sleep", "1000")
+	if err := outlives.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer outlives.Process.Kill()
+	if err := os.WriteFile(filepath.Join(left, "cgroup.procs"), []byte(strconv.Itoa(outlives.Process.Pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = outlives.Wait() }() // it is killed
 	sweepGroups(below)
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("what another server has left stays: %v", err)

@@ -4,6 +4,7 @@ package supervise
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 )
@@ -16,6 +17,15 @@ func (p *Child) launch(func() *exec.Cmd, Command) error { return errNotHere }
 
 // alive cannot tell.
 func alive(int) bool { return true }
+
+// ownerUser cannot tell.
+func ownerUser(fs.FileInfo) (uint32, bool) { return 0, false }
+
+// processesOf cannot tell.
+func processesOf(uint32) []int { return nil }
+
+// killUser has nothing to kill.
+func killUser(uint32) {}
 
 // sweepMachine has nothing to remove.
 func sweepMachine() {}

@@ -12,13 +12,34 @@ import (
 const dirLead = "pfs-plugin-"
 
 // Sweep removes what programs of servers that were killed have left behind: their
-// directories, and files in dir that are named lead, the process id of a server, a
+// processes, where each had a user or a control group of its own, their directories,
+// and files in dir that are named lead, the process id of a server, a
 // "-" and something that ends with one of ends. What cannot be removed stays.
 func Sweep(dir, lead string, ends ...string) {
-	sweep(os.TempDir(), dirLead, "")
 	sweepMachine()
+	sweepUsers()
+	sweep(os.TempDir(), dirLead, "")
 	for _, end := range ends {
 		sweep(dir, lead, end)
+	}
+}
+
+// sweepUsers ends what has outlived its server: a program can ask the kernel not to
+// end it then.
+func sweepUsers() {
+	entries, err := os.ReadDir(os.TempDir())
+	if err != nil || os.Getuid() != 0 {
+		return // only root has given users
+	}
+	for _, e := range entries {
+		pid, ok := ownerOf(e.Name(), dirLead, "")
+		if !ok || alive(pid) {
+			continue
+		}
+		user, err := strconv.ParseUint(e.Name()[strings.LastIndex(e.Name(), "-")+1:], 10, 32)
+		if err == nil && isOf(e, uint32(user)) {
+			killUser(uint32(user))
+		}
 	}
 }
 

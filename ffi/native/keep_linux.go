@@ -14,39 +14,49 @@ import (
 )
 
 // keep writes code to a file in memory that nobody can change any more, and
-// returns its path if what is in it has the hash. It stays open.
-func keep(code []byte, sum string) (path string, err error) {
+// returns its path if what is in it has the hash. It stays open until drop is called,
+// for a library that is not loaded.
+func keep(code []byte, sum string) (path string, drop func(), err error) {
 	fd, err := unix.MemfdCreate("plugin", unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if err == unix.EINVAL { // before Linux 6.3 all of them may be executed
 		fd, err = unix.MemfdCreate("plugin", unix.MFD_ALLOW_SEALING)
 	}
 	if err != nil {
-		return "", os.NewSyscallError("memfd_create", err)
+		return "", nil, os.NewSyscallError("memfd_create", err)
 	}
-	path = fmt.Sprintf("/proc/self/fd/%d", fd)
+	path, drop = fmt.Sprintf("/proc/self/fd/%d", fd), func() { unix.Close(fd) }
+	if err := sealed(fd, path, code, sum); err != nil {
+		drop()
+		return "", nil, err
+	}
+	return path, drop, nil
+}
+
+// sealed writes code to a file, whose path is given, and looks at what is in it then.
+func sealed(fd int, path string, code []byte, sum string) error {
 	for rest := code; len(rest) > 0; {
 		n, err := unix.Write(fd, rest)
 		if err != nil {
-			return "", os.NewSyscallError("write", err)
+			return os.NewSyscallError("write", err)
 		}
 		rest = rest[n:]
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE); err != nil {
-		return "", os.NewSyscallError("fcntl", err)
+		return os.NewSyscallError("fcntl", err)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return "", err
+		return err
 	}
 	if hex.EncodeToString(h.Sum(nil)) != sum {
-		return "", vfs.Internal.With("the library is not what was loaded")
+		return vfs.Internal.With("the library is not what was loaded")
 	}
-	return path, nil
+	return nil
 }
 
 // Settle makes the process ready: the kernel ends it before all others when

@@ -71,12 +71,13 @@ func load(code []byte, sum string) (*library, error) {
 	if err := machine(code); err != nil {
 		return nil, err
 	}
-	path, err := keep(code, sum)
+	path, drop, err := keep(code, sum)
 	if err != nil {
 		return nil, err
 	}
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
+		drop()
 		return nil, vfs.Invalid.Withf("the library does not load: %s", strings.ReplaceAll(err.Error(), path, "it"))
 	}
 	lib := &library{at: map[string]uintptr{}}
