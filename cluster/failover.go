@@ -11,12 +11,14 @@ import (
 )
 
 // A mount that may live on any node is moved when its own has not been heard for
-// moveAfter. By then that node has ended it: it has done so holdTime after it heard
-// of a leader last, and takes no call from then on. The span between is for what
-// the two clocks and the last answer may differ by.
+// moveAfter. By then that node has ended it: it takes no call holdTime after it heard
+// of a leader last, and ends those under way. It may have heard of one for as long
+// after its last answer as the next question takes that has none; the rest is for
+// the calls to end, and for what the two clocks differ by.
 const (
 	holdTime  = 4 * time.Second
-	moveAfter = 10 * time.Second
+	endTime   = 2 * time.Second
+	moveSlack = contactEvery + stateTime + endTime + time.Second
 	holdLook  = 250 * time.Millisecond
 	moveRetry = 5 * time.Second // after no node was found for a mount
 	holdPart  = 8               // times the time in which an election starts, if that is longer
@@ -24,11 +26,18 @@ const (
 
 func (n *Node) holdTime() time.Duration { return max(n.c.hold, holdPart*n.c.Election) }
 
-func (n *Node) moveAfter() time.Duration { return n.holdTime() * moveAfter / holdTime }
+func (n *Node) moveAfter() time.Duration { return n.holdTime() + moveSlack }
 
 // Holds reports whether this node may run what lives on one node at a time: it
 // has a leader, knows what that has moved, and its disk takes what comes.
-func (n *Node) Holds() bool { return n.held.Load() && n.hears() }
+func (n *Node) Holds() bool { return n.held.Load() && !n.froze() && n.hears() }
+
+// froze reports whether nobody has looked for so long that this node may have been
+// stopped: what it hears then may have been said before its mounts were moved.
+func (n *Node) froze() bool {
+	at := n.looked.Load()
+	return at == nil || time.Since(*at) >= n.holdTime()
+}
 
 func (n *Node) hears() bool {
 	c := n.lastContact()
@@ -38,10 +47,15 @@ func (n *Node) hears() bool {
 // hold keeps up whether this node holds what it has.
 func (n *Node) hold(ctx context.Context) {
 	for pause(ctx, holdLook) {
+		now := time.Now()
+		if n.froze() && n.held.Swap(false) {
+			n.devices.Changed()
+		}
 		was, is := n.held.Load(), n.hears()
 		if is && !was {
 			is = n.catchUp(ctx) == nil // something may have been moved meanwhile
 		}
+		n.looked.Store(&now) // not of the end: it may have been stopped since
 		if n.held.Store(is); is != was {
 			n.devices.Changed()
 		}
@@ -50,12 +64,34 @@ func (n *Node) hold(ctx context.Context) {
 
 // mover has the mounts of nodes that are away live elsewhere.
 type mover struct {
+	began  time.Time // what was heard before this node led, or was stopped, does not count
+	turned time.Time
 	looked time.Time
 	gone   map[string]time.Time // nodes with mounts that are members no more: since when
 }
 
+// turn begins anew after a span without a turn in which this node may have been
+// stopped: it has heard nobody then who was there.
+func (m *mover) turn(long time.Duration) {
+	now := time.Now()
+	if !m.turned.IsZero() && now.Sub(m.turned) >= long {
+		m.began = now
+	}
+	m.turned = now
+}
+
+// silent is for how long a member that was heard last at since has been, while
+// somebody listened.
+func (m *mover) silent(since time.Time) time.Duration {
+	if since.Before(m.began) {
+		since = m.began
+	}
+	return time.Since(since)
+}
+
 // moveMounts moves what is on nodes that have been away for long.
 func (c *clockwork) moveMounts(ctx context.Context, now time.Time) {
+	c.mover.turn(c.n.holdTime())
 	if now.Before(c.mover.looked.Add(time.Second)) {
 		return
 	}
@@ -109,7 +145,7 @@ func (c *clockwork) away(im *fsm.Image, load map[string]int) (out []vfs.Mounted)
 			}
 			gone[m.Node] = since
 		}
-		if !since.IsZero() && time.Since(since) > c.n.moveAfter() {
+		if !since.IsZero() && c.mover.silent(since) > c.n.moveAfter() {
 			out = append(out, m)
 		}
 	}

@@ -140,3 +140,51 @@ func TestFailover(t *testing.T) {
 	callers.Wait()
 	g.sameDigest()
 }
+
+// What a node heard before it led, or before it was stopped for long, has nothing
+// moved: only members that are silent while it listens are away.
+func TestNewLeaderWaits(t *testing.T) {
+	t.Parallel()
+	n := &Node{}
+	n.c.hold, n.c.Election = time.Second, time.Second/20
+	n.contacts.of = map[string]contact{"n2": {heard: time.Now().Add(-time.Hour), lost: true}}
+	c, long := newClockwork(n), n.moveAfter()
+	if s := c.mover.silent(n.contacts.since("n2")); s > long/2 {
+		t.Errorf("a new leader takes a member as away for %v", s)
+	}
+	c.mover.began = time.Now().Add(-2 * long)
+	if s := c.mover.silent(n.contacts.since("n2")); s <= long {
+		t.Errorf("one that has led for long takes it as away for %v", s)
+	}
+	c.mover.turn(n.holdTime())
+	if s := c.mover.silent(n.contacts.since("n2")); s <= long {
+		t.Errorf("its first turn makes that %v", s)
+	}
+	c.mover.turned = time.Now().Add(-time.Hour)
+	c.mover.turn(n.holdTime())
+	if s := c.mover.silent(n.contacts.since("n2")); s > long/2 {
+		t.Errorf("one that was stopped takes a member as away for %v", s)
+	}
+}
+
+// A node that was stopped for long holds nothing, whatever its heartbeats and its
+// own leadership say, until it has looked and has caught up.
+func TestFrozenNode(t *testing.T) {
+	t.Parallel()
+	g := newGang(t, 3, func(_ int, c *Config) { c.hold = time.Minute })
+	for i, n := range g.nodes {
+		poll(t, "that it holds", n.Holds)
+		long := time.Now().Add(-2 * n.holdTime())
+		for j := range 50 { // the other goroutine looks in between
+			n.looked.Store(&long)
+			held := n.Holds()
+			if at := n.looked.Load(); held && at == &long {
+				t.Fatalf("node %d holds what it had an hour ago (%d)", i+1, j)
+			}
+		}
+		poll(t, "that it holds again", n.Holds)
+	}
+	if slack := contactEvery + stateTime + holdLook + endTime; g.nodes[0].moveAfter() <= g.nodes[0].holdTime()+slack {
+		t.Errorf("mounts are moved after %v: they may run for %v", g.nodes[0].moveAfter(), g.nodes[0].holdTime()+slack)
+	}
+}

@@ -68,10 +68,11 @@ type Node struct {
 	slow    bool         // to stand for leadership
 	pulse   atomic.Int64 // last turn of the loops, Unix nanoseconds
 	number  atomic.Uint32
-	held    atomic.Bool              // it heard of a leader lately; see Holds
-	fresh   chan struct{}            // closed once reads see what was acknowledged before the start
-	nonce   string                   // of this process
-	sees    atomic.Pointer[[]string] // nodes of no cluster, while this is one
+	held    atomic.Bool               // it heard of a leader lately; see Holds
+	looked  atomic.Pointer[time.Time] // when that was found out
+	fresh   chan struct{}             // closed once reads see what was acknowledged before the start
+	nonce   string                    // of this process
+	sees    atomic.Pointer[[]string]  // nodes of no cluster, while this is one
 
 	cancel  context.CancelFunc // ends the loops
 	crew    crew               // of all that runs in the background

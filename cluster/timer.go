@@ -28,7 +28,7 @@ type clockwork struct {
 }
 
 func newClockwork(n *Node) *clockwork {
-	return &clockwork{n: n, next: map[uint64]time.Time{}}
+	return &clockwork{n: n, next: map[uint64]time.Time{}, mover: mover{began: time.Now()}}
 }
 
 // turn does what is due. It proposes one Event for each Op, so that one that

@@ -87,8 +87,9 @@ func (h *host) abort() {
 	}
 }
 
-// end lets nobody in any more, waits for calls under way and closes the Device.
-func (h *host) end() {
+// end lets nobody in any more, waits for calls under way, whose contexts end within
+// patience, and closes the Device.
+func (h *host) end(patience time.Duration) {
 	h.going()
 	h.mu.Lock()
 	h.ended = true
@@ -96,9 +97,12 @@ func (h *host) end() {
 		close(h.idle)
 	}
 	h.mu.Unlock()
-	patience := time.AfterFunc(closeTime, h.abort)
+	if patience <= 0 {
+		h.abort()
+	} else {
+		defer time.AfterFunc(patience, h.abort).Stop()
+	}
 	<-h.idle
-	patience.Stop()
 	defer func() { _ = h.caught(recover()) }()
 	if err := closeFS(h.fs); err != nil {
 		h.c.Log.Warn("mount does not close", "path", string(h.mount.Path), "type", h.mount.Type, "error", err)

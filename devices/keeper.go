@@ -42,12 +42,14 @@ const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 	closeTime  = 10 * time.Second // for calls under way, when a mount goes
+	holdTime   = 5 * time.Second  // in which a node that was just started may run what roams
 	stopTime   = 2 * closeTime    // for all of them, when the node stops
 )
 
 // Keeper brings what runs on this node in line with the mount table.
 type Keeper struct {
 	c    Config
+	made time.Time
 	wake chan struct{}
 	wg   sync.WaitGroup // starts and ends under way
 
@@ -58,15 +60,17 @@ type Keeper struct {
 // run is what this node has of one mount.
 type run struct {
 	mount vfs.Mounted
-	host  *host // nil while it is not up
-	busy  bool  // being started
+	host  *host              // nil while it is not up
+	busy  bool               // being started
+	stop  context.CancelFunc // of that start
+	cut   bool               // it was ended, or never begun, where it may not run
 	fails int
 	again time.Time
 }
 
 // New returns a Keeper that does nothing before Run.
 func New(c Config) *Keeper {
-	return &Keeper{c: c, wake: make(chan struct{}, 1), runs: map[uint64]*run{}}
+	return &Keeper{c: c, made: time.Now(), wake: make(chan struct{}, 1), runs: map[uint64]*run{}}
 }
 
 // Changed is told that the mount table has changed. It does not block.
@@ -91,7 +95,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 	k.mu.Lock()
 	for id, r := range k.runs {
-		k.end(r)
+		k.end(r, closeTime)
 		delete(k.runs, id)
 	}
 	k.mu.Unlock()
@@ -118,11 +122,12 @@ func (k *Keeper) look(ctx context.Context) {
 		switch {
 		case r == nil || r.mount.Seq != m.Seq:
 			if r != nil {
-				k.end(r)
+				k.end(r, patience(r.mount, m))
 			}
 			r = &run{mount: m}
 			k.runs[m.ID] = r
 			if !k.holds(m) {
+				k.drop(r)
 				continue
 			}
 		case !k.holds(m):
@@ -135,10 +140,19 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 	for id, r := range k.runs {
 		if !wanted[id] {
-			k.end(r)
+			k.end(r, closeTime)
 			delete(k.runs, id)
 		}
 	}
+}
+
+// patience is what the calls of a mount have once another is in its place: none
+// where that is the same one, on the node that it has moved to.
+func patience(old, now vfs.Mounted) time.Duration {
+	if old.Roams && now.Node != old.Node {
+		return 0
+	}
+	return closeTime
 }
 
 // holds reports whether a mount may run here now.
@@ -149,13 +163,14 @@ func (k *Keeper) holds(m vfs.Mounted) bool {
 // errCutOff is why a mount is down on a node that may no longer have it.
 var errCutOff = vfs.Unavailable.With("this node hears of no leader: the mount may have moved")
 
-// drop ends what r is of until it may run here again. The caller holds mu.
+// drop ends what r is of, its start and its calls at once, until it may run here
+// again. The caller holds mu.
 func (k *Keeper) drop(r *run) {
-	if r.host == nil {
-		return // it has not started, and does not
+	if r.cut || r.host == nil && !r.busy && time.Since(k.made) < holdTime {
+		return // the last: those who ask wait for its start
 	}
-	k.end(r)
-	r.host, r.fails = nil, 0
+	k.end(r, 0)
+	r.cut, r.host, r.fails, r.again = true, nil, 0, time.Time{}
 	k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: errCutOff, Tries: 1})
 }
 
@@ -166,7 +181,8 @@ func (k *Keeper) begin(ctx context.Context, r *run) {
 		k.c.Machine.SetFS(r.mount, r.host, nil)
 		return
 	}
-	r.busy = true
+	ctx, r.stop = context.WithCancel(ctx)
+	r.busy, r.cut = true, false
 	if r.fails == 0 {
 		k.c.Machine.SetFS(r.mount, nil, &vfs.Down{Cause: vfs.ErrStarting})
 	}
@@ -204,10 +220,16 @@ func (k *Keeper) start(ctx context.Context, m vfs.Mounted) (h *host, err error) 
 func (k *Keeper) started(r *run, h *host, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	r.stop()
 	r.busy = false
-	if k.runs[r.mount.ID] != r { // unmounted meanwhile
+	cut := r.cut || !k.holds(r.mount)
+	if k.runs[r.mount.ID] != r || cut { // unmounted meanwhile, or moved
 		if h != nil {
-			k.wg.Go(h.end)
+			k.wg.Go(func() { h.end(0) })
+		}
+		if k.runs[r.mount.ID] == r {
+			k.drop(r)
+			k.Changed() // it may run again
 		}
 		return
 	}
@@ -227,10 +249,14 @@ func (k *Keeper) started(r *run, h *host, err error) {
 	k.c.Machine.SetFS(r.mount, h, nil)
 }
 
-// end ends what r is of, in the background. The caller holds mu.
-func (k *Keeper) end(r *run) {
-	if r.host != nil {
-		k.wg.Go(r.host.end)
+// end ends what r is of, its start at once and its calls within patience, in the
+// background. The caller holds mu.
+func (k *Keeper) end(r *run, patience time.Duration) {
+	if r.busy {
+		r.stop()
+	}
+	if h := r.host; h != nil {
+		k.wg.Go(func() { h.end(patience) })
 	}
 }
 

@@ -309,10 +309,19 @@ func TestHolds(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); k.Run(ctx) }()
 		defer func() { cancel(); <-done }()
-		time.Sleep(5 * time.Second)
+		time.Sleep(holdTime / 2)
 		if roaming.starts.Load() != 0 || fixed.starts.Load() != 1 || !tb.get(1).Starts() {
-			t.Errorf("before it holds: %d starts, %v", roaming.starts.Load(), tb.get(1).Err)
+			t.Errorf("just begun: %d starts, %v", roaming.starts.Load(), tb.get(1).Err)
 		}
+		time.Sleep(holdTime)
+		if tb.set(vfs.Mounted{ID: 3, Path: "/new", Place: vfs.Pinned, Node: "n1", Roams: true, Err: &vfs.Down{Cause: vfs.ErrStarting}}); tb.get(1).Starts() {
+			t.Error("before it holds: it is said to start")
+		}
+		time.Sleep(time.Second)
+		if tb.get(3).Starts() || roaming.starts.Load() != 0 {
+			t.Errorf("one more, where it may not run: %v, %d starts", tb.get(3).Err, roaming.starts.Load())
+		}
+		tb.remove(3)
 		holds.Store(true)
 		time.Sleep(5 * time.Second)
 		up := tb.get(1).FS
@@ -333,4 +342,101 @@ func TestHolds(t *testing.T) {
 			t.Errorf("holds again: %v, %d starts", err, roaming.starts.Load())
 		}
 	})
+}
+
+// cutOff runs a test over a Keeper of one mount that roams.
+func cutOff(t *testing.T, g *gadget, test func(t *testing.T, tb *table, k *Keeper, holds *atomic.Bool)) {
+	synctest.Test(t, func(t *testing.T) {
+		var holds atomic.Bool
+		holds.Store(true)
+		tb := &table{mounts: map[uint64]vfs.Mounted{1: {ID: 1, Seq: 1, Path: "/r", Place: vfs.Pinned, Node: "n1", Roams: true}},
+			made: func(vfs.Mounted) (vfs.FileSystem, error) { return g, nil }}
+		k := New(Config{Machine: tb, Node: "n1", Holds: holds.Load, Log: slog.New(slog.DiscardHandler),
+			Remote: func(vfs.Mounted) vfs.FileSystem { return &gadget{name: "far"} }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); k.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		settle(k)
+		test(t, tb, k, &holds)
+	})
+}
+
+// A call under way ends with the right to run its mount, and so does the mount,
+// whether the node has found out itself or hears that it was moved.
+func TestCutOffCalls(t *testing.T) {
+	for name, cut := range map[string]func(tb *table, holds *atomic.Bool){
+		"cut off": func(_ *table, holds *atomic.Bool) { holds.Store(false) },
+		"moved":   func(tb *table, _ *atomic.Bool) { m := tb.get(1); m.Seq, m.Node = 2, "n2"; tb.set(m) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &gadget{} // nothing ends its calls but their contexts
+			cutOff(t, g, func(t *testing.T, tb *table, k *Keeper, holds *atomic.Bool) {
+				ended := make(chan error, 1)
+				go func() {
+					_, err := tb.get(1).FS.ReadAt(context.Background(), nil, vfs.Root, nil, 0)
+					ended <- err
+				}()
+				synctest.Wait()
+				cut(tb, holds)
+				began := time.Now()
+				settle(k)
+				if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
+					t.Errorf("a call that hangs ends after %v: %v", time.Since(began), err)
+				}
+				if synctest.Wait(); g.closes.Load() != 1 {
+					t.Error("it runs on")
+				}
+			})
+		})
+	}
+}
+
+// A start under way ends with the right to run its mount, and one that ends well
+// nevertheless leaves nothing that runs.
+func TestCutOffStarts(t *testing.T) {
+	for name, heeds := range map[string]bool{"ends": true, "goes on": false} {
+		t.Run(name, func(t *testing.T) {
+			g, slow := &gadget{}, true
+			g.start = func(ctx context.Context) error {
+				late := time.After(10 * time.Second)
+				switch {
+				case !slow:
+					return nil
+				case heeds:
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-late:
+					}
+				default:
+					<-late
+				}
+				return nil
+			}
+			cutOff(t, g, func(t *testing.T, tb *table, k *Keeper, holds *atomic.Bool) {
+				holds.Store(false)
+				settle(k)
+				if m := tb.get(1); m.Starts() || heeds && k.starting(1) {
+					t.Errorf("cut off while it starts: %v, under way %t", m.Err, k.starting(1))
+				}
+				time.Sleep(15 * time.Second)
+				if m := tb.get(1); m.FS != nil || !errors.Is(m.Err, errCutOff) || !heeds && g.closes.Load() != 1 {
+					t.Errorf("after its start: %+v, %d closed", m, g.closes.Load())
+				}
+				slow = false
+				holds.Store(true)
+				time.Sleep(time.Second)
+				if tb.get(1).FS == nil {
+					t.Errorf("where it may run again: %v", tb.get(1).Err)
+				}
+			})
+		})
+	}
+}
+
+func (k *Keeper) starting(id uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.runs[id].busy
 }
