@@ -219,6 +219,10 @@ func (c *call) pluginLoad() error {
 	if err != nil {
 		return err
 	}
+	first, err := c.stays()
+	if err != nil {
+		return err
+	}
 	code, err := c.find(a)
 	switch {
 	case err != nil:
@@ -243,7 +247,7 @@ func (c *call) pluginLoad() error {
 		return err
 	}
 	op := fsm.LoadOp(lib, content.Data, content.Refs)
-	if c.header("If-None-Match") == "*" {
+	if first {
 		op.Flag |= vfs.FlagExclusive
 	} else if err := c.tryReload(lib, content); err != nil {
 		return err
@@ -252,6 +256,27 @@ func (c *call) pluginLoad() error {
 		return vfs.TooLarge.With("the plugin says too much of itself")
 	}
 	return c.answerLibrary(op, "plugin loaded successfully")
+}
+
+// stays reports whether a load leaves a plugin of its name that is loaded as it is.
+func (c *call) stays() (bool, error) {
+	switch cond, err := c.cond(); {
+	case err != nil:
+		return false, err
+	case cond.Kind == vfs.Always:
+		return false, nil
+	case cond.Kind != vfs.IfAbsent:
+		return false, vfs.Invalid.With("a load has no If-Match: send If-None-Match: * or neither")
+	}
+	img, err := c.imageAt(vfs.Level{Linearizable: true})
+	if err != nil {
+		return false, err
+	}
+	defer img.Release()
+	if fsm.LevelOf(img.View) < fsm.GrantsLevel {
+		return false, vfs.Unsupported.With("If-None-Match of a load: operation not supported until every member runs a version that knows it")
+	}
+	return true, nil
 }
 
 // inspect finds out what the code is, and describes it as it is to be loaded.

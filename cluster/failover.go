@@ -91,7 +91,7 @@ func (m *mover) silent(since time.Time) time.Duration {
 
 // moveMounts moves what is on nodes that have been away for long.
 func (c *clockwork) moveMounts(ctx context.Context, now time.Time) {
-	c.mover.turn(c.n.holdTime())
+	c.mover.turn(max(holdTime, c.n.holdTime()))
 	if now.Before(c.mover.looked.Add(time.Second)) {
 		return
 	}

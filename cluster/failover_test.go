@@ -119,7 +119,7 @@ func TestFailover(t *testing.T) {
 	poll(t, "the mount on node 1", runsOn("n1"))
 	for from, to := range []string{"n2", "n1"} {
 		g.wires.isolate(from, true)
-		poll(t, "the mount on "+to, runsOn(to))
+		pollFor(t, time.Minute, "the mount on "+to, runsOn(to))
 		g.wires.isolate(from, false)
 		poll(t, "that all know", func() bool {
 			for _, n := range g.nodes {

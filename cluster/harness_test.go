@@ -181,10 +181,15 @@ func (g *gang) stopAll() {
 // poll waits until f is true.
 func poll(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	pollFor(t, 20*time.Second, what, f)
+}
+
+func pollFor(t testing.TB, long time.Duration, what string, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(long)
 	for !f() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within %v: %s", long, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

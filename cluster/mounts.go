@@ -89,15 +89,20 @@ func (n *Node) Mounts() map[vfs.Path]MountState {
 // errLater is why a mount is pending whose type the cluster does not use yet.
 var errLater = errors.New("waits until every member runs a version that knows its type")
 
+// errNotLoaded is why a mount of a third-party plugin is pending that nobody has
+// loaded.
+var errNotLoaded = errors.New("no such plugin is loaded")
+
 // settled returns nil once every configured mount is up, unless somebody
 // wanted it otherwise. In a cluster that is upgraded node by node it does not
 // wait for types that older members do not know: they are replaced only once
-// this node is ready.
+// this node is ready. Nor does it wait for plugins that are not loaded: the
+// request that loads one comes to nodes that are ready.
 func (f *fileMounts) settled() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, s := range f.states {
-		if (s == MountPending || s == MountDown) && !errors.Is(f.errs[i], errLater) {
+		if (s == MountPending || s == MountDown) && !errors.Is(f.errs[i], errLater) && !errors.Is(f.errs[i], errNotLoaded) {
 			if f.errs[i] != nil {
 				return fmt.Errorf("mount %s is %s: %w", f.list[i].Path, s, f.errs[i])
 			}
@@ -150,7 +155,7 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 		return
 	}
 	if n.plugin(m.Type).Type == "" && !n.loaded(m.Type) {
-		n.mounts.set(i, MountPending, fmt.Errorf("no plugin %s is loaded", m.Type), mountEvery)
+		n.mounts.set(i, MountPending, fmt.Errorf("%w: %s", errNotLoaded, m.Type), mountEvery)
 		return
 	}
 	if since, level := n.plugin(m.Type).SinceFor(m.Config), n.level(); since > level { // it would be refused

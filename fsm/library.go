@@ -15,9 +15,11 @@ import (
 // log, and nothing else is mounted of a type that is not compiled in.
 const LibraryLevel = 15
 
-// grantsLevel is the feature level from which on modules can be granted to change
-// the tree and to make HTTP requests, and modules are run as programs.
-const grantsLevel = 17
+// GrantsLevel is the feature level from which on modules can be granted to change
+// the tree and to make HTTP requests, modules are run as programs, and a load can be
+// of a generation of the C ABI, have an idle time and the network, and leave what is
+// loaded as it is.
+const GrantsLevel = 17
 
 // LibraryFits returns nil if a library may be loaded in a cluster at a feature
 // level. Unsupported says what members do not know yet.
@@ -25,9 +27,11 @@ func LibraryFits(lib vfs.Library, level uint64) error {
 	switch {
 	case level < LibraryLevel:
 		return errEarly
-	case lib.Grants.Changes() && level < grantsLevel:
+	case lib.Grants.Changes() && level < GrantsLevel:
 		return vfs.Unsupported.With("grants: write and http: operation not supported until every member runs a version that knows them")
-	case lib.Kind == "wasi" && level < grantsLevel:
+	case (lib.Grants.Network || lib.Limits.Idle != 0 || lib.ABI != 0) && level < GrantsLevel:
+		return vfs.Unsupported.With("grants: network, limits: idle and abi: operation not supported until every member runs a version that knows them")
+	case lib.Kind == "wasi" && level < GrantsLevel:
 		return vfs.Unsupported.With("loading modules that are programs: operation not supported until every member runs a version that knows it")
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -121,11 +122,14 @@ func TestLibraryRefuses(t *testing.T) {
 		"the tree": func(l *vfs.Library) { l.Grants.Write = []vfs.Path{"/w"} },
 		"the web":  func(l *vfs.Library) { l.Grants.HTTP = []string{"a"} },
 		"programs": func(l *vfs.Library) { l.Kind = "wasi" },
+		"network":  func(l *vfs.Library) { l.Grants.Network = true },
+		"idle":     func(l *vfs.Library) { l.Limits.Idle = time.Second },
+		"abi":      func(l *vfs.Library) { l.ABI = 2 },
 	} {
 		l := pipeLibrary("ext", 1)
 		bend(&l)
 		r.fails(vfs.Unsupported, "every member", LoadOp(l, []byte{1}, nil))
-		later := libraryRig(t, grantsLevel)
+		later := libraryRig(t, GrantsLevel)
 		later.must(LoadOp(l, []byte{1}, nil))
 		img := later.Image()
 		kept, _ := LibraryOf(img.View, "ext")

@@ -60,7 +60,8 @@ func newFetcher(hosts []string, within time.Duration) (*fetcher, error) {
 			if len(before) > mostRedirects {
 				return vfs.Invalid.Withf("the plugin is behind more than %d redirects", mostRedirects)
 			}
-			if before[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
+			r.Header.Del("Referer") // in the URL there may be a key
+			if before[len(before)-1].URL.Scheme == "https" && r.URL.Scheme != "https" {
 				return vfs.Permission.With("the server redirects from https to http")
 			}
 			return f.allows(r.URL)
