@@ -240,6 +240,11 @@ func TestHealth(t *testing.T) {
 	if a := s.Do(t, "DELETE", "/", ""); a.Status != 200 || !strings.Contains(a.Body, `"service":"PFS Server","status":"running"`) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
+	for _, h := range [][]string{{"If-Match", `"7"`}, {"If-Match", "*"}, {"If-None-Match", `"7"`}} {
+		if a := s.Do(t, "POST", v1+"/plugins/load", `{"library_path":"x"}`, h...); a.Status != 400 || !strings.Contains(a.Body, "If-") {
+			t.Errorf("a load with %v: %d %s", h, a.Status, a.Body)
+		}
+	}
 	s.Node.SetReady(vfs.Unavailable.With("no leader is known"))
 	steps(t, s, "", `GET /ready -> 503 "reason":"no leader is known"`, `GET /health -> 200 "status":"starting"`)
 	s.Node.SetReady(nil)
