@@ -81,7 +81,7 @@ func TestOddSizes(t *testing.T) {
 			{Verb: vfs.Write, Path: "/f", Data: []byte("x"), Off: 7},
 			{Verb: vfs.Truncate, Path: "/f", Off: 3},
 		} {
-			if _, err := f.do(op); vfs.KindOf(err) != vfs.Internal {
+			if _, err := f.do(op); vfs.KindOf(err) != vfs.Crashed {
 				t.Errorf("%d, %v: %v", size, op.Verb, err)
 			}
 		}

@@ -20,7 +20,7 @@ type files struct {
 }
 
 // errSize is a file of which nothing can be counted.
-var errSize = vfs.Internal.With("the plugin says of a file that its size is out of range")
+var errSize = vfs.Crashed.With("the plugin is wrong: it says of a file that its size is out of range")
 
 // stat describes the file at p. Not all plugins think of their root.
 func (f *files) stat(p vfs.Path) (vfs.Info, error) {

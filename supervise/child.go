@@ -90,7 +90,7 @@ func Start(c Command) (*Child, error) {
 	}
 	p := &Child{dir: dir, owner: os.Getuid(), user: user, said: NewTail(c.Log), done: make(chan struct{})}
 	if err := p.start(c); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, removeTree(dir))
 	}
 	return p, nil
 }
@@ -251,6 +251,14 @@ func (p *Child) End(ctx context.Context) {
 	p.clean.Do(func() {
 		p.In.Close()
 		p.Out.Close()
-		_ = os.RemoveAll(p.dir) // a temporary directory: what cannot be removed harms nobody
+		removed := make(chan struct{})
+		go func() { // goes on by itself if there is much
+			defer close(removed)
+			_ = removeTree(p.dir) // a temporary directory: what cannot be removed harms nobody
+		}()
+		select {
+		case <-removed:
+		case <-time.After(killWait):
+		}
 	})
 }

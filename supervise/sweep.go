@@ -50,7 +50,7 @@ func sweep(dir, lead, end string) {
 	}
 	for _, e := range entries {
 		if pid, ok := ownerOf(e.Name(), lead, end); ok && !alive(pid) {
-			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+			_ = removeTree(filepath.Join(dir, e.Name()))
 		}
 	}
 }

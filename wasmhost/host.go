@@ -48,6 +48,9 @@ func New(dir string, change Changer, log *slog.Logger) (*Host, error) {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	if !mayCompile() {
+		h.log.Warn("WASM modules are interpreted and slow: the system forbids this process to make code")
+	}
 	if dir == "" {
 		return h, nil
 	}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package wasmhost
+
+// mayCompile cannot tell.
+func mayCompile() bool { return true }
