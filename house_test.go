@@ -70,7 +70,7 @@ var rooms = []room{
 	{"plugins/proxyfs", 2, []string{"vfs", "client", "remote"}},
 	{"vfs/vfstest", 2, []string{"vfs", "vfs/wire"}},
 	{"ffi", 2, []string{"vfs", "vfs/wire", "supervise", "golang.org/x/sys"}},
-	{"ffi/native", 2, []string{"vfs", "ffi", "github.com/ebitengine/purego", "golang.org/x/sys"}},
+	{"ffi/native", 2, []string{"vfs", "ffi", "supervise", "github.com/ebitengine/purego", "golang.org/x/sys"}},
 	{"wasmhost", 2, []string{"vfs", "vfs/wire", "supervise", "github.com/tetratelabs/wazero"}},
 	{"prochost", 2, []string{"vfs", "supervise", "github.com/santhosh-tekuri/jsonschema/v6"}},
 	{"fsm", 2, []string{"vfs", "vfs/wire", "store", "secret", raft}},

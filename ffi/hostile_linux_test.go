@@ -51,7 +51,9 @@ func TestCrashes(t *testing.T) {
 		t.Run(string(path[1:]), func(t *testing.T) {
 			f := mount(t, p, nil)
 			_, err := all(t, f, path)
-			if vfs.KindOf(err) != want.kind || !strings.Contains(err.Error(), want.text) {
+			// The limit of processes may end the bomb's own process first.
+			bombed := path == "/bomb" && vfs.KindOf(err) == vfs.Crashed
+			if !bombed && (vfs.KindOf(err) != want.kind || !strings.Contains(err.Error(), want.text)) {
 				t.Errorf("%v", err)
 			}
 			if s, err := all(t, other, "/f"); s != "fine." || err != nil {

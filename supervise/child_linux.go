@@ -43,11 +43,23 @@ func codeFile(code []byte) (*os.File, error) {
 	if _, err := w.Write(code); err != nil {
 		return nil, fmt.Errorf("memory for the program: %w", err)
 	}
-	seals := unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+	if err := Seal(fd); err != nil {
 		return nil, fmt.Errorf("sealing the program: %w", err)
 	}
 	return os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) // what may be written is not executed
+}
+
+// Seal makes a file in memory one that nobody can change any more. The kernel refuses
+// that as long as it has a page of it in its hands itself, which passes.
+func Seal(fd int) error {
+	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	for n := 0; ; n++ {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		if !errors.Is(err, unix.EBUSY) || n == 20 {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // launch runs the program in a thread of its own that lasts as long as it does:

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -41,7 +42,7 @@ func sealed(fd int, path string, code []byte, sum string) error {
 		}
 		rest = rest[n:]
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE); err != nil {
+	if err := supervise.Seal(fd); err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
 	f, err := os.Open(path)
