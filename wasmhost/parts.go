@@ -26,38 +26,30 @@ var errOdd = vfs.Invalid.With("the module is damaged, or uses what is not in Web
 var errTooMany = vfs.Invalid.Withf("the module is too large: a section has at most %d entries, a type %d parameters, a function %d local variables",
 	maxEntries, maxTypes, maxLocals)
 
+// sectionParts are what reads the sections but that of the tables.
+var sectionParts = map[byte]func(*reader){
+	typeSection:      func(r *reader) { r.each(r.functionType) },
+	importSection:    func(r *reader) { (&stopper{}).imports(r) },
+	functionSection:  func(r *reader) { r.each(func() { r.num() }) },
+	memorySection:    func(r *reader) { r.each(r.limits) },
+	globalSection:    func(r *reader) { r.each(func() { r.value(); r.skip(1); r.constant() }) },
+	exportSection:    func(r *reader) { r.each(func() { r.skip(r.num()); r.byte(); r.num() }) },
+	startSection:     func(r *reader) { r.num() },
+	elementSection:   (*reader).elements,
+	codeSection:      func(r *reader) { r.each(func() { r.skip(r.num()) }) },
+	dataSection:      func(r *reader) { r.each(r.data) },
+	dataCountSection: func(r *reader) { r.num() },
+}
+
 // parts checks the lists in a section: that all of what they say they have is there,
 // and is not too much.
 func parts(id byte, body []byte) error {
-	r := &reader{b: body}
-	switch id {
-	case typeSection:
-		r.each(func() { r.functionType() })
-	case importSection:
-		(&stopper{}).imports(r)
-	case functionSection:
-		r.each(func() { r.num() })
-	case memorySection:
-		r.each(r.limits)
-	case globalSection:
-		r.each(func() { r.value(); r.skip(1); r.constant() })
-	case exportSection:
-		r.each(func() { r.skip(r.num()); r.byte(); r.num() })
-	case startSection, dataCountSection:
-		r.num()
-	case elementSection:
-		left := maxInitially
-		r.each(func() { r.element(&left) })
-		if left < 0 {
-			return errTooMany
-		}
-	case codeSection:
-		r.each(func() { r.skip(r.num()) })
-	case dataSection:
-		r.each(r.data)
-	default:
+	read, ok := sectionParts[id]
+	if !ok {
 		return errOdd
 	}
+	r := &reader{b: body}
+	read(r)
 	switch {
 	case r.many:
 		return errTooMany
@@ -127,6 +119,16 @@ func (r *reader) constant() {
 			r.bad = true
 		}
 	}
+}
+
+// elements skips what is put into tables.
+func (r *reader) elements() {
+	left := maxInitially
+	r.each(func() {
+		r.element(&left)
+		r.many = r.many || left < 0
+		r.bad = r.bad || r.many
+	})
 }
 
 // element skips what is put into a table, as long as so many are left.
