@@ -57,16 +57,17 @@ const killWait = 10 * time.Second
 
 // command is a module that runs as a program: with its pipes, and nothing else.
 type command struct {
-	p       *program
-	in, out net.Conn // our ends
-	theirs  [2]net.Conn
-	said    *supervise.Tail
-	kill    context.CancelFunc
-	done    chan struct{}
-	how     string // it has ended, before done is closed
-	clean   sync.Once
-	mine    bool        // it has a turn
-	busy    *time.Timer // kills it if it computes for too long without a pause
+	p        *program
+	in, out  net.Conn // our ends
+	theirs   [2]net.Conn
+	said     *supervise.Tail
+	kill     context.CancelFunc
+	done     chan struct{}
+	how      string // it has ended, before done is closed
+	clean    sync.Once
+	patience time.Duration // with its end, once it is killed
+	mine     bool          // it has a turn
+	busy     *time.Timer   // kills it if it computes for too long without a pause
 }
 
 var _ supervise.Process = (*command)(nil)
@@ -86,7 +87,7 @@ func (h *Host) Run(ctx context.Context, code []byte, memory int64, log *slog.Log
 		p.close()
 		return nil, err
 	}
-	c := &command{p: p, said: supervise.NewTail(log), done: make(chan struct{})}
+	c := &command{p: p, said: supervise.NewTail(log), done: make(chan struct{}), patience: killWait}
 	c.theirs[0], c.in = net.Pipe()
 	c.out, c.theirs[1] = net.Pipe()
 	life, kill := context.WithCancel(context.Background()) // of the program, not of its start
@@ -214,9 +215,18 @@ func (c *command) End(ctx context.Context) {
 	c.Kill()
 	select {
 	case <-c.done:
-	case <-time.After(killWait):
-		return // it holds what would be freed
+	case <-time.After(c.patience):
+		go func() { // it holds what is to be freed
+			<-c.done
+			c.tidy()
+		}()
+		return
 	}
+	c.tidy()
+}
+
+// tidy frees the memory of a program that has ended.
+func (c *command) tidy() {
 	c.clean.Do(func() {
 		_ = c.in.Close() // in memory, as above
 		_ = c.out.Close()

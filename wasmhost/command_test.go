@@ -102,6 +102,44 @@ func TestProgramEnds(t *testing.T) {
 	}
 }
 
+// stuck is a log that takes nothing until it is closed.
+type stuck struct {
+	slog.Handler
+	open chan struct{}
+}
+
+func (s stuck) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s stuck) Handle(context.Context, slog.Record) error { <-s.open; return nil }
+
+// What a killed program holds is freed also if it ends after it was waited for.
+func TestProgramEndsLate(t *testing.T) {
+	g := newGuest()
+	says := g.imp("wasi_snapshot_preview1", "fd_write", "iiii:i")
+	g.data[0] = "\x08\x00\x00\x00\x04\x00\x00\x00say\n"
+	g.fn("_start", ":", i32(2), i32(0), i32(1), i32(16), run(says), op(0x1a))
+	log := stuck{slog.DiscardHandler, make(chan struct{})}
+	p, err := newHost(t).Run(t.Context(), g.bytes(), 1<<20, slog.New(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.(*command)
+	c.patience = time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	p.End(ctx)
+	select {
+	case <-p.Done():
+		t.Fatal("it has ended: its log was not in its way")
+	default:
+	}
+	close(log.open)
+	waitFor(t, "its memory is not freed", func() bool {
+		_, err := c.p.runtime.CompileModule(t.Context(), []byte("\x00asm\x01\x00\x00\x00"))
+		return err != nil
+	})
+}
+
 // A program that computes holds a turn, and gives it back while it waits, or once it
 // has ended.
 func TestProgramTurns(t *testing.T) {

@@ -84,8 +84,8 @@ func (h *Host) Inspect(ctx context.Context, module []byte, l vfs.Limits) (vfs.Li
 	if err := p.turns.take(ctx.Done()); err != nil {
 		return vfs.Library{}, err
 	}
-	defer p.turns.give()
 	i, err := p.make(ctx)
+	defer i.giveTurn()
 	if err != nil {
 		return vfs.Library{}, vfs.Invalid.Withf("the module does not start: %v", err)
 	}

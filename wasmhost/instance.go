@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -36,7 +37,6 @@ type program struct {
 	output  *output
 	turns   turns
 	web     *web // nil: no request is granted
-	stops   bool // instances have the variable that stops them
 	starts  bool // and a start function of their own, which has not run
 }
 
@@ -77,20 +77,31 @@ func (h *Host) compile(ctx context.Context, module []byte, l vfs.Limits, env gue
 		return nil, err
 	}
 	p := &program{limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
-	if m, starts, err := stoppable(module); err == nil {
-		module, p.starts, p.stops = m, starts, true
+	if module, p.starts, err = stoppable(module); err != nil {
+		return nil, err
 	}
-	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithCloseOnContextDone(!p.stops).
-		WithMemoryLimitPages(uint32(l.Memory / pageSize))
+	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithMemoryLimitPages(uint32(l.Memory / pageSize))
 	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
-	h.compiling.Lock()
-	p.module, err = p.runtime.CompileModule(ctx, module)
-	h.compiling.Unlock()
-	if err != nil {
+	if err := h.alone(func() (err error) {
+		p.module, err = p.runtime.CompileModule(ctx, module)
+		return err
+	}); err != nil {
 		p.close()
 		return nil, vfs.Invalid.Withf("the module cannot be used: %s", firstLine(err))
 	}
 	return p, nil
+}
+
+// alone compiles beside nothing else. A panic of the compiler is an error.
+func (h *Host) alone(compile func() error) (err error) {
+	h.compiling.Lock()
+	defer h.compiling.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it breaks the compiler: %v", r)
+		}
+	}()
+	return compile()
 }
 
 // link makes what the module imports.
@@ -135,15 +146,17 @@ type export struct {
 // maxParams is how many parameters a function of the ABI has at most.
 const maxParams = 5
 
-// make starts an instance: its own beginning, then plugin_new.
-func (p *program) make(ctx context.Context) (_ *instance, err error) {
-	i := &instance{p: p, exports: map[string]*export{}}
+// make starts an instance, which takes over the turn of its caller: its own
+// beginning, then plugin_new. What it returns is never nil, and has the turn if mine
+// is set, also with an error.
+func (p *program) make(ctx context.Context) (i *instance, err error) {
+	i = &instance{p: p, exports: map[string]*export{}, mine: true}
 	ctx = i.during(ctx)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
 	if i.module, err = p.runtime.InstantiateModule(ctx, p.module, config); err != nil {
-		return nil, i.failure(ctx, err)
+		return i, i.failure(ctx, err)
 	}
 	defer func() {
 		if err != nil {
@@ -154,7 +167,7 @@ func (p *program) make(ctx context.Context) (_ *instance, err error) {
 	defer p.until(ctx, i.module)()
 	if p.starts {
 		if _, err := i.call(ctx, startExport); err != nil {
-			return nil, err
+			return i, err
 		}
 	}
 	for _, name := range []string{"_initialize", "_start"} {
@@ -162,13 +175,13 @@ func (p *program) make(ctx context.Context) (_ *instance, err error) {
 			continue
 		}
 		if _, err := i.call(ctx, name); err != nil {
-			return nil, err
+			return i, err
 		}
 		break
 	}
 	if p.abi.has["plugin_new"] {
 		if _, err := i.call(ctx, "plugin_new"); err != nil {
-			return nil, err
+			return i, err
 		}
 	}
 	return i, i.findBuffers(ctx)
@@ -206,9 +219,6 @@ func (i *instance) during(ctx context.Context) context.Context {
 // until has an instance trap once ctx is over, until it is let go: then a call that
 // came to its end in that moment is taken for one that did.
 func (p *program) until(ctx context.Context, m api.Module) (letGo func()) {
-	if !p.stops {
-		return func() {}
-	}
 	stop := m.ExportedGlobal(stopExport).(api.MutableGlobal)
 	set := make(chan struct{})
 	over := context.AfterFunc(ctx, func() {

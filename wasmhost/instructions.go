@@ -29,6 +29,7 @@ const (
 	opRefNull     = 0xd0
 	opRefIsNull   = 0xd1
 	opRefFunc     = 0xd2
+	opI32ShiftU   = 0x76
 	opMore        = 0xfc
 	opVector      = 0xfd
 
@@ -44,6 +45,8 @@ const (
 	number
 	numbers // two
 	signed
+	blockOf // the type of a block
+	kindOf  // the type of a reference
 	four
 	eight
 )
@@ -51,11 +54,11 @@ const (
 // shapes are those of the instructions that are no loads, stores or arithmetic, and
 // have no end of their own.
 var shapes = [256]shape{
-	opUnreachable: bare, 0x01: bare, 0x02: signed, opLoop: signed, opIf: signed, opElse: bare, opEnd: bare,
+	opUnreachable: bare, 0x01: bare, 0x02: blockOf, opLoop: blockOf, opIf: blockOf, opElse: bare, opEnd: bare,
 	0x0c: number, 0x0d: number, opReturn: bare, opCall: number, 0x11: numbers, opDrop: bare, opSelect: bare,
 	0x20: number, 0x21: number, 0x22: number, 0x25: number, opTableSet: number, 0x3f: number, opMemGrow: number,
 	opI32Const: signed, opI64Const: signed, opF32Const: four, opF64Const: eight,
-	opRefNull: signed, opRefIsNull: bare, opRefFunc: number,
+	opRefNull: kindOf, opRefIsNull: bare, opRefFunc: number,
 }
 
 // instruction skips one. bad is set for what is not known, and for a module that
@@ -75,7 +78,8 @@ func (s *stopper) instruction(r *reader) {
 		}
 		r.num()
 	case op == opSelectOf:
-		r.skip(r.num())
+		r.bad = r.byte() != 1 || r.bad // the compiler takes them for two bytes, whatever they are
+		r.value()
 	case op == opMore:
 		r.more()
 	case op == opVector:
@@ -96,6 +100,10 @@ func (r *reader) operands(of shape) {
 		r.num()
 	case signed:
 		r.signed()
+	case blockOf:
+		r.blockType()
+	case kindOf:
+		r.bad = !reference(r.byte()) || r.bad
 	case four:
 		r.skip(4)
 	case eight:
@@ -119,9 +127,19 @@ func (r *reader) more() {
 	}
 }
 
+// moving reports whether the rest of an instruction as in more moves what its last
+// operand says: not what lets data go, and the size of a table.
+func moving(b []byte) bool {
+	op := (&reader{b: b}).num()
+	return op >= 8 && op != 9 && op != 13 && op != 16
+}
+
 // vector skips the rest of an instruction on 128 bits.
 func (r *reader) vector() {
-	op := r.num()
+	op := r.byte() // and not a number: that is what the runtime reads
+	if op >= 0x80 {
+		r.bad = r.byte() != 1 || r.bad // the rest of it as a number, which the runtime takes for a nop
+	}
 	switch {
 	case op <= 11, op == 92, op == 93: // loads and stores
 		r.num()
@@ -134,9 +152,30 @@ func (r *reader) vector() {
 		r.num()
 		r.num()
 		r.skip(1)
-	case op > 0xff:
-		r.bad = true
 	}
+}
+
+// blockType skips the type of a block: none, that of one value, or the number of one
+// with parameters. Typed references would have more bytes.
+func (r *reader) blockType() {
+	if len(r.b) > 0 && r.b[0] >= blockEmpty && r.b[0] < 0x80 {
+		if r.b[0] == blockEmpty {
+			r.skip(1)
+			return
+		}
+		r.value()
+		return
+	}
+	for n := range 5 {
+		switch b := r.byte(); {
+		case b < blockEmpty && (n < 4 || b < 0x10): // it is not negative
+			return
+		case b < 0x80:
+			r.bad = true
+			return
+		}
+	}
+	r.bad = true
 }
 
 // skip passes n bytes.

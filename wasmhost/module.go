@@ -17,13 +17,11 @@ import (
 // memory of the host.
 const maxTable = 1 << 20
 
-// tableSection is the id of the section that holds the tables.
-const tableSection = 4
-
 var errModule = errors.New("the module is damaged")
 
 // tamed returns the module with bounds on its tables, which the runtime would
-// let grow without an end. What is wrong in other ways is left to the compiler.
+// let grow without an end, and refuses what would take more memory to load than it
+// has bytes. What is wrong in other ways is left to the compiler.
 func tamed(module []byte) ([]byte, error) {
 	if len(module) > MaxModule {
 		return nil, vfs.TooLarge.Withf("a module has at most %d bytes", MaxModule)
@@ -39,22 +37,23 @@ func tamed(module []byte) ([]byte, error) {
 			return nil, vfs.Invalid.With(errModule.Error())
 		}
 		body := rest[1+n : 1+n+int(size)]
-		whole := rest[:1+n+int(size)]
-		rest = rest[len(whole):]
-		// The runtime takes memory for as many entries as a section says it has.
-		if r := (&reader{b: body}); 1 <= id && id <= 11 && id != startSection && (r.num() > size || r.bad) {
-			return nil, vfs.Invalid.With(errModule.Error())
-		}
-		if id != tableSection {
-			out = append(out, whole...)
+		rest = rest[1+n+int(size):]
+		var err error
+		switch id {
+		case customSection:
+			if body = names(body); body != nil {
+				out = section(out, id, body)
+			}
 			continue
+		case tableSection:
+			body, err = tables(body)
+		default:
+			err = parts(id, body)
 		}
-		body, err := tables(body)
 		if err != nil {
 			return nil, err
 		}
-		out = binary.AppendUvarint(append(out, id), uint64(len(body)))
-		out = append(out, body...)
+		out = section(out, id, body)
 	}
 	return out, nil
 }
@@ -71,7 +70,7 @@ func tables(b []byte) ([]byte, error) {
 		if flag == 1 {
 			most = min(r.num(), maxTable)
 		}
-		if r.bad || flag > 1 {
+		if r.bad || flag > 1 || !reference(kind) {
 			return nil, vfs.Invalid.With(errModule.Error())
 		}
 		if total += least; least > most || total > maxTable || count > 16 {
@@ -86,10 +85,11 @@ func tables(b []byte) ([]byte, error) {
 	return out, nil
 }
 
-// reader reads numbers; bad is set once they end too early.
+// reader reads numbers; bad is set once they end too early, and many beside it once
+// there are too many.
 type reader struct {
-	b   []byte
-	bad bool
+	b         []byte
+	bad, many bool
 }
 
 func (r *reader) byte() byte {

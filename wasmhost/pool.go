@@ -44,22 +44,37 @@ func newPool(p *program, settings string, starts func(), d *drops) *pool {
 }
 
 // start makes an instance and initialises it: every one, as the module may keep
-// its settings in its memory.
-func (l *pool) start(ctx context.Context) (*instance, error) {
-	last := <-l.failures
+// its settings in its memory. It has a turn, and its call lasts until then. One starts
+// at a time, and is not hurried by the client that happens to need it; the others wait
+// without a turn.
+func (l *pool) start(ctx context.Context) (i *instance, until time.Time, err error) {
+	var last failure
+	select {
+	case last = <-l.failures:
+	case <-ctx.Done():
+		return nil, until, errBusy
+	}
 	defer func() { l.failures <- last }()
 	if last.err != nil && time.Since(last.at) < startPause {
-		return nil, last.err
+		return nil, until, last.err
 	}
+	if err := l.p.turns.take(ctx.Done()); err != nil {
+		return nil, until, err
+	}
+	until = time.Now().Add(l.p.limits.Call)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
+	defer cancel()
 	l.starts()
-	i, err := l.p.make(ctx)
-	if err == nil {
-		if err = i.configure(ctx, l.settings); err != nil {
-			i.close()
-		}
+	if i, err = l.p.make(ctx); err == nil {
+		err = i.configure(ctx, l.settings)
 	}
 	last = failure{err, time.Now()}
-	return i, err
+	if err != nil {
+		i.giveTurn()
+		i.close()
+		return nil, until, err
+	}
+	return i, until, nil
 }
 
 // use runs do with an instance that serves nobody else. While all are taken it
@@ -70,35 +85,31 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 	select {
 	case i = <-l.places:
 	case <-ctx.Done():
-		return vfs.Throttled.With("the plugin is busy")
+		return errBusy
 	}
-	if err := l.p.turns.take(ctx.Done()); err != nil {
-		l.places <- i
+	defer func() { l.places <- i }()
+	var until time.Time
+	if i == nil {
+		i, until, err = l.start(ctx)
+	} else if err = l.p.turns.take(ctx.Done()); err == nil {
+		i.mine, until = true, time.Now().Add(l.p.limits.Call)
+	}
+	if err != nil {
 		return err
 	}
 	if l.p.limits.Instances == 1 {
 		ctx = context.WithoutCancel(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.p.limits.Call)
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	defer func() {
-		if i == nil || i.mine { // not while it waits for the host
-			l.p.turns.give()
-		}
-		l.drops.ended(err, i != nil && i.broken)
-		if i != nil && i.broken {
+		i.giveTurn() // unless it waits for the host
+		l.drops.ended(err, i.broken)
+		if i.broken {
 			i.close()
 			i = nil
 		}
-		l.places <- i
 	}()
-	if i == nil {
-		if i, err = l.start(ctx); err != nil {
-			i = nil
-			return err
-		}
-	}
-	i.mine = true
 	return do(ctx, i)
 }
 
@@ -138,9 +149,7 @@ func (l *pool) close() {
 					l.p.env.log.Warn("plugin does not shut down", "error", err)
 				}
 				c.end()
-				if i.mine {
-					l.p.turns.give()
-				}
+				i.giveTurn()
 			}
 			i.close()
 			cancel()

@@ -2,17 +2,20 @@ package wasmhost
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
+
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // A call that takes too long has to be ended, and the server's own runtime has to
 // come to its turn while a module computes: it cannot interrupt it. The runtime of
 // modules leaves them for that at the head of every loop, which takes most of the
-// time of most of them. So they get a counter instead, which every loop and every
-// function counts up. Each time that it is full they call a function that was added,
+// time of most of them, and not in functions without one. So they get a counter
+// instead, which every loop, every function and each stretch of code counts up, and
+// what moves memory by how much that is. Each time that it is full they call a function that was added,
 // which leaves the module by growing its memory by nothing, and traps if the variable
-// is set by which the host stops them.
+// is set by which the host stops them. What is not known here is refused: of it, or
+// behind it, there could be a loop that is not seen.
 
 // The names under which a module that can be stopped exports what it was given.
 const (
@@ -22,40 +25,45 @@ const (
 
 // The sections that are looked at.
 const (
-	typeSection     = 1
-	importSection   = 2
-	functionSection = 3
-	memorySection   = 5
-	globalSection   = 6
-	exportSection   = 7
-	startSection    = 8
-	codeSection     = 10
+	customSection    = 0
+	typeSection      = 1
+	importSection    = 2
+	functionSection  = 3
+	tableSection     = 4
+	memorySection    = 5
+	globalSection    = 6
+	exportSection    = 7
+	startSection     = 8
+	elementSection   = 9
+	codeSection      = 10
+	dataSection      = 11
+	dataCountSection = 12
 )
 
-// full is how much is counted until a module is left: loops and functions are 1, an
-// instruction that moves any amount of memory is bulk.
+// full is how much is counted until a module is left: a loop, a function, and each
+// stretch of code is 1, and so is each 1<<bulk bytes (entries of a table) that an
+// instruction moves.
 const (
-	full = 1000
-	bulk = 60
+	full    = 1000
+	stretch = 4096 // bytes
+	bulk    = 12
 )
-
-// errOdd: the module has what is not known here. The runtime stops it.
-var errOdd = errors.New("odd module")
 
 // stopper rewrites one module. The indices are those of what it adds, behind all
 // that is there.
 type stopper struct {
-	counter  uint64 // the global that counts; the one behind it stops
+	counter  uint64 // the global that counts; the one behind it stops, the next is a place to keep a number
 	pause    uint64 // the function that leaves the module
 	kind     uint64 // its type
 	memories uint64
 	starts   bool
+	locals   uint64 // variables of all functions
 	check    []byte // the instructions at the head of loops and functions
-	weigh    []byte // and behind those that move memory
+	weigh    []byte // and before those that move memory
 }
 
 // stoppable returns the module with its variables; starts says that it has a start
-// function, which is to be called as startExport. It fails with modules that are
+// function, which is to be called as startExport. Invalid are modules that are
 // damaged, or newer than this.
 func stoppable(module []byte) (out []byte, starts bool, err error) {
 	s := &stopper{}
@@ -85,7 +93,7 @@ func stoppable(module []byte) (out []byte, starts bool, err error) {
 		}
 	}
 	if s.memories != 1 || !has[typeSection] || !has[functionSection] || !has[exportSection] || !has[codeSection] {
-		return nil, false, errOdd
+		return nil, false, vfs.Invalid.With("the module has no functions, no exports, or not just one memory")
 	}
 	s.instructions()
 	out = append(out, module[:8]...)
@@ -96,10 +104,10 @@ func stoppable(module []byte) (out []byte, starts bool, err error) {
 		case functionSection:
 			body = grown(body, 1, binary.AppendUvarint(nil, s.kind))
 		case globalSection:
-			body = grown(body, 2, variables)
+			body = grown(body, 3, variables)
 		case exportSection:
 			if !has[globalSection] {
-				out = section(out, globalSection, append([]byte{2}, variables...))
+				out = section(out, globalSection, append([]byte{3}, variables...))
 			}
 			body = s.exports(body, start)
 		case startSection:
@@ -117,13 +125,16 @@ func stoppable(module []byte) (out []byte, starts bool, err error) {
 // instructions writes down what is added to functions.
 func (s *stopper) instructions() {
 	num := binary.AppendUvarint
-	count := func(n uint64) []byte { // counter += n; n has a sign bit of 0
-		b := num([]byte{opGlobalGet}, s.counter)
-		b = append(num(append(b, opI32Const), n), opI32Add)
-		return num(append(b, opGlobalSet), s.counter)
-	}
-	s.weigh = count(bulk)
-	s.check = num(append(count(1), opGlobalGet), s.counter)
+	kept := s.counter + 2
+	s.weigh = num([]byte{opGlobalSet}, kept) // the amount is the last operand
+	s.weigh = num(append(s.weigh, opGlobalGet), s.counter)
+	s.weigh = num(append(s.weigh, opGlobalGet), kept)
+	s.weigh = append(s.weigh, opI32Const, bulk, opI32ShiftU, opI32Add)
+	s.weigh = num(append(s.weigh, opGlobalSet), s.counter)
+	s.weigh = num(append(s.weigh, opGlobalGet), kept)
+	s.check = num([]byte{opGlobalGet}, s.counter)
+	s.check = num(append(s.check, opI32Const, 1, opI32Add, opGlobalSet), s.counter)
+	s.check = num(append(s.check, opGlobalGet), s.counter)
 	s.check = append(s.check, opI32Const, full&0x7f|0x80, full>>7, opI32GreaterU, opIf, blockEmpty, opCall)
 	s.check = append(num(s.check, s.pause), opEnd)
 }
@@ -136,8 +147,8 @@ func (s *stopper) paused() []byte {
 	return append(b, opIf, blockEmpty, opUnreachable, opEnd, opEnd)
 }
 
-// variables are two globals of 32 bits that can be changed and begin as 0.
-var variables = []byte{0x7f, 0x01, opI32Const, 0x00, opEnd, 0x7f, 0x01, opI32Const, 0x00, opEnd}
+// variables are three globals of 32 bits that can be changed and begin as 0.
+var variables = []byte{0x7f, 0x01, opI32Const, 0x00, opEnd, 0x7f, 0x01, opI32Const, 0x00, opEnd, 0x7f, 0x01, opI32Const, 0x00, opEnd}
 
 // sections yields what a module is made of, as far as it is whole.
 func sections(module []byte) func(yield func(byte, []byte) bool) {
@@ -179,7 +190,7 @@ func exportEntry(name string, kind byte, index []byte) []byte {
 
 // imports counts what is imported.
 func (s *stopper) imports(r *reader) {
-	for range r.num() {
+	for range r.count(maxEntries) {
 		r.skip(r.num())
 		r.skip(r.num())
 		switch r.byte() {
@@ -187,13 +198,14 @@ func (s *stopper) imports(r *reader) {
 			r.num()
 			s.pause++
 		case 1:
-			r.byte()
+			r.operands(kindOf)
 			r.limits()
 		case 2:
 			r.limits()
 			s.memories++
 		case 3:
-			r.skip(2)
+			r.value()
+			r.skip(1)
 			s.counter++
 		default:
 			r.bad = true
@@ -241,34 +253,48 @@ func (s *stopper) code(list []byte) ([]byte, error) {
 // function adds the checks to the body of one.
 func (s *stopper) function(body []byte) ([]byte, error) {
 	r := &reader{b: body}
-	for range r.num() { // kinds of local variables
-		r.num()
-		r.byte()
-		if r.bad {
-			return nil, errOdd
-		}
+	if err := s.variables(r); err != nil {
+		return nil, err
 	}
 	from := len(body) - len(r.b)
 	out := append(make([]byte, 0, len(body)+len(body)/4+len(s.check)), body[:from]...)
 	out = append(out, s.check...)
+	checked := from
 	for len(r.b) > 0 {
-		op := r.b[0]
+		at, op := len(body)-len(r.b), r.b[0]
 		s.instruction(r)
 		if r.bad {
 			return nil, errOdd
 		}
-		var added []byte
-		switch op {
-		case opLoop:
-			added = s.check
-		case opMore:
-			added = s.weigh
+		to := len(body) - len(r.b)
+		moves := op == opMore && moving(body[at+1:])
+		if moves {
+			out = append(append(out, body[from:at]...), s.weigh...)
+			from = at
 		}
-		if added != nil {
-			to := len(body) - len(r.b)
-			out = append(append(out, body[from:to]...), added...)
-			from = to
+		if len(r.b) > 0 && (moves || op == opLoop || to-checked >= stretch) {
+			out = append(append(out, body[from:to]...), s.check...)
+			from, checked = to, to
 		}
 	}
 	return append(out, body[from:]...), nil
+}
+
+// variables skips the kinds of local variables.
+func (s *stopper) variables(r *reader) error {
+	sum := uint64(0)
+	for range r.count(maxLocals) {
+		sum += r.num()
+		r.value()
+		if r.bad {
+			return errOdd
+		}
+	}
+	if s.locals += sum; r.many || sum > maxLocals || s.locals > maxAllLocals {
+		return errTooMany
+	}
+	if r.bad {
+		return errOdd
+	}
+	return nil
 }

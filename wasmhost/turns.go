@@ -11,6 +11,8 @@ import (
 // is: one for each processor, and nothing else runs.
 type turns struct{ all, own chan struct{} }
 
+var errBusy = vfs.Throttled.With("the plugin is busy")
+
 // guests is how many modules compute at once on this machine.
 func guests() int { return max(2, min(runtime.NumCPU(), runtime.GOMAXPROCS(0))) }
 
@@ -28,7 +30,7 @@ func (t turns) take(done <-chan struct{}) error {
 			if n > 0 {
 				<-t.own
 			}
-			return vfs.Throttled.With("the plugin is busy")
+			return errBusy
 		}
 	}
 	return nil
@@ -43,6 +45,15 @@ func (t turns) give() {
 // else: what modules may take is beside what the server has.
 func (h *Host) Processors() int {
 	return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) + cap(h.turns) + cap(h.programs)
+}
+
+// giveTurn gives the turn back, if it has one: not one that had to wait for it until
+// its call was over.
+func (i *instance) giveTurn() {
+	if i.mine {
+		i.mine = false
+		i.p.turns.give()
+	}
 }
 
 // outside runs what does not compute in the module: others may, meanwhile.
