@@ -19,7 +19,9 @@ func sleeper(d time.Duration) []byte {
 	sub := make([]byte, 48) // of a clock, with its time at 24
 	binary.LittleEndian.PutUint64(sub[24:], uint64(d))
 	g.data[5000] = string(sub)
-	g.fn("plugin_new", ":", i32(5000), i32(5100), i32(1), i32(5200), run(poll), op(0x1a))
+	g.fn("plugin_new", ":", i32(5000), i32(5100), i32(1), i32(5200), run(poll), op(0x1a),
+		op(0x03, 0x40), i32(5300), i32(5300), op(0x28, 2, 0), i32(1), op(0x6a), store(), // and are busy, so that they can be stopped
+		i32(5300), op(0x28, 2, 0), i32(100_000), op(0x49, 0x0d, 0, 0x0b))
 	return g.bytes()
 }
 
