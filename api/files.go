@@ -206,6 +206,10 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	}
 	for f.left > 0 {
 		n, err := f.readAt(f.s.context(), buf[:min(int64(len(buf)), f.left)])
+		if err != nil && err != io.EOF {
+			f.s.log.Error("read failed within a body", "request_id", f.s.trace.ID(), "path", string(f.path), "error", err)
+			return sent, err
+		}
 		k, werr := w.Write(buf[:n])
 		sent += int64(k)
 		switch {
@@ -213,9 +217,6 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 			return sent, werr
 		case err == io.EOF && f.left > 0:
 			return sent, io.ErrUnexpectedEOF
-		case err != nil && err != io.EOF:
-			f.s.log.Error("read failed within a body", "request_id", f.s.trace.ID(), "path", string(f.path), "error", err)
-			return sent, err
 		}
 	}
 	return sent, nil

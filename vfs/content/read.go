@@ -1,7 +1,6 @@
 package content
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +26,10 @@ func ReadAt(ctx context.Context, v vfs.View, c vfs.Chunks, key []byte, size int6
 		b, short = b[:size-off], io.EOF
 	}
 	if e, ok := only(v, key, size); ok {
-		return len(b), cmp.Or(fill(ctx, c, e, b, off), short)
+		if err := fill(ctx, c, e, b, off); err != nil {
+			return 0, err
+		}
+		return len(b), short
 	}
 	n := 0
 	for k, row := range v.Scan(key, rowKey(key, off+1)) {
