@@ -10,10 +10,10 @@ PREFIX   ?= $(HOME)/.local
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 export CGO_ENABLED = 0
 
-.PHONY: help build run dev test check demo bench soak cross install clean
+.PHONY: help build run dev test check demo bench bench-peers soak cross install clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## build/pfs-server and build/pfs, static; build/pfs-plugin-host, on the system's C library
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/ ./cmd/pfs-server ./cmd/pfs ./cmd/pfs-plugin-host
@@ -28,7 +28,7 @@ test: build ## everything fast: vet, the house's rules, unit, black-box and faul
 	@$(GO) vet ./...
 	@$(GO) vet -tags inprocess ./ffi/... ./server ./cmd/pfs-server
 	@$(GO) test -tags inprocess -run TestIsolation $(GOTEST_FLAGS) ./server
-	@$(GO) test -timeout 30m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -v '/soak$$')
+	@$(GO) test -timeout 60m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -v '/soak$$')
 	@$(GO) test -timeout 30m $(GOTEST_FLAGS) ./soak
 
 check: ## gofmt, vet, and all tests under the race detector
@@ -41,6 +41,11 @@ demo: build ## three nodes on this machine, a killed leader, nothing lost
 
 bench: build ## figures of one node and of three on this machine
 	./build/pfs bench
+
+bench-peers: build ## PFS beside etcd, Redis, NATS, nginx and others; writes docs/benchmarks.md
+	@scripts/peers.sh
+	$(GO) build -trimpath -o build/ ./scripts/benchpeers
+	./build/benchpeers -pfs build/pfs -dir build -page docs/benchmarks.md -json build/benchmarks.json
 
 soak: build ## the long forms of the fault tests
 	PFS_SOAK=1 $(GO) test -count=1 -timeout 4h ./test/... ./cluster -v

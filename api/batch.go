@@ -24,8 +24,8 @@ func (c *call) storeBatch(m vfs.Mounted, op, rel vfs.Op, o vfs.Options, in *body
 	if err != nil {
 		return change{}, 0, err
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	a, err := c.propose(ctx, m, rel, blake3.Sum256(text), ops...)
 	if err == nil {
 		err = a.merge()

@@ -1,15 +1,16 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"io"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -24,6 +25,7 @@ type call struct {
 	id     string // of the request
 	trace  *trace.Trace
 	query  query
+	params [4]param // what query is kept in, unless it is long
 	in     *body
 	kept   []byte        // the body, where it was read whole
 	plain  bool          // the Ops of this request take neither its key nor its conditions
@@ -33,6 +35,7 @@ type call struct {
 	via    []string      // the clusters that the request has come through
 	lived  *life         // once it is kept, since the request is read meanwhile
 	idem   *string       // the idempotency key, once it was looked at
+	own    string        // a key of the handle's, in place of the client's
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.
 	refused error
@@ -68,15 +71,17 @@ func (s *Server) handle(fc *fasthttp.RequestCtx) {
 		cn.body()
 	}
 	f, r := check(&fc.Request.Header)
-	path := pathOf(fc.Request.Header.RequestURI())
 	switch {
 	case r != nil:
 		s.newCall(fc, nil).refuse(*r)
-	case s.tooLong(f, string(fc.Method()), path):
-		s.newCall(fc, nil).refuse(refusal{413, tooLarge(s.bodyLimit(string(fc.Method()), path)).Error()})
+	case s.tooLong(f, &fc.Request.Header):
+		limit := s.bodyLimit(methodOf(fc.Method()), pathOf(fc.Request.Header.RequestURI()))
+		s.newCall(fc, nil).refuse(refusal{413, tooLarge(limit).Error()})
 	default:
 		s.router.Handler(fc)
-		leftover(fc, cn)
+		if f.length != 0 {
+			leftover(fc, cn)
+		}
 	}
 	if s.down.Load() {
 		fc.SetConnectionClose()
@@ -117,7 +122,7 @@ func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 		s.metrics.observe(c, took)
 		c.tell(took)
 	}()
-	q, err := parseQuery(string(fc.URI().QueryString()))
+	q, err := parseQuery(c.params[:0], string(fc.URI().QueryString()))
 	if err == nil {
 		c.query = q
 		if err = c.comesFrom(); err == nil && !c.reads() {
@@ -152,11 +157,9 @@ func (s *Server) fault(f vfs.StoreFault) {
 
 // within returns a context for one step in the cluster. It ends when the
 // server loses its patience at a shutdown.
-func (c *call) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.context(), c.s.limits.Op)
-}
+func (c *call) within() *lapse.Context { return lapse.After(c.context(), c.s.limits.Op) }
 
-func (c *call) method() string { return string(c.fc.Method()) }
+func (c *call) method() string { return methodOf(c.fc.Method()) }
 
 // header returns a header of the request, "" if it is not there.
 func (c *call) header(name string) string { return string(c.fc.Request.Header.Peek(name)) }
@@ -165,6 +168,12 @@ func (c *call) header(name string) string { return string(c.fc.Request.Header.Pe
 func (c *call) value(name string) string {
 	v, _ := c.fc.UserValue(name).(string)
 	return strings.Clone(v)
+}
+
+// setNumber sets a header of the answer to a number.
+func (c *call) setNumber(name string, n uint64) {
+	var b [20]byte
+	c.fc.Response.Header.SetBytesV(name, strconv.AppendUint(b[:0], n, 10))
 }
 
 // set sets a header of the answer.

@@ -28,6 +28,9 @@ func (a change) result() vfs.Result {
 
 // key returns the idempotency key of the request, "" if it has none.
 func (c *call) key() (string, error) {
+	if c.own != "" {
+		return c.own, nil
+	}
 	if c.plain {
 		return "", nil
 	}
@@ -54,6 +57,9 @@ func (c *call) key() (string, error) {
 // sum returns what the idempotency key belongs to: the method, the route, the
 // parameters in any order, the conditions and the body.
 func (c *call) sum(body [32]byte) [32]byte {
+	if c.own != "" {
+		return [32]byte{} // whatever part is asked for
+	}
 	q := slices.Clone(c.query)
 	slices.SortFunc(q, func(a, b param) int { return strings.Compare(a.key, b.key) })
 	h := sha256.New()
@@ -127,8 +133,8 @@ func (c *call) target(ctx context.Context, op vfs.Op) (m vfs.Mounted, rel vfs.Op
 // commit runs one Op: through the log, or on its Device. body is the hash of
 // the request's body.
 func (c *call) commit(op vfs.Op, body [32]byte) (change, error) {
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	return c.commitIn(ctx, op, body)
 }
 
@@ -176,7 +182,7 @@ func (c *call) propose(ctx context.Context, m vfs.Mounted, rel vfs.Op, body [32]
 		c.set("Idempotency-Replayed", "true")
 	}
 	if out.Index > 0 {
-		c.set("X-Pfs-Index", formatIndex(out.Index))
+		c.setNumber("X-Pfs-Index", out.Index)
 	}
 	if vfs.KindOf(out.Err) == vfs.Moved && c.refused != nil {
 		return change{}, c.refused
@@ -195,11 +201,11 @@ func (c *call) changed(a change) {
 	if a.external {
 		c.set("X-Pfs-Placement", "external")
 	} else {
-		c.set("X-Pfs-Index", formatIndex(a.out.Index))
-		c.set("X-Pfs-Seq", formatIndex(a.out.Seq))
+		c.setNumber("X-Pfs-Index", a.out.Index)
+		c.setNumber("X-Pfs-Seq", a.out.Seq)
 	}
 	if v := a.result().Version; v > 0 {
-		c.set("ETag", etag(v))
+		c.setTag(v)
 	}
 }
 

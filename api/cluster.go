@@ -56,8 +56,8 @@ func (c *call) stateDigest() error {
 		}
 		index = n
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	s, mounts, err := c.sums(ctx, index)
 	if err != nil {
 		return err

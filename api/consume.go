@@ -53,6 +53,19 @@ func (c *call) gaveAway(ctx context.Context, f *fileBody) (m vfs.Mounted, rel vf
 	return m, rel, ok && c.waitable(m, rel)
 }
 
+// absent answers a read of a file that is not there: what gives something away may
+// be so new that this node does not have it yet, while a take is always up to date.
+func (c *call) absent(p vfs.Path, m vfs.Mounted, rel vfs.Path, gives bool, refused error) error {
+	switch {
+	case !gives:
+		return refused
+	case !c.fresh:
+		c.fresh = true
+		return c.readFile()
+	}
+	return c.takenBefore(p, m, rel, refused)
+}
+
 // takenBefore answers a repeated read of a file that is gone: what the first one
 // under its key has taken. Any other gets refused.
 func (c *call) takenBefore(p vfs.Path, m vfs.Mounted, rel vfs.Path, refused error) error {
@@ -107,8 +120,8 @@ func (c *call) reply(m vfs.Mounted, r vfs.Result) error {
 		c.fc.Response.SetBodyStream(&replyBody{c.life(), render, r}, -1)
 		return nil
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	var b bytes.Buffer
 	err := render.Reply(ctx, r, &b)
 	c.fc.Response.SetBodyRaw(b.Bytes())

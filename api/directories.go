@@ -69,8 +69,8 @@ func (c *call) list() error {
 			img.Release()
 		}
 	}()
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	if err := l.next(ctx); err != nil {
 		return err
 	}
@@ -135,15 +135,19 @@ func (l *listing) next(ctx context.Context) error {
 	if l.sent == 0 && l.buf.Len() == 0 {
 		l.buf.WriteString(`{"files":[`)
 	}
+	var out info
+	into := json.NewEncoder(&l.buf)
 	for _, i := range entries {
 		if l.sent > 0 {
 			l.buf.WriteByte(',')
 		}
-		b, err := json.Marshal(describe(ctx, l.img, l.path.Child(i.Name), i))
-		if err != nil {
+		if out = infoOf(i); i.Mode.IsLink() {
+			out = describe(ctx, l.img, l.path.Child(i.Name), i)
+		}
+		if err := into.Encode(&out); err != nil {
 			return err
 		}
-		l.buf.Write(b)
+		l.buf.Truncate(l.buf.Len() - 1) // the newline of Encode
 		l.sent++
 		l.after = i.Name
 	}

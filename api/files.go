@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strconv"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -31,6 +33,9 @@ func (c *call) readFile() error {
 	if err != nil {
 		return err
 	}
+	if held, err := c.awaitChange("read", true); held || err != nil {
+		return err
+	}
 	img, err := c.image()
 	if err != nil {
 		return err
@@ -40,8 +45,8 @@ func (c *call) readFile() error {
 			img.Release()
 		}
 	}()
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	f := &fileBody{s: c.life(), img: img, asked: p}
 	_, o := c.query.get("offset")
 	_, s := c.query.get("size")
@@ -52,10 +57,7 @@ func (c *call) readFile() error {
 			m, rel, ok := c.gaveAway(ctx, f)
 			img.Release() // not to be held while it waits
 			img = nil
-			if ok {
-				err = c.takenBefore(p, m, rel, err)
-			}
-			return err
+			return c.absent(p, m, rel, ok, err)
 		case err != nil:
 			return err
 		case i.Consumes():
@@ -67,6 +69,7 @@ func (c *call) readFile() error {
 			return named(vfs.Invalid.With("use stream mode for reading stream files: stream=true"), "read", p)
 		}
 		c.validators(i)
+		c.whose(img, f.path, i)
 		c.set("Accept-Ranges", "bytes")
 		part := span{max(off, 0), size, false}
 		if done, err := c.conditions(i, &part, !o && !s && !i.Endless()); done || err != nil {
@@ -114,13 +117,24 @@ func (c *call) content(f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
 		return f.img, nil
 	case live && i.Size == 0 && !i.Endless():
 		return f.img, c.unsized(f, part)
-	case n <= small:
-		b, err := f.bytes(int(n))
+	case n <= small && live: // a Device that was given up may still write into what it was given
+		b, err := f.bytes(make([]byte, max(n, 1)), n)
 		c.fc.Response.SetBodyRaw(b)
+		return f.img, err
+	case n <= small:
+		b, err := f.bytes(c.room(int(max(n, 1))), n)
+		c.fc.Response.SwapBody(b)
 		return f.img, err
 	}
 	c.fc.Response.SetBodyStream(f, int(n))
 	return nil, nil
+}
+
+// room returns n bytes to be filled and given back as the body by SwapBody. They
+// are fasthttp's, which takes them from the answer once it is sent: nobody else
+// may have them after.
+func (c *call) room(n int) []byte {
+	return slices.Grow(c.fc.Response.SwapBody(nil)[:0], n)[:n]
 }
 
 // unsized answers a live file that does not know its length, as far as a
@@ -131,7 +145,7 @@ func (c *call) unsized(f *fileBody, part span) error {
 		n = min(n, part.size)
 	}
 	f.left = n
-	b, err := f.bytes(int(n))
+	b, err := f.bytes(make([]byte, max(n, 1)), n)
 	c.fc.Response.SetBodyRaw(b)
 	return err
 }
@@ -167,21 +181,22 @@ func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
 	return n, err
 }
 
-// bytes returns up to n bytes. The file is asked even for none of them: it may
-// be one that nobody reads.
-func (f *fileBody) bytes(n int) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(f.s.context(), f.s.limits.Op)
-	defer cancel()
-	b := make([]byte, max(n, 1))
-	read := func() (int, error) { return f.readAt(ctx, b) }
+// bytes reads up to n bytes into b, which has room for one at least: the file is
+// asked even for none of them, as it may be one that nobody reads.
+func (f *fileBody) bytes(b []byte, n int64) ([]byte, error) {
+	ctx := lapse.After(f.s.context(), f.s.limits.Op)
+	defer ctx.End()
+	var k int
+	var err error
 	if f.from != nil {
-		read = func() (int, error) { return f.whole(b) }
+		k, err = f.whole(b)
+	} else {
+		k, err = f.readAt(ctx, b)
 	}
-	k, err := read()
 	if err == io.EOF {
 		err = nil
 	}
-	return b[:min(k, n)], err
+	return b[:min(int64(k), n)], err
 }
 
 // Read reads on; only used where WriteTo is not.

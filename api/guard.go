@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -37,7 +38,7 @@ func check(h *fasthttp.RequestHeader) (framing, *refusal) {
 	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
 		return f, &refusal{505, "HTTP version not supported"}
 	}
-	if m := string(h.Method()); !known(m) {
+	if m := methodOf(h.Method()); !slices.Contains(methods[:], m) {
 		return f, &refusal{405, "method not allowed"}
 	}
 	uri := h.RequestURI()
@@ -69,13 +70,19 @@ func check(h *fasthttp.RequestHeader) (framing, *refusal) {
 	return f, nil
 }
 
-func known(method string) bool {
+// methodOf returns the method; those that are known cost no copy.
+func methodOf(b []byte) string {
 	for _, m := range methods {
-		if m == method {
-			return true
+		if m == string(b) {
+			return m
 		}
 	}
-	return false
+	return string(b)
+}
+
+// is reports whether a header field has a name, in letters of any case.
+func is(field []byte, name string) bool {
+	return len(field) == len(name) && strings.EqualFold(string(field), name)
 }
 
 // field judges one header line.
@@ -91,30 +98,30 @@ func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 		return &refusal{400, "malformed header"}
 	}
 	value = bytes.Trim(value, " \t")
-	switch strings.ToLower(string(key)) {
-	case "content-length":
+	switch {
+	case is(key, "content-length"):
 		f.lengths++
 		n, ok := digits(value)
 		if !ok {
 			return &refusal{400, "malformed Content-Length"}
 		}
 		f.length = n
-	case "transfer-encoding":
+	case is(key, "transfer-encoding"):
 		f.encodings++
 		if !bytes.EqualFold(value, []byte("chunked")) || !h.IsHTTP11() {
 			return &refusal{400, "unsupported Transfer-Encoding"}
 		}
 		f.length = -1
-	case "content-encoding":
+	case is(key, "content-encoding"):
 		if !bytes.EqualFold(value, []byte("identity")) {
 			return &refusal{415, "unsupported Content-Encoding"}
 		}
-	case "expect":
+	case is(key, "expect"):
 		if !bytes.EqualFold(value, []byte("100-continue")) {
 			return &refusal{417, "unsupported Expect"}
 		}
 		f.expects = true
-	case "host":
+	case is(key, "host"):
 		f.hosts++
 		f.host = value
 		if !validHost(value) {
@@ -170,7 +177,7 @@ func sameHost(uri, host []byte) bool {
 // refused is not waited for, and no 100 Continue is sent for it.
 func (s *Server) received(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	f, r := check(h)
-	if r != nil || s.tooLong(f, string(h.Method()), pathOf(h.RequestURI())) {
+	if r != nil || s.tooLong(f, h) {
 		h.Del(fasthttp.HeaderExpect)
 		h.SetContentLength(0)
 	} else if f.expects {
@@ -181,11 +188,11 @@ func (s *Server) received(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 }
 
 // tooLong reports whether the declared body is over the route's limit.
-func (s *Server) tooLong(f framing, method, path string) bool {
+func (s *Server) tooLong(f framing, h *fasthttp.RequestHeader) bool {
 	if f.length <= 0 {
 		return false
 	}
-	limit := s.bodyLimit(method, path)
+	limit := s.bodyLimit(methodOf(h.Method()), pathOf(h.RequestURI()))
 	return limit > 0 && f.length > limit
 }
 

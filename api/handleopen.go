@@ -67,8 +67,8 @@ func (c *call) lookOpen(p vfs.Path) (*handle, vfs.Info, error) {
 		return nil, vfs.Info{}, err
 	}
 	defer img.Release()
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	i, at, err := img.Table.Lookup(ctx, img.View, "open", p)
 	if err != nil {
 		return nil, i, err

@@ -129,8 +129,8 @@ func (c *call) inImage(h *handle, img *fsm.Image) (vfs.Path, vfs.Info, error) {
 		_ = c.s.handles.close(h.id) // gone already is as good
 		return "", vfs.Info{}, err
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	i, err := img.Table.Stat(ctx, img.View, p)
 	return p, i, err
 }

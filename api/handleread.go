@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"strconv"
 
@@ -70,7 +71,7 @@ func (c *call) handleTake(h *handle, p vfs.Path, img *fsm.Image, off, size int64
 		if c.gone() {
 			return vfs.Timeout.With("the client has left")
 		}
-		a, err := c.commit(vfs.Op{Verb: vfs.Consume, Path: p}, [32]byte{})
+		a, err := c.takeOnce(h, p, img)
 		if err != nil {
 			return err
 		}
@@ -83,8 +84,8 @@ func (c *call) handleTake(h *handle, p vfs.Path, img *fsm.Image, off, size int64
 	part := cut{skip: off, left: min(size, maxTaken)}
 	var err error
 	if render, ok := m.FS.(vfs.Replier); ok {
-		ctx, cancel := c.within()
-		defer cancel()
+		ctx := c.within()
+		defer ctx.End()
 		err = render.Reply(ctx, *h.taken, &part)
 	} else {
 		_, err = part.Write(h.taken.Data)
@@ -100,6 +101,34 @@ func (c *call) handleTake(h *handle, p vfs.Path, img *fsm.Image, off, size int64
 	c.fc.Response.Header.SetContentType("application/octet-stream")
 	c.fc.Response.SetBodyRaw(part.buf.Bytes())
 	return nil
+}
+
+// takeOnce takes under a key of the handle's own, so that a read that is repeated
+// after an outcome nobody knows, from whatever offset, gets what the first one
+// took. A Device that keeps no keys is not asked again after such an outcome. What was
+// refused took nothing, and the next read asks anew: the key would be refused for ever.
+func (c *call) takeOnce(h *handle, p vfs.Path, img *fsm.Image) (change, error) {
+	if h.lost != nil {
+		return change{}, h.lost
+	}
+	first := h.once == ""
+	if first {
+		h.once = rand.Text()
+	}
+	c.own = h.once
+	a, err := c.commit(vfs.Op{Verb: vfs.Consume, Path: p}, [32]byte{})
+	var u *vfs.Unknown
+	if m, _, _ := img.Table.Route(p); errors.As(err, &u) && m.Place != vfs.Replicated && !keepsKeys(m) {
+		h.lost = err
+	}
+	switch vfs.KindOf(err) {
+	case vfs.Unavailable, vfs.Timeout, vfs.Internal, vfs.Moved, vfs.Empty: // perhaps it took something, or nobody has decided
+	default:
+		if first || a.out.Err != nil { // else the log was not asked, and may have taken something before
+			h.once = ""
+		}
+	}
+	return a, err
 }
 
 // cut keeps a part of what is written to it, in bytes.

@@ -47,6 +47,8 @@ type handle struct {
 	mu    sync.Mutex  // one use at a time
 	pos   int64       // bytes
 	taken *vfs.Result // what the first read of a consuming file took
+	once  string      // the idempotency key under which it takes; "" before the first read
+	lost  error       // it may have taken something that nobody can tell any more
 	// A write that is repeated under its key goes where it went.
 	lastKey string
 	lastOff int64

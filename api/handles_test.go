@@ -9,6 +9,7 @@ import (
 
 	"github.com/pfs-project/pfs/api"
 	"github.com/pfs-project/pfs/api/apitest"
+	"github.com/pfs-project/pfs/vfs"
 )
 
 type opened struct {
@@ -179,6 +180,35 @@ func TestHandleOnQueue(t *testing.T) {
 		"DELETE /handles/{h} -> 200")
 	out = open(t, s, "path=/q/jobs/dequeue")
 	steps(t, s, out, `GET /handles/{h}/read -> 200 "data":"two"`)
+}
+
+// A read that was refused is asked anew, once what it wants is there.
+func TestHandleRefusedOnce(t *testing.T) {
+	s := start(t)
+	steps(t, s, "", "POST /mkdir?path=/q/jobs -> 201", "PUT /files?path=/q/jobs/enqueue one -> 200")
+	out := open(t, s, "path=/q/jobs/dequeue")
+	var was string
+	s.Node.Refuse(func(r vfs.Request) error { // the log decides when the queue has just gone
+		if op := &r.Ops[0]; op.Verb == vfs.Consume && was == "" {
+			was, op.Path = r.Key, "/q/gone/dequeue"
+		}
+		return nil
+	})
+	steps(t, s, out, "GET /handles/{h}/read -> 404 not found", `GET /handles/{h}/read -> 200 "data":"one"`, `GET /handles/{h}/read?offset=0 -> 200 "data":"one"`)
+	if was == "" {
+		t.Error("nothing was asked of the log under a key")
+	}
+	// What may have been taken already is not forgotten for a refusal that the log knows nothing of.
+	steps(t, s, "", "PUT /files?path=/q/jobs/enqueue two -> 200", "PUT /files?path=/q/jobs/enqueue three -> 200")
+	out = open(t, s, "path=/q/jobs/dequeue")
+	s.Node.Refuse(nil)
+	s.Node.After(func(vfs.Request) error { return &vfs.Unknown{} })
+	steps(t, s, out, "GET /handles/{h}/read -> 503 outcome unknown")
+	s.Node.After(nil)
+	s.Node.Refuse(func(vfs.Request) error { return vfs.Throttled })
+	steps(t, s, out, "GET /handles/{h}/read -> 429")
+	s.Node.Refuse(nil)
+	steps(t, s, out, `GET /handles/{h}/read -> 200 "data":"two"`, "GET /files?path=/q/jobs/size -> 200 1")
 }
 
 func TestHandleOfAnotherNode(t *testing.T) {

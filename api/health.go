@@ -25,8 +25,8 @@ func (c *call) healthInfo() healthInfo {
 	if err != nil {
 		h.Reason = err.Error()
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	down := 0
 	if img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{Present: true}); ierr == nil {
 		for _, m := range img.Table.Mounts() {
@@ -92,8 +92,8 @@ func (c *call) livez() error {
 	return c.probe(c.s.cfg.Alive())
 }
 
-// readyz answers 503 until this node knows a leader and has caught up. Unlike
-// ready it leaves out mounts: what is outside must not take all nodes out of
+// readyz answers 503 until this node knows a leader, has caught up and has asked
+// for its mounts. Unlike ready it leaves out how they fare: what is outside must not take all nodes out of
 // service at once.
 func (c *call) readyz() error {
 	if c.s.cfg.Serves == nil {
@@ -125,7 +125,7 @@ func (c *call) version() error {
 // mount there can.
 func (c *call) capabilities() error {
 	out := map[string]any{"version": c.s.cfg.Version,
-		"features": []string{"handlefs", "grep", "digest", "stream", "touch"}}
+		"features": []string{"handlefs", "grep", "digest", "stream", "touch", "wait"}}
 	if v, _ := c.query.get("path"); v != "" {
 		p, err := c.path()
 		if err != nil {

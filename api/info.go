@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -76,25 +77,29 @@ func (c *call) image() (*fsm.Image, error) {
 }
 
 func (c *call) imageAt(l vfs.Level) (*fsm.Image, error) {
-	ctx, cancel := context.WithTimeout(c.context(), max(l.Wait, c.s.limits.Op))
-	defer cancel()
+	ctx := lapse.After(c.context(), max(l.Wait, c.s.limits.Op))
+	defer ctx.End()
 	img, err := c.s.cfg.Node.Image(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	c.table = img.Table
-	c.set("X-Pfs-Index", formatIndex(img.Index))
+	c.setNumber("X-Pfs-Index", img.Index)
 	return img, nil
 }
 
 // stat answers GET /stat. A link at the end is not followed.
 func (c *call) stat() error {
+	if held, err := c.awaitChange("stat", false); held || err != nil {
+		return err
+	}
 	return c.look(func(ctx context.Context, img *fsm.Image, p vfs.Path) error {
 		i, err := img.Table.Stat(ctx, img.View, p)
 		if err != nil {
 			return err
 		}
 		c.validators(i)
+		c.whose(img, p, i)
 		out := describe(ctx, img, p, i)
 		m, _, _ := img.Table.Route(p)
 		if m.Place == vfs.Replicated { // others count their own
@@ -116,18 +121,19 @@ func (c *call) look(at func(ctx context.Context, img *fsm.Image, p vfs.Path) err
 		return err
 	}
 	defer img.Release()
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	return at(ctx, img, p)
 }
 
 // validators sets what conditional requests compare with.
 func (c *call) validators(i vfs.Info) {
 	if i.Version > 0 {
-		c.set("ETag", etag(i.Version))
+		c.setTag(i.Version)
 	}
 	if !i.ModTime.IsZero() {
-		c.set("Last-Modified", i.ModTime.UTC().Format(httpTime))
+		var b [len(httpTime)]byte
+		c.fc.Response.Header.SetBytesV("Last-Modified", i.ModTime.UTC().AppendFormat(b[:0], httpTime))
 	}
 }
 

@@ -1,8 +1,13 @@
 package api_test
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/pfs-project/pfs/api/apitest"
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // A repeat under a key gets the first answer also when the request would be
@@ -81,5 +86,39 @@ func TestKeyedTakeOutlivesItsQueue(t *testing.T) {
 		if a := s.Do(t, "GET", file+"&other=1", "", "Idempotency-Key", "key of "+query); a.Status != 422 {
 			t.Errorf("%s: the key with another request: %d %s", query, a.Status, a.Body)
 		}
+	}
+}
+
+// lossy is a Device whose file gives away what nobody hears of.
+type lossy struct {
+	late
+	taken atomic.Int32
+}
+
+func (l *lossy) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error) {
+	i, err := l.late.Stat(ctx, v, p)
+	i.Meta.Content = map[string]string{vfs.ConsumeKey: "true"}
+	return i, err
+}
+
+func (l *lossy) Do(context.Context, vfs.Op) (vfs.Result, error) {
+	l.taken.Add(1)
+	return vfs.Result{}, &vfs.Unknown{}
+}
+
+// A handle asks a Device that keeps no keys once: what it may have taken is told
+// as lost to every read.
+func TestHandleLosesOnce(t *testing.T) {
+	l := &lossy{}
+	p := vfs.Plugin{Type: "lossyfs", Verbs: vfs.Verbs(vfs.Consume), Place: func(vfs.Config) (vfs.Placement, error) { return vfs.PerNode, nil },
+		New: func(vfs.Env, vfs.Config) (vfs.FileSystem, error) { return l, nil }}
+	s := apitest.Start(t, apitest.Config{Plugins: []vfs.Plugin{p}, Mounts: map[string]string{"/lossy": "lossyfs"}})
+	for _, m := range s.Node.Machine.Mounts() {
+		s.Node.Machine.SetFS(m, l, nil)
+	}
+	h := open(t, s, "path=/lossy/f")
+	steps(t, s, h, "GET /handles/{h}/read -> 503 outcome unknown", "GET /handles/{h}/read?offset=1 -> 503 outcome unknown")
+	if n := l.taken.Load(); n != 1 {
+		t.Errorf("taken %d times", n)
 	}
 }

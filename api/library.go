@@ -190,8 +190,8 @@ func (c *call) fromTree(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer img.Release()
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	info, real, err := img.Table.Lookup(ctx, img.View, "load", p)
 	switch {
 	case err != nil:
@@ -330,8 +330,8 @@ func (c *call) libraryLevel(lib vfs.Library) error {
 
 // answerLibrary commits a change of the libraries.
 func (c *call) answerLibrary(op vfs.Op, text string) error {
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	a, err := c.propose(ctx, vfs.Mounted{}, op, hash(op.Target), op)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func (m *metrics) gauges(s *Server) {
 		{"pfs_http_limit_connections", "How many connections may be open.", func() int { return s.limits.Conns }},
 		{"pfs_http_handles", "Open handles of this node.", func() int { return s.handles.count() }},
 		{"pfs_http_limit_handles", "How many handles may be open.", func() int { return s.limits.Handles }},
-		{"pfs_http_waiting_requests", "Requests that wait: reads for a file to have something, any for a mount to start.", func() int { return s.waits.held() }},
+		{"pfs_http_waiting_requests", "Requests that wait: reads for a file to have something or to change, any for a mount to start.", func() int { return s.waits.held() }},
 		{"pfs_http_limit_waiting_requests", "How many may wait.", func() int { return s.limits.Waits }},
 		{"pfs_http_held_bytes", "Bodies and answers that are held in memory whole.", func() int { return int(s.held.Load()) }},
 		{"pfs_http_held_limit_bytes", "How many bytes of them may be held.", func() int { return s.limits.Held }},

@@ -43,8 +43,8 @@ func (s *Server) mountInfo(m vfs.Mounted, nodes map[string]map[vfs.Path]vfs.Moun
 
 // mounts answers GET /mounts, by path.
 func (c *call) mounts() error {
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	nodes := c.s.cfg.Node.MountStates(ctx)
 	img, err := c.image()
 	if err != nil {
@@ -102,8 +102,8 @@ func (c *call) mount() error {
 	if c.is("try") {
 		return c.json(200, message{Message: "plugin can be mounted"})
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	op := vfs.Op{Verb: vfs.Mount, Path: p, Data: fsm.EncodeMount(spec)}
 	asked, err := json.Marshal(in)
 	if err != nil {
@@ -121,8 +121,8 @@ func (c *call) mount() error {
 // mountAt returns the mount at exactly p, as a state sees it that has every
 // acknowledged change.
 func (c *call) mountAt(p vfs.Path) (vfs.Mounted, bool, error) {
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{Linearizable: true})
 	if err != nil {
 		return vfs.Mounted{}, false, err
@@ -164,8 +164,8 @@ func (c *call) unmount() error {
 	case key == "": // a repeat has its first outcome in the log
 		return vfs.NotFound.Withf("no mount at path: %s (not found)", p)
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	op := vfs.Op{Verb: vfs.Unmount, Path: p}
 	a, err := c.propose(ctx, vfs.Mounted{}, op, hash(string(p)), op)
 	if err != nil {

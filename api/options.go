@@ -73,8 +73,8 @@ func (c *call) taken(o vfs.Options, m vfs.Mounted, verb vfs.Verb, rel vfs.Path) 
 	if len(o) == 0 || !ok {
 		return nil, nil
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{})
 	if err != nil {
 		return nil, err

@@ -30,16 +30,25 @@ func (c *call) keyed(ctx context.Context, m vfs.Mounted, op vfs.Op, suffix strin
 	if err != nil || key == "" {
 		return ctx, err
 	}
-	if d, ok := m.FS.(vfs.Keyer); !ok || !d.KeepsKeys() || len(key)+len(suffix) > 128 {
+	if !keepsKeys(m) || len(key)+len(suffix) > 128 {
+		if c.own != "" {
+			return ctx, nil // the client has asked for no key
+		}
 		return ctx, vfs.Unsupported.Withf("%s: %s: idempotency keys are not kept outside the log", op.Verb, op.Path)
 	}
 	return vfs.WithKey(ctx, key+suffix), nil
 }
 
+// keepsKeys reports whether idempotency keys are kept behind a Device.
+func keepsKeys(m vfs.Mounted) bool {
+	d, ok := m.FS.(vfs.Keyer)
+	return ok && d.KeepsKeys()
+}
+
 // outside is what comes after a change of a Device.
 func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, r vfs.Result, err error) (change, error) {
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{})
 	if ierr != nil {
 		return change{}, vfs.At(err, op.Verb.String(), op.Path)
@@ -75,8 +84,8 @@ func (c *call) putOutside(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int6
 		return change{}, 0, err
 	}
 	rel.Target, rel.Data = o.Encode(), text
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	a, err := c.device(ctx, m, op, rel)
 	return a, int64(len(text)), err
 }

@@ -11,7 +11,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		q, err := parseQuery(s)
+		q, err := parseQuery(nil, s)
 		if err != nil {
 			return
 		}

@@ -14,13 +14,12 @@ type query []param
 
 type param struct{ key, value string }
 
-// parseQuery decodes a query strictly: a bad escape or a key that is given
-// twice is Invalid, since two readers might see two requests in it.
-func parseQuery(raw string) (query, error) {
+// parseQuery decodes a query strictly, into q, which is empty: a bad escape or a
+// key that is given twice is Invalid, since two readers might see two requests in it.
+func parseQuery(q query, raw string) (query, error) {
 	if raw == "" {
 		return nil, nil
 	}
-	q := make(query, 0, 4)
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {
 			continue

@@ -94,6 +94,7 @@ func table() []route {
 		{"POST", prefix + "/cluster/demote", object, manage("demote")},
 		{"POST", prefix + "/cluster/transfer", object, manage("transfer")},
 		{"POST", prefix + "/cluster/snapshot", object, manage("snapshot")},
+		{"ANY", "/mcp", object, (*call).tools},
 		{"GET", prefix + "/backup", noBody, (*call).backup},
 		{"POST", prefix + "/restore", archive, (*call).restore},
 	}

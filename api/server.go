@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type Limits struct {
 	Op      time.Duration // one change or lookup in the cluster; 9 s
 	Grep    time.Duration // one search; 5 s
 	Waits   int           // reads that wait for a file to have something, and as many that follow streams; 8,000
+	Tools   int           // calls of agents under way, which hold what they read; 64. As many as Waits that wait themselves come on top
 }
 
 func (l Limits) withDefaults() Limits {
@@ -53,6 +55,7 @@ func (l Limits) withDefaults() Limits {
 	num(&l.Conns, 12_000)
 	num(&l.Handles, 10_000)
 	num(&l.Waits, 8_000)
+	num(&l.Tools, 64)
 	num(&l.MinRate, 1024)
 	num(&l.Held, 256<<20)
 	def(&l.Head, 10*time.Second)
@@ -75,6 +78,7 @@ type Config struct {
 	Cluster                    Cluster                   // nil: only this node's id is told
 	Alive, Serves              func() error              // what /livez and /readyz say; nil: ok, and what Ready says
 	Libraries                  Libraries                 // nil: no third-party plugins run here
+	MCP                        http.Handler              // answers agents at /mcp, see Idler; nil: nothing is there
 	Metrics                    prometheus.Gatherer
 	MaxBody                    int64 // bytes of a request body; 0: no limit on streamed ones
 	Limits                     Limits
@@ -101,6 +105,8 @@ type Server struct {
 	audience audience        // of streams in the log
 	relays   audience        // of streams outside
 	held     atomic.Int64    // bytes that calls hold in memory
+	tools    chan struct{}   // a place for each call of an agent under way
+	idle     atomic.Int64    // those that wait, without a place
 	base     context.Context // of all requests; ends when a shutdown loses patience
 	cancel   context.CancelFunc
 	down     atomic.Bool
@@ -131,6 +137,7 @@ func New(cfg Config) *Server {
 	s.metrics = newMetrics(s)
 	s.handles = newHandles(s.limits.Handles)
 	s.waits = newWaits(s)
+	s.tools = make(chan struct{}, s.limits.Tools)
 	s.router = s.routes()
 	s.peers = newPeerClient()
 	s.fast = &fasthttp.Server{

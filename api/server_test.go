@@ -230,7 +230,7 @@ func TestHealth(t *testing.T) {
 	steps(t, s, "", `GET /health -> 200 {"status":"healthy","version":"test"`,
 		`GET /health -> 200 "mounts":{"total":7,"pending":0,"mounted":7,"failed":0}`, `POST /health -> 200 "ready":true`,
 		`GET /ready -> 200 "ready":true`, `GET /version -> 200 "gitCommit":""`,
-		`GET /capabilities -> 200 {"features":["handlefs","grep","digest","stream","touch"],"version":"test"}`,
+		`GET /capabilities -> 200 {"features":["handlefs","grep","digest","stream","touch","wait"],"version":"test"}`,
 		`GET /capabilities?path=/memfs/x -> 200 "rename":true`, `GET /cluster -> 200 "node_id":"test"`,
 		`GET /mounts -> 200 {"mounts":[{"path":"/dev","pluginName":"devfs","status":"mounted"`,
 		`GET /plugins -> 200 "loaded_plugins":[]`, `POST /plugins/load {} -> 400 library_path is required`,

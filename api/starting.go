@@ -51,11 +51,11 @@ func (c *call) behind() bool {
 // undone reports whether err is one of those that a node answers which does not
 // know the mount, and says that nothing was done.
 func undone(err error) bool {
-	var unknown *vfs.Unknown
 	switch vfs.KindOf(err) {
 	case vfs.NotFound, vfs.Permission:
 		return true
 	case vfs.Unavailable:
+		var unknown *vfs.Unknown
 		return !errors.As(err, &unknown)
 	}
 	return false

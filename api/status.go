@@ -157,6 +157,12 @@ func (c *call) raw(status int, b []byte) {
 	c.fc.Response.SetBodyRaw(b)
 }
 
+// setTag sets the ETag of the answer.
+func (c *call) setTag(version uint64) {
+	var b [22]byte
+	c.fc.Response.Header.SetBytesV("ETag", append(strconv.AppendUint(append(b[:0], '"'), version, 10), '"'))
+}
+
 func etag(version uint64) string { return `"` + strconv.FormatUint(version, 10) + `"` }
 
 // message is the answer to a change that has nothing else to say.

@@ -1,18 +1,21 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"io"
 	"strconv"
 	"sync"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/vfs"
 )
 
 // errOver says that a stream has come to its end: it is gone.
 var errOver = errors.New("stream is over")
+
+// errRemoved says that it is gone, and that the reader has not had all of it.
+var errRemoved = errors.New("the stream was removed before all of it was read")
 
 // errFrom says from where a stream can be read.
 var errFrom = vfs.Invalid.With("from must be oldest, now, or an offset")
@@ -29,6 +32,7 @@ type follower struct {
 	asked vfs.Path // as the client named it
 	file  uint64   // 0: not there yet
 	off   int64
+	full  bool // the last look filled its buffer: more was there
 
 	look    chan struct{} // the stream has changed, or its mount
 	unhear  func()        // the stream
@@ -45,8 +49,8 @@ func (c *call) readStream(p vfs.Path, from string) error {
 	}
 	release := sync.OnceFunc(img.Release)
 	defer release()
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	_, at, err := img.Table.Lookup(ctx, img.View, "read", p)
 	if vfs.KindOf(err) == vfs.NotFound {
 		at = p
@@ -218,8 +222,8 @@ func (f *follower) pass(w io.Writer) (int64, error) {
 
 // next fills b with what comes next.
 func (f *follower) next(b []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(f.s.context(), f.s.limits.Op)
-	defer cancel()
+	ctx := lapse.After(f.s.context(), f.s.limits.Op)
+	defer ctx.End()
 	img, err := f.s.cfg.Node.Image(ctx, vfs.Level{})
 	if err != nil {
 		return 0, err
@@ -240,7 +244,12 @@ func (f *follower) next(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := fs.ReadStream(ctx, view, f.file, b, f.off)
-	if vfs.KindOf(err) == vfs.NotFound {
+	switch {
+	case vfs.KindOf(err) != vfs.NotFound:
+		f.full = n == len(b)
+	case f.full:
+		err = errRemoved
+	default:
 		err = errOver
 	}
 	return n, err

@@ -143,6 +143,27 @@ func TestStalledReader(t *testing.T) {
 	hears(t, next, string(block[len(block)-64<<10:]))
 }
 
+// TestStreamRemovedUnread removes a stream while a reader stands still that has not
+// had all of it: its body does not end as if it had.
+func TestStreamRemovedUnread(t *testing.T) {
+	s := streams(t)
+	s.Mount(t, "/long", "streamfs", vfs.Config{"buffer_size": "64MB"})
+	const path = v1 + "/files?path=/long/tv"
+	block := strings.Repeat("0123456789abcdef", 1<<16)
+	for range 48 { // more than sockets hold
+		if a := s.Do(t, "PUT", path, block); a.Status != 200 {
+			t.Fatalf("%+v", a)
+		}
+	}
+	r := tune(t, s, path+"&stream=true")
+	hears(t, r, block[:16])
+	s.Do(t, "DELETE", path, "")
+	n, err := io.Copy(io.Discard, r.Body)
+	if err == nil || n+16 >= int64(48*len(block)) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 // TestStreamBody sends a body byte by byte, without an end: readers hear it as
 // it comes, and a body that is cut off leaves what had come.
 func TestStreamBody(t *testing.T) {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/remote"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -114,8 +114,8 @@ func (c *call) start(f vfs.FileSystem) error {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(c.context(), c.s.limits.Op)
-	defer cancel()
+	ctx := lapse.After(c.context(), c.s.limits.Op)
+	defer ctx.End()
 	err := st.Start(ctx)
 	if cl, ok := f.(io.Closer); ok {
 		if cerr := cl.Close(); err == nil {

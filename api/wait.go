@@ -260,8 +260,8 @@ func (c *call) again(op vfs.Op) (change, error) {
 	case key == "":
 		return change{}, vfs.Empty
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{Linearizable: true})
 	if err != nil {
 		return change{}, err
@@ -276,8 +276,8 @@ func (c *call) again(op vfs.Op) (change, error) {
 
 // queueUp takes a place in the line of a file.
 func (c *call) queueUp(m vfs.Mounted, rel vfs.Path) (*turn, error) {
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	img, err := c.s.cfg.Node.Image(ctx, vfs.Level{})
 	if err != nil {
 		return nil, err

@@ -107,9 +107,9 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	if err != nil {
 		return a, 0, err
 	}
-	ctx, cancel := c.within()
+	ctx := c.within()
 	m, rel, err := c.target(ctx, op)
-	cancel()
+	ctx.End()
 	switch {
 	case err != nil:
 		return a, 0, err
@@ -155,8 +155,8 @@ func (c *call) store(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, er
 	if kept.Upload != 0 {
 		ops = []vfs.Op{{Verb: vfs.Commit, File: kept.Upload}, op}
 	}
-	ctx, cancel := c.within()
-	defer cancel()
+	ctx := c.within()
+	defer ctx.End()
 	a, err := c.propose(ctx, m, rel, kept.Sum, ops...)
 	return a, kept.Size, err
 }

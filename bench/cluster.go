@@ -1,152 +1,242 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/loopback"
 )
 
-// cluster is nodes on this machine, started for one measurement.
-type cluster struct {
-	urls   []string
-	procs  []*exec.Cmd
-	client *client.Client
+// Cluster is nodes of PFS on this machine, started for a measurement.
+type Cluster struct {
+	URLs  []string
+	nodes []*node
+	free  []func() // gives ports back
 }
 
-func startCluster(ctx context.Context, program, dir string, nodes int) (*cluster, error) {
-	c := &cluster{}
-	api, raft, err := addresses(nodes)
-	if err != nil {
-		return nil, err
+// node is one process. Its directory and addresses outlive the process.
+type node struct {
+	url  string
+	args []string
+	log  string // file that has what it says
+	cmd  *exec.Cmd
+	end  chan error
+}
+
+// Mounts that a new cluster makes by itself, which loads work below.
+const (
+	FilesMount = "/memfs"
+	QueueMount = "/queuefs"
+)
+
+// StartCluster starts so many nodes of the pfs program below dir, and waits
+// until each is ready and has the mounts. The caller stops them.
+func StartCluster(ctx context.Context, program, dir string, nodes int) (*Cluster, error) {
+	c := &Cluster{}
+	api, raft := make([]string, nodes), make([]string, nodes)
+	for i := range 2 * nodes {
+		addr, free, err := loopback.Hold()
+		if err != nil {
+			c.Stop()
+			return nil, err
+		}
+		c.free = append(c.free, free)
+		if i < nodes {
+			api[i] = addr
+		} else {
+			raft[i-nodes] = addr
+		}
 	}
 	for i := range nodes {
-		home := filepath.Join(dir, fmt.Sprint(i))
+		home := filepath.Join(dir, strconv.Itoa(i))
 		if err := os.MkdirAll(home, 0o700); err != nil {
+			c.Stop()
 			return nil, err
 		}
-		args := []string{"server", "-addr", api[i], "-raft-addr", raft[i], "-data-dir", home,
+		args := []string{program, "server", "-addr", api[i], "-raft-addr", raft[i], "-data-dir", home,
 			"-node-id", fmt.Sprintf("n%d", i+1), "-log-level", "error"}
 		if nodes > 1 {
-			args = append(args, "-bootstrap-expect", fmt.Sprint(nodes), "-join", strings.Join(raft, ","))
+			args = append(args, "-bootstrap-expect", strconv.Itoa(nodes), "-join", strings.Join(raft, ","))
 		}
-		cmd := exec.Command(program, args...)
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			c.stop()
+		n := &node{url: "http://" + api[i], args: args, log: filepath.Join(home, "bench.log")}
+		c.nodes, c.URLs = append(c.nodes, n), append(c.URLs, n.url)
+		if err := n.start(); err != nil {
+			c.Stop()
 			return nil, err
 		}
-		c.procs = append(c.procs, cmd)
-		c.urls = append(c.urls, "http://"+api[i])
 	}
-	if c.client, err = client.New(client.Config{URLs: c.urls, Retries: 60}); err == nil {
-		err = c.ready(ctx)
-	}
-	if err != nil {
-		c.stop()
-		return nil, err
+	for _, n := range c.nodes {
+		if _, err := n.ready(ctx); err != nil {
+			c.Stop()
+			return nil, err
+		}
+		if err := mounted(ctx, n.url); err != nil {
+			c.Stop()
+			return nil, err
+		}
 	}
 	return c, nil
 }
 
-// addresses finds free ports on loopback: API and node-to-node, one of each
-// for a node.
-func addresses(n int) (api, raft []string, err error) {
-	for i := range 2 * n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, nil, err
-		}
-		defer l.Close()
-		if i < n {
-			api = append(api, l.Addr().String())
-		} else {
-			raft = append(raft, l.Addr().String())
-		}
-	}
-	return api, raft, nil
-}
-
-// ready waits until every node is.
-func (c *cluster) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// mounted waits until a node has the mounts that it comes with: a new one may be
+// ready before it has them.
+func mounted(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	for _, u := range c.urls {
-		one, err := client.New(client.Config{URLs: []string{u}, Retries: 300})
-		if err != nil {
-			return err
-		}
-		err = one.Ready(ctx)
-		one.Close()
-		if err != nil {
-			return err
+	one, err := client.New(client.Config{URLs: []string{url}, Retries: -1})
+	if err != nil {
+		return err
+	}
+	defer one.Close()
+	for _, dir := range []string{FilesMount, QueueMount} {
+		for _, err := one.Stat(ctx, dir); err != nil; _, err = one.Stat(ctx, dir) {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("the node at %s has no %s: %w", url, dir, err)
+			case <-time.After(20 * time.Millisecond):
+			}
 		}
 	}
 	return nil
 }
 
-func (c *cluster) url(i int) string { return c.urls[i%len(c.urls)] }
+// environ is an environment without what configures PFS: a node is what its flags
+// say, whatever server its user's shell is set up for.
+func environ(all []string) []string {
+	return slices.DeleteFunc(all, func(s string) bool { return strings.HasPrefix(s, "PFS_") })
+}
 
-func (c *cluster) stop() {
-	for _, p := range c.procs {
-		_ = p.Process.Signal(os.Interrupt) // it may be gone already
+// start starts the process. A parent's death signal comes from the thread that
+// started it, so the goroutine that waits keeps its thread.
+func (n *node) start() error {
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
 	}
-	for _, p := range c.procs {
-		_ = p.Wait() // a measurement does not judge how a node ends
+	begun, end := make(chan error), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cmd := exec.Command(n.args[0], n.args[1:]...)
+		cmd.Stderr, cmd.Env = log, environ(os.Environ())
+		defer log.Close()
+		apart(cmd)
+		n.cmd = cmd
+		err := cmd.Start()
+		begun <- err
+		if err == nil {
+			end <- cmd.Wait()
+		}
+	}()
+	n.end = end
+	if err := <-begun; err != nil {
+		n.cmd = nil
+		return err
 	}
-	if c.client != nil {
-		c.client.Close()
+	return nil
+}
+
+// ready waits until the node serves, and says how long that took.
+func (n *node) ready(ctx context.Context) (time.Duration, error) {
+	at := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	one, err := client.New(client.Config{URLs: []string{n.url}, Retries: -1})
+	if err != nil {
+		return 0, err
+	}
+	defer one.Close()
+	for {
+		err := one.Ready(ctx)
+		if err == nil {
+			return time.Since(at), nil
+		}
+		select {
+		case end := <-n.end:
+			n.end <- end
+			return 0, fmt.Errorf("the node at %s ended: %w%s", n.url, errors.Join(end, err), n.said())
+		case <-ctx.Done():
+			return 0, fmt.Errorf("the node at %s is not ready: %w%s", n.url, errors.Join(ctx.Err(), err), n.said())
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 
-// counters are what the leader's metrics count.
-type counters struct{ entries, syncs float64 }
+// said is the end of what the node wrote to stderr, on lines of its own.
+func (n *node) said() string {
+	b, err := os.ReadFile(n.log)
+	if err != nil || len(b) == 0 {
+		return ""
+	}
+	return "\n" + strings.TrimSpace(string(b[max(0, len(b)-1000):]))
+}
 
-// counters reads the leader's metrics: only a leader makes entries, so the
-// node with the most entries proposed is asked.
-func (c *cluster) counters(ctx context.Context) (counters, error) {
-	var sum counters
-	for _, u := range c.urls {
-		m, err := scrape(ctx, u+"/metrics")
+// stop asks the process to end, or with hard kills it, and waits for it.
+func (n *node) stop(hard bool) {
+	if n.cmd == nil {
+		return
+	}
+	if hard || n.cmd.Process.Signal(os.Interrupt) != nil {
+		_ = n.cmd.Process.Kill() // it may be gone already
+	}
+	select {
+	case <-n.end:
+	case <-time.After(30 * time.Second):
+		_ = n.cmd.Process.Kill()
+		<-n.end
+	}
+	n.cmd = nil
+}
+
+// Stop ends the nodes and gives their ports back. Their directories stay.
+func (c *Cluster) Stop() {
+	var wg sync.WaitGroup
+	for _, n := range c.nodes {
+		wg.Go(func() { n.stop(false) })
+	}
+	wg.Wait()
+	for _, free := range c.free {
+		free()
+	}
+	c.free = nil
+}
+
+// Groups are the process groups of the nodes that run.
+func (c *Cluster) Groups() (ids []int) {
+	for _, n := range c.nodes {
+		if n.cmd != nil {
+			ids = append(ids, n.cmd.Process.Pid) // each leads its own
+		}
+	}
+	return ids
+}
+
+// memory is what the nodes hold resident, in bytes; 0 where the system does not
+// tell.
+func (c *Cluster) memory() (sum int64) {
+	for _, n := range c.nodes {
+		if n.cmd == nil {
+			continue
+		}
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.cmd.Process.Pid))
 		if err != nil {
-			return sum, err
+			return 0
 		}
-		sum.entries += m["pfs_entry_events_count"]
-		if s := m["pfs_log_syncs_total"]; m["pfs_is_leader"] == 1 {
-			sum.syncs = s
-		}
-	}
-	return sum, nil
-}
-
-// scrape reads the values of the metrics without labels.
-func scrape(ctx context.Context, url string) (map[string]float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	out := map[string]float64{}
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		name, value, ok := bytes.Cut(lines.Bytes(), []byte(" "))
-		if v, err := strconv.ParseFloat(string(value), 64); ok && err == nil {
-			out[string(name)] = v
+		if f := strings.Fields(string(b)); len(f) > 1 {
+			pages, _ := strconv.ParseInt(f[1], 10, 64)
+			sum += pages * int64(os.Getpagesize())
 		}
 	}
-	return out, lines.Err()
+	return sum
 }

@@ -1,7 +1,8 @@
-// Package bench measures a PFS cluster over HTTP: small durable writes, small
-// reads, and one large file in and out, at several numbers of clients.
+// Package bench measures servers: PFS on clusters of real processes that it
+// starts, or any server of the compatible REST API by URL, with the workloads of
+// a table.
 //
-// Figures depend on the disk's sync time and on how many nodes share the
-// machine; a Report carries both. The load is closed: each client sends its
-// next request when the last was answered.
+// Figures depend on the machine, so a Report says what it was and how long a
+// write and its fsync take on the disk of the data. A workload that writes reads
+// back what was acknowledged, and a run that lost any of it has no figures.
 package bench

@@ -1,188 +1,302 @@
 package bench
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/pfs-project/pfs/bench/load"
+	"github.com/pfs-project/pfs/bench/target"
 	"github.com/pfs-project/pfs/client"
 )
 
-// Config says what to measure.
+// Config says what to measure and where.
 type Config struct {
-	Program string // a pfs binary, to start nodes with
-	Version string
-	Nodes   []int         // sizes of clusters to start on this machine, as 1 and 3
-	Clients []int         // numbers of clients, rising
-	For     time.Duration // of each small load
-	Large   int64         // bytes of the large file
-	Log     io.Writer     // progress
+	Program   string   // a pfs binary, to start nodes with
+	Version   string   // of it
+	Dir       string   // for the data of nodes that are started; "": the working directory
+	Server    Server   // measured as it is, if it has URLs; Files and Queue are directories to work below
+	Workloads []string // "": those that are Quick
+	Nodes     []int    // sizes of clusters to start, as 1 and 3
+	Clients   []int    // numbers of clients, rising; nil: what suits the workload
+	Options
+	Log io.Writer // progress
 }
 
-// Run starts each cluster in turn, measures it, and stops it.
+// stage is one workload on one cluster.
+type stage struct {
+	Config
+	work    Workload
+	cluster *Cluster // nil if it was not started here
+	server  Server   // with directories of this workload's own
+	target  target.Target
+	api     *client.Client
+	mounts  []string // that were not there
+	result  *Result
+}
+
+// usual are the numbers of clients that suit most workloads.
+func usual() []int { return []int{1, 64, 256} }
+
+// Run measures the workloads one after the other, on each size of cluster or on
+// the server of c.Server. It returns what it measured up to an error.
 func Run(ctx context.Context, c Config) (Report, error) {
-	r := Report{Version: c.Version}
-	dir, err := os.MkdirTemp(".", "pfs-bench-")
+	r := Report{Version: c.Version, Began: time.Now().UTC().Truncate(time.Second)}
+	works, err := choose(c.Workloads)
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(dir)
-	if r.Sync, err = syncTime(dir); err != nil {
+	if c.Dir, err = os.MkdirTemp(cmp.Or(c.Dir, "."), "pfs-bench-"); err != nil {
 		return r, err
 	}
-	for _, n := range c.Nodes {
-		fmt.Fprintf(c.Log, "measuring %d node(s)\n", n)
-		res, err := c.one(ctx, filepath.Join(dir, fmt.Sprint(n)), n)
-		if err != nil {
-			return r, fmt.Errorf("%d nodes: %w", n, err)
+	defer os.RemoveAll(c.Dir)
+	if r.Machine, err = Look(c.Dir); err != nil {
+		return r, err
+	}
+	if len(c.Server.URLs) > 0 {
+		for _, w := range works {
+			if w.Alone {
+				return r, fmt.Errorf("%s stops and starts nodes: it runs without --url only", w.Name)
+			}
 		}
-		r.Runs = append(r.Runs, res)
+		return r, c.all(ctx, &r, works, nil)
+	}
+	for _, n := range c.Nodes {
+		if err := c.fresh(ctx, &r, works, n); err != nil {
+			return r, fmt.Errorf("nodes: %d: %w", n, err)
+		}
 	}
 	return r, nil
 }
 
-func (c Config) one(ctx context.Context, dir string, nodes int) (Result, error) {
-	res := Result{Nodes: nodes}
-	cl, err := startCluster(ctx, c.Program, dir, nodes)
-	if err != nil {
-		return res, err
-	}
-	defer cl.stop()
-	for _, n := range c.Clients {
-		f, err := cl.puts(ctx, n, c.For)
-		if err != nil {
-			return res, err
+// fresh starts a cluster, measures it and stops it. A workload that stops nodes
+// has one of its own.
+func (c Config) fresh(ctx context.Context, r *Report, works []Workload, nodes int) error {
+	var shared []Workload
+	for _, w := range works {
+		if !w.Alone {
+			shared = append(shared, w)
 		}
-		res.Small = append(res.Small, f)
-		fmt.Fprintf(c.Log, "  %s, %d clients: %.0f/s\n", f.Name, n, f.PerSecond)
 	}
-	res.Packing = res.Small[len(res.Small)-1].PerSecond / res.Small[0].PerSecond
-	for _, n := range c.Clients {
-		f, err := cl.gets(ctx, n, c.For)
-		if err != nil {
-			return res, err
+	sets := [][]Workload{shared}
+	for _, w := range works {
+		if w.Alone {
+			sets = append(sets, []Workload{w})
 		}
-		res.Small = append(res.Small, f)
-		fmt.Fprintf(c.Log, "  %s, %d clients: %.0f/s\n", f.Name, n, f.PerSecond)
 	}
-	if nodes > 1 {
-		if res.Follower, err = cl.followerReads(ctx, c.For); err != nil {
-			return res, err
+	for i, set := range sets {
+		if len(set) == 0 {
+			continue
 		}
-		fmt.Fprintf(c.Log, "  linearizable reads on a follower: %.2f of local ones\n", res.Follower.Ratio)
-	}
-	res.In, res.Out, err = cl.large(ctx, c.Large)
-	return res, err
-}
-
-// puts measures durable writes of 256 bytes, spread over the nodes.
-func (cl *cluster) puts(ctx context.Context, clients int, d time.Duration) (Figures, error) {
-	before, err := cl.counters(ctx)
-	if err != nil {
-		return Figures{}, err
-	}
-	f, err := Load{Name: "PUT 256 B", Method: "PUT", Body: make([]byte, 256), Clients: clients, For: d,
-		URL: func(c, i int) string {
-			return fmt.Sprintf("%s/api/v1/files?path=/memfs/put-%d-%d-%d", cl.url(c), clients, c, i%64)
-		}}.Run(ctx)
-	if err != nil {
-		return f, err
-	}
-	after, err := cl.counters(ctx)
-	if err != nil || f.Requests == 0 {
-		return f, err
-	}
-	f.Entries = (after.entries - before.entries) / float64(f.Requests)
-	f.Syncs = (after.syncs - before.syncs) / float64(f.Requests)
-	return f, nil
-}
-
-// gets measures local reads of 1 KiB, spread over the nodes.
-func (cl *cluster) gets(ctx context.Context, clients int, d time.Duration) (Figures, error) {
-	if err := cl.everywhere(ctx, readPath, 1024); err != nil {
-		return Figures{}, err
-	}
-	return Load{Name: "GET 1 KiB", Method: "GET", Clients: clients, For: d,
-		URL: func(c, _ int) string { return cl.url(c) + "/api/v1/files?path=" + readPath }}.Run(ctx)
-}
-
-// readPath is the file that reads measure.
-const readPath = "/memfs/get"
-
-// everywhere writes a file and waits until every node has it.
-func (cl *cluster) everywhere(ctx context.Context, path string, size int) error {
-	w, err := cl.client.WriteFile(ctx, path, make([]byte, size))
-	if err != nil {
-		return err
-	}
-	for _, u := range cl.urls {
-		one, err := client.New(client.Config{URLs: []string{u}})
+		dir := filepath.Join(c.Dir, fmt.Sprintf("%d-%d", nodes, i))
+		cl, err := StartCluster(ctx, c.Program, dir, nodes)
 		if err != nil {
 			return err
 		}
-		_, _, err = one.Digest(ctx, w.Index)
-		one.Close()
-		if err != nil {
+		c.Server.URLs, c.Server.Files, c.Server.Queue = cl.URLs, FilesMount, QueueMount
+		err = c.all(ctx, r, set, cl)
+		cl.Stop()
+		if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// large measures one file of random bytes, in through the first node and out
-// of the last, in 10^6 bytes a second.
-func (cl *cluster) large(ctx context.Context, size int64) (in, out float64, err error) {
-	from := time.Now()
-	body := io.LimitReader(rand.Reader, size)
-	w, err := cl.client.Write(ctx, "/memfs/large", body, size)
-	if err != nil {
-		return 0, 0, err
+func (c Config) all(ctx context.Context, r *Report, works []Workload, cl *Cluster) error {
+	for _, w := range works {
+		fmt.Fprintf(c.Log, "%s on %s\n", w.Name, count(len(c.Server.URLs), "node"))
+		res, err := c.one(ctx, w, cl)
+		if err == nil || res != nil && len(res.Loads)+len(res.Facts) > 0 {
+			r.Results = append(r.Results, *res)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.Name, err)
+		}
 	}
-	in = float64(size) / 1e6 / time.Since(from).Seconds()
-	last, err := client.New(client.Config{URLs: cl.urls[len(cl.urls)-1:]})
-	if err != nil {
-		return 0, 0, err
-	}
-	defer last.Close()
-	if _, _, err := last.Digest(ctx, w.Index); err != nil {
-		return 0, 0, err
-	}
-	from = time.Now()
-	r, err := last.Open(ctx, "/memfs/large")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer r.Close()
-	n, err := io.Copy(io.Discard, r)
-	if err == nil && n != size {
-		err = fmt.Errorf("read %d of %d bytes", n, size)
-	}
-	return in, float64(n) / 1e6 / time.Since(from).Seconds(), err
+	return nil
 }
 
-// syncTime returns the median time of a small write and fsync in milliseconds.
-func syncTime(dir string) (float64, error) {
-	f, err := os.Create(filepath.Join(dir, "sync"))
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// one measures a workload in directories of its own, which it removes. Beside an
+// error it returns what was measured before, if anything was.
+func (c Config) one(ctx context.Context, w Workload, cl *Cluster) (*Result, error) {
+	s := &stage{Config: c, work: w, cluster: cl, result: &Result{Workload: w.Name, Nodes: len(c.Server.URLs)}}
+	if cl != nil {
+		s.Usage = Meter(cl.Groups)
+	} else {
+		s.Usage = Meter(nil)
+	}
+	if len(s.Clients) == 0 {
+		if s.Clients = usual(); w.Single {
+			s.Clients = []int{1}
+		}
+	}
+	unique := "bench-" + w.Name + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	s.server = c.Server
+	s.server.Files, s.server.Queue = c.Server.Files+"/"+unique, ""
+	if w.Name == "queue" || w.Name == "take" {
+		s.server.Queue = c.Server.Queue + "/" + unique
+	}
+	most := 0
+	for _, n := range s.Clients {
+		most = max(most, n)
+	}
+	if err := s.make(ctx, most); err != nil {
+		return nil, err
+	}
+	defer s.end(context.WithoutCancel(ctx))
+	s.result.Target, s.result.Version, s.result.Durability = s.target.Name, s.target.Version, s.target.Durability
+	if w.Case == nil {
+		return s.result, w.run(ctx, s)
+	}
+	return s.result, s.perClients(ctx, func(o Options) (Case, error) { return w.Case(s.target, o) })
+}
+
+func (s *stage) make(ctx context.Context, clients int) error {
+	var err error
+	if s.api, err = client.New(client.Config{URLs: s.server.URLs, Token: s.server.Token, TLS: s.server.TLS, NoWait: true}); err != nil {
+		return err
+	}
+	if err = s.mounted(ctx); err == nil {
+		err = s.api.Mkdir(ctx, s.server.Files, 0o755)
+	}
+	if err == nil {
+		s.target, err = s.server.Target(ctx, clients)
+	}
 	if err != nil {
-		return 0, err
+		s.api.Close()
 	}
-	defer f.Close()
-	times := make([]time.Duration, 50)
-	for i := range times {
-		at := time.Now()
-		if _, err := f.Write(make([]byte, 4096)); err != nil {
-			return 0, err
-		}
-		if err := f.Sync(); err != nil {
-			return 0, err
-		}
-		times[i] = time.Since(at)
+	return err
+}
+
+// mounted makes the mounts to work below, unless they are there. A directory in
+// a mount is its user's to make.
+func (s *stage) mounted(ctx context.Context) error {
+	need := map[string]string{s.Server.Files: "memfs"}
+	if s.server.Queue != "" {
+		need[s.Server.Queue] = "queuefs"
 	}
-	slices.Sort(times)
-	return float64(times[len(times)/2].Microseconds()) / 1000, nil
+	for path, fstype := range need {
+		_, err := s.api.Stat(ctx, path)
+		if errors.Is(err, fs.ErrNotExist) && strings.LastIndexByte(path, '/') == 0 {
+			if err = s.api.Mount(ctx, fstype, path, nil); err == nil {
+				s.mounts = append(s.mounts, path)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("no place to work in: %w", err)
+		}
+	}
+	return nil
+}
+
+// end removes what the workload made, and closes its connections.
+func (s *stage) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, dir := range []string{s.server.Files, s.server.Queue} {
+		if dir == "" || s.cluster != nil {
+			continue // a cluster that was started here goes as a whole
+		}
+		if err := s.api.RemoveAll(ctx, dir); err != nil {
+			fmt.Fprintf(s.Log, "  %s is left: %v\n", dir, err)
+		}
+	}
+	for _, path := range s.mounts {
+		if err := s.api.Unmount(ctx, path); err != nil {
+			fmt.Fprintf(s.Log, "  the mount %s is left: %v\n", path, err)
+		}
+	}
+	_ = s.target.Close() // connections of a load that is over
+	s.api.Close()
+}
+
+// perClients measures a Case for each number of clients.
+func (s *stage) perClients(ctx context.Context, make func(o Options) (Case, error)) error {
+	for _, n := range s.Clients {
+		o := s.Options
+		o.Clients = n
+		c, err := make(o)
+		if err != nil {
+			return err
+		}
+		if err := s.measure(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) measure(ctx context.Context, c Case) error {
+	f, err := c.Run(ctx, s.Rounds)
+	if err == nil {
+		s.add(f)
+	}
+	return err
+}
+
+func (s *stage) add(f load.Figures) {
+	s.result.Loads = append(s.result.Loads, f)
+	fmt.Fprintf(s.Log, "  %s, %s: %s/s, p99 %s ms\n", f.Name, count(f.Clients, "client"), number3(f.PerSecond), number3(f.P99))
+}
+
+// compare measures sides in turns.
+func (s *stage) compare(ctx context.Context, cases ...Case) error {
+	c, err := Compare(ctx, s.Rounds, cases...)
+	if err != nil {
+		return err
+	}
+	for _, f := range c.Sides {
+		s.add(f)
+	}
+	s.result.Ratios = append(s.result.Ratios, c.Ratios...)
+	return nil
+}
+
+// fact adds a figure that is no load.
+func (s *stage) fact(name string, value float64, unit string) {
+	s.result.Facts = append(s.result.Facts, Fact{Name: name, Value: value, Unit: unit})
+	fmt.Fprintf(s.Log, "  %s: %s %s\n", name, number3(value), unit)
+}
+
+// sessions are connections of the PFS that is measured, one for each client.
+func (s *stage) sessions() []*session { return s.target.KV.(*rest).sessions }
+
+// file is the query of a file or directory in this workload's directory.
+func (s *stage) file(name string) string { return "path=" + url.QueryEscape(s.server.Files+"/"+name) }
+
+func choose(names []string) ([]Workload, error) {
+	var out []Workload
+	for _, w := range Workloads() {
+		if len(names) == 0 && w.Quick {
+			out = append(out, w)
+		}
+	}
+next:
+	for _, n := range names {
+		for _, w := range Workloads() {
+			if w.Name == n {
+				out = append(out, w)
+				continue next
+			}
+		}
+		return nil, fmt.Errorf("there is no workload %q; pfs bench --list shows them", n)
+	}
+	return out, nil
 }

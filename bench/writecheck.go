@@ -177,9 +177,20 @@ func summary(writers []*writer, begun time.Time) WriteResult {
 	for i := 1; i < len(ends); i++ {
 		r.Pause = max(r.Pause, float64(ends[i].Sub(ends[i-1]).Microseconds())/1000)
 	}
-	f := Load{}.figures(times, ends[len(ends)-1].Sub(begun))
-	r.PerSecond, r.P50, r.P99 = f.PerSecond, f.P50, f.P99
+	r.P50, r.P99 = percentile(times, 0.50), percentile(times, 0.99)
+	if took := ends[len(ends)-1].Sub(begun); took > 0 {
+		r.PerSecond = float64(r.Acked) / took.Seconds()
+	}
 	return r
+}
+
+// percentile sorts times, and returns one in milliseconds; 0 of none.
+func percentile(times []time.Duration, q float64) float64 {
+	if len(times) == 0 {
+		return 0
+	}
+	slices.Sort(times)
+	return float64(times[min(len(times)-1, int(q*float64(len(times))))].Microseconds()) / 1000
 }
 
 // verify reads every file through every node that answers, and counts the

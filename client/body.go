@@ -17,7 +17,8 @@ type upload struct {
 
 	mu      sync.Mutex // held while r is read
 	got     int64
-	err     error // of r, but for EOF
+	begin   func() // before the first Read; nil: it was, or nothing is to do
+	err     error  // of r, but for EOF
 	stopped atomic.Bool
 	release func() // ends a Read that r does not; nil: r does
 }
@@ -28,14 +29,18 @@ var errStopped = errors.New("request is over")
 func (u *upload) Read(b []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.size >= 0 && u.got == u.size {
+		return 0, io.EOF // also when it was stopped: the transport looks for more, perhaps after the answer
+	}
 	if u.stopped.Load() {
 		return 0, errStopped
 	}
 	if u.size >= 0 {
-		if u.got == u.size {
-			return 0, io.EOF
-		}
 		b = b[:min(int64(len(b)), u.size-u.got)]
+	}
+	if u.begin != nil {
+		u.begin()
+		u.begin = nil
 	}
 	n, err := u.r.Read(b)
 	u.got += int64(n)
@@ -68,10 +73,12 @@ func (u *upload) stop() error {
 func (u *upload) detach(ctx context.Context) {
 	pr, pw := io.Pipe()
 	r := u.r
-	go func() {
-		_, err := io.Copy(pw, r)
-		_ = pw.CloseWithError(err) // never fails
-	}()
+	u.begin = func() {
+		go func() {
+			_, err := io.Copy(pw, r)
+			_ = pw.CloseWithError(err) // never fails
+		}()
+	}
 	end := func() { _ = pw.CloseWithError(errStopped) } // never fails
 	unhook := context.AfterFunc(ctx, end)
 	u.r = pr

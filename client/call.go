@@ -31,6 +31,7 @@ type call struct {
 	stream     bool                    // the caller reads the answer's body
 	slow       bool                    // the answer may take any time to begin
 	again      bool                    // it changes something, but doing it twice is as once
+	asks       bool                    // it changes nothing, whatever its method
 }
 
 func newCall(verb, method, route, path string) call {
@@ -44,8 +45,20 @@ type headerKey struct{}
 
 type freshKey struct{}
 
+type indexKey struct{}
+
 // WithFresh makes the reads under the context linearizable.
 func WithFresh(ctx context.Context) context.Context { return context.WithValue(ctx, freshKey{}, true) }
+
+// WithMinIndex makes the reads under the context see at least what was written
+// at a raft index, as of [Written] or [Client.LastIndex] of another process.
+func WithMinIndex(ctx context.Context, index uint64) context.Context {
+	return context.WithValue(ctx, indexKey{}, index)
+}
+
+// LastIndex returns the highest raft index of a write of this Client, 0 before
+// the first. Reads of this Client see it already, on any of its nodes.
+func (c *Client) LastIndex() uint64 { return c.wrote.Load() }
 
 // WithHeader makes h go along with the requests made under the context.
 func WithHeader(ctx context.Context, h http.Header) context.Context {
@@ -63,10 +76,36 @@ func (k call) keyed() call {
 
 // safe reports whether the call changes nothing. A read that takes something
 // away is not told apart; it carries a key instead.
-func (k *call) safe() bool { return k.method == http.MethodGet || k.method == http.MethodHead }
+func (k *call) safe() bool {
+	return k.asks || k.method == http.MethodGet || k.method == http.MethodHead
+}
 
 func (k *call) repeatable() bool {
 	return k.safe() || k.again || !k.once && k.header.Get(keyHeader) != ""
+}
+
+// unsent reports whether the try that failed left no trace: without a connection
+// nothing is read of a body either.
+func unsent(err error) bool {
+	var u *Unreachable
+	return errors.As(err, &u) && u.Refused()
+}
+
+// level says in the query how new the answer to a read must be.
+func (c *Client) level(ctx context.Context, k *call, nodes int) {
+	if !k.safe() || k.query == nil {
+		return
+	}
+	at, _ := ctx.Value(indexKey{}).(uint64)
+	if nodes > 1 {
+		at = max(at, c.wrote.Load()) // another node may be behind
+	}
+	if at > 0 {
+		k.query.Set("min_index", strconv.FormatUint(at, 10))
+	}
+	if ctx.Value(freshKey{}) != nil {
+		k.query.Set("consistency", "linearizable")
+	}
 }
 
 // withJSON gives the call a body.
@@ -86,53 +125,40 @@ type answer struct {
 // do sends the call, again where that is right and may help, and returns an
 // answer of status 2xx. Any other answer is an error.
 func (c *Client) do(ctx context.Context, k call) (*answer, error) {
-	if at := c.wrote.Load(); at > 0 && len(c.bases) > 1 && k.safe() && k.query != nil {
-		k.query.Set("min_index", strconv.FormatUint(at, 10)) // another node may be behind
-	}
-	if k.safe() && k.query != nil && ctx.Value(freshKey{}) != nil {
-		k.query.Set("consistency", "linearizable")
-	}
-	tries := 1
-	if k.repeatable() {
-		tries += c.retries
-	}
+	c.look(ctx)
+	nodes := c.nodes()
+	c.level(ctx, &k, len(nodes))
 	unsure := false
-	waits := waits{next: c.backoff, until: make([]time.Time, len(c.bases))}
+	waits := waits{next: c.backoff, until: make([]time.Time, len(nodes))}
 	for try := 1; ; try++ {
 		node := c.current.Load()
-		a, err := c.send(ctx, &k, c.base(node))
+		a, err := c.send(ctx, &k, nodes[int(node)%len(nodes)])
 		if err == nil {
 			return a, nil
 		}
 		unsure = unsure || errors.Is(err, ErrUnknown)
 		if k.dropKey(err) {
-			try, tries = 0, 1 // from now on it is only repeated if it is safe
-			if k.safe() {
-				tries += c.retries
-			}
+			try = 0 // from now on it is only repeated if it is safe
 			continue
 		}
 		if unsure && temporary(err) && !errors.Is(err, ErrUnknown) {
 			err = unsettled{err}
 		}
 		if temporary(err) {
-			c.current.CompareAndSwap(node, node+1) // the next call, too, asks another one
+			c.turn(node) // the next call, too, asks another one
 		}
-		if try >= tries || !temporary(err) || ctx.Err() != nil || c.hopeless(err, try) {
+		if try > c.retries || !temporary(err) || !k.repeatable() && !unsent(err) || ctx.Err() != nil || c.hopeless(err, try) {
 			return nil, &fs.PathError{Op: k.verb, Path: k.path, Err: err}
 		}
-		if serr := sleep(ctx, waits.after(err, try, int(node)%len(c.bases))); serr != nil {
+		if serr := sleep(ctx, waits.after(err, try, int(node)%len(nodes))); serr != nil {
 			return nil, &fs.PathError{Op: k.verb, Path: k.path, Err: &timeUp{serr, err}}
 		}
 	}
 }
 
-func (c *Client) base(node uint32) string { return c.bases[int(node)%len(c.bases)] }
-
 // hopeless reports whether waiting for a node is out of place.
 func (c *Client) hopeless(err error, try int) bool {
-	var u *Unreachable
-	return c.noWait && try >= len(c.bases) && !c.answered.Load() && errors.As(err, &u) && u.Refused()
+	return c.noWait && try >= len(c.nodes()) && !c.answered.Load() && unsent(err)
 }
 
 // dropKey takes our key off a call that was refused with 501: mounts outside
@@ -167,8 +193,7 @@ type waits struct {
 // asked at once where this one took no connection.
 func (w *waits) after(err error, try, node int) time.Duration {
 	n := len(w.until)
-	var u *Unreachable
-	if errors.As(err, &u) && u.Refused() && try%n != 0 {
+	if unsent(err) && try%n != 0 {
 		return 0
 	}
 	var e *Error
@@ -243,10 +268,7 @@ func (c *Client) request(ctx context.Context, k *call, base string) (*http.Reque
 	if err != nil {
 		return nil, nil, err
 	}
-	maps.Copy(req.Header, c.header)
-	if h, ok := ctx.Value(headerKey{}).(http.Header); ok {
-		maps.Copy(req.Header, h)
-	}
+	c.headers(ctx, req)
 	maps.Copy(req.Header, k.header)
 	if k.body == nil {
 		return req, nil, nil
@@ -263,6 +285,14 @@ func (c *Client) request(ctx context.Context, k *call, base string) (*http.Reque
 		req.Body = http.NoBody
 	}
 	return req, up, nil
+}
+
+// headers sets those that go along with every request, the token among them.
+func (c *Client) headers(ctx context.Context, req *http.Request) {
+	maps.Copy(req.Header, c.header)
+	if h, ok := ctx.Value(headerKey{}).(http.Header); ok {
+		maps.Copy(req.Header, h)
+	}
 }
 
 func (k *call) unreachable(ctx context.Context, base string, err error) error {

@@ -36,11 +36,17 @@ type Config struct {
 	TLS *tls.Config
 	// Header goes along with every request; nil for none.
 	Header http.Header
+	// Token is sent with every request as "Authorization: Bearer"; "" for none.
+	Token string
+	// Discover makes the Client ask the cluster for its nodes before its first
+	// request and after failures, as [Client.Discover] does.
+	Discover bool
 }
 
 // Client is a connection to a cluster.
 type Client struct {
-	bases    []string
+	given    []string // by the Config
+	bases    atomic.Pointer[[]string]
 	http     *http.Client
 	slow     *http.Client // for answers that may be long in coming
 	retries  int
@@ -50,6 +56,7 @@ type Client struct {
 	current  atomic.Uint32 // modulo len(bases): the node to ask
 	answered atomic.Bool   // any node ever did
 	wrote    atomic.Uint64 // highest raft index of a write of this Client
+	lookout  lookout
 }
 
 // New returns a Client. It does not connect.
@@ -58,12 +65,20 @@ func New(c Config) (*Client, error) {
 		c.URLs = []string{DefaultURL}
 	}
 	cl := &Client{http: c.HTTP, retries: max(c.Retries, 0), backoff: c.Backoff, noWait: c.NoWait, header: c.Header}
+	var bases []string
 	for _, u := range c.URLs {
 		base, err := parseBase(u)
 		if err != nil {
 			return nil, err
 		}
-		cl.bases = append(cl.bases, base)
+		bases = append(bases, base)
+	}
+	cl.given = bases
+	cl.bases.Store(&bases)
+	cl.lookout.on = c.Discover
+	cl.lookout.doubt.Store(true)
+	if err := cl.authorize(c.Token); err != nil {
+		return nil, err
 	}
 	if c.Retries == 0 {
 		cl.retries = 5
@@ -82,6 +97,24 @@ func New(c Config) (*Client, error) {
 	}
 	cl.http, cl.slow = followingReads(cl.http), followingReads(patient)
 	return cl, nil
+}
+
+// authorize makes every request carry a token. The header that was given is not
+// changed.
+func (c *Client) authorize(token string) error {
+	if token == "" {
+		return nil
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return vfs.Invalid.With("the token has a space or a character that a header cannot carry: is there a line end behind it?")
+	}
+	h := c.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("Authorization", "Bearer "+token)
+	c.header = h
+	return nil
 }
 
 // followingReads returns h so that it follows redirects of reads alone.

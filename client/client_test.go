@@ -16,10 +16,6 @@ import (
 
 	"github.com/pfs-project/pfs/api/apitest"
 	"github.com/pfs-project/pfs/client"
-	"github.com/pfs-project/pfs/plugins/devfs"
-	"github.com/pfs-project/pfs/plugins/kvfs"
-	"github.com/pfs-project/pfs/plugins/memfs"
-	"github.com/pfs-project/pfs/plugins/queuefs"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -34,10 +30,7 @@ func allocated(fn func()) uint64 {
 
 func start(t *testing.T) (*apitest.Server, *client.Client) {
 	t.Helper()
-	s := apitest.Start(t, apitest.Config{
-		Plugins: []vfs.Plugin{memfs.Plugin(), kvfs.Plugin(), queuefs.Plugin(), devfs.Plugin()},
-		Mounts:  map[string]string{"/memfs": "memfs", "/kvfs": "kvfs", "/queuefs": "queuefs", "/dev": "devfs"},
-	})
+	s := apitest.StartUsual(t)
 	return s, dial(t, client.Config{URLs: []string{s.URL}})
 }
 

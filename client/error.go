@@ -18,6 +18,27 @@ import (
 // Repeating it under the same [Key] tells; without a key only looking does.
 var ErrUnknown = errors.New("outcome unknown")
 
+// Names of the kinds of package vfs that callers ask for most; errors.Is holds
+// for them as for fs.ErrNotExist, fs.ErrExist and fs.ErrPermission.
+const (
+	ErrConflict     = vfs.Conflict    // not as things stand: the text says what to do first
+	ErrPrecondition = vfs.Stale       // the file has another version than the write was for
+	ErrLeaseLost    = vfs.LeaseLost   // the message has gone back to its queue, or was settled
+	ErrNoLeader     = vfs.Unavailable // no node could take the request: no leader, no quorum, or none answers
+	ErrCompacted    = vfs.Range       // what was asked for is not kept any more, or is not there yet
+	ErrQuota        = vfs.NoSpace     // a queue, a quota or a disk is full
+)
+
+// RequestID returns the id under which a node has logged the request that err
+// came from, "" if err is of no node.
+func RequestID(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RequestID
+	}
+	return ""
+}
+
 // Error is an answer of a node other than success.
 type Error struct {
 	Status     int           `json:"-"` // HTTP

@@ -13,8 +13,8 @@ import (
 )
 
 // FS returns the tree below root as an fs.FS for reading. Every call is bound
-// to ctx. It implements fs.StatFS, ReadDirFS, ReadFileFS, ReadLinkFS and SubFS;
-// its files io.Seeker and io.ReaderAt.
+// to ctx. It implements fs.StatFS, ReadDirFS, ReadFileFS, ReadLinkFS, GlobFS
+// and SubFS; its files io.Seeker and io.ReaderAt.
 //
 // Files that are consumed when they are read have fs.ModeIrregular, and reading
 // them fails: whoever walks a tree does not mean to take from it.
@@ -171,6 +171,7 @@ var (
 	_ fs.ReadDirFS   = (*tree)(nil)
 	_ fs.ReadFileFS  = (*tree)(nil)
 	_ fs.ReadLinkFS  = (*tree)(nil)
+	_ fs.GlobFS      = (*tree)(nil)
 	_ fs.SubFS       = (*tree)(nil)
 	_ fs.ReadDirFile = (*dir)(nil)
 	_ io.Seeker      = (*file)(nil)

@@ -15,12 +15,13 @@ const maxProbe = 1 << 10
 // returns nil if that is good, an [*Error] with the node's words if it is not,
 // and an [*Unreachable] if nobody answers.
 func (c *Client) Probe(ctx context.Context, name string) error {
-	base := c.base(c.current.Load())
+	base := c.node()
 	fail := func(err error) error { return &fs.PathError{Op: "probe", Path: name, Err: err} }
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/"+name, nil)
 	if err != nil {
 		return fail(err)
 	}
+	c.headers(ctx, req)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		k := call{method: http.MethodGet}

@@ -153,6 +153,11 @@ const pageSize = 1000
 // Entries goes through a directory by name, page by page; an error ends it.
 // Entries that come or go meanwhile may be seen or not.
 func (c *Client) Entries(ctx context.Context, path string) iter.Seq2[Info, error] {
+	return c.entries(ctx, path, "")
+}
+
+// entries is Entries of the names with a prefix; older servers give all.
+func (c *Client) entries(ctx context.Context, path, prefix string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		for cursor := ""; ; {
 			var page struct {
@@ -163,6 +168,9 @@ func (c *Client) Entries(ctx context.Context, path string) iter.Seq2[Info, error
 			k.query.Set("limit", strconv.Itoa(pageSize))
 			if cursor != "" {
 				k.query.Set("cursor", cursor)
+			}
+			if prefix != "" {
+				k.query.Set("prefix", prefix)
 			}
 			if _, err := c.json(ctx, k, &page); err != nil {
 				yield(Info{}, err)

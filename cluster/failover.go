@@ -11,14 +11,17 @@ import (
 )
 
 // A mount that may live on any node is moved when its own has not been heard for
-// moveAfter. By then that node has ended it: it takes no call holdTime after it heard
+// moveAfter, and when raft's heartbeats to it fail and had no answer for beatAfter: a
+// node that answers those holds what it has, however long it lets others wait.
+// By then that node has ended it: it takes no call holdTime after it heard
 // of a leader last, and ends those under way. It may have heard of one for as long
 // after its last answer as the next question takes that has none; the rest is for
 // the calls to end, and for what the two clocks differ by.
 const (
 	holdTime  = 4 * time.Second
 	endTime   = 2 * time.Second
-	moveSlack = contactEvery + stateTime + endTime + time.Second
+	beatSlack = endTime + time.Second
+	moveSlack = contactEvery + stateTime + beatSlack
 	holdLook  = 250 * time.Millisecond
 	moveRetry = 5 * time.Second // after no node was found for a mount
 	holdPart  = 8               // times the time in which an election starts, if that is longer
@@ -27,6 +30,8 @@ const (
 func (n *Node) holdTime() time.Duration { return max(n.c.hold, holdPart*n.c.Election) }
 
 func (n *Node) moveAfter() time.Duration { return n.holdTime() + moveSlack }
+
+func (n *Node) beatAfter() time.Duration { return n.holdTime() + beatSlack }
 
 // Holds reports whether this node may run what lives on one node at a time: it
 // has a leader, knows what that has moved, and its disk takes what comes.
@@ -138,14 +143,16 @@ func (c *clockwork) away(im *fsm.Image, load map[string]int) (out []vfs.Mounted)
 			continue
 		}
 		load[m.Node]++
-		since := c.n.contacts.since(m.Node)
-		if !slices.Contains(members, m.Node) {
+		since, dead := c.n.contacts.since(m.Node), true
+		if slices.Contains(members, m.Node) {
+			dead = c.n.beats.silent(m.Node, c.mover.began) > c.n.beatAfter()
+		} else { // raft asks it no more
 			if since = c.mover.gone[m.Node]; since.IsZero() {
 				since = time.Now()
 			}
 			gone[m.Node] = since
 		}
-		if !since.IsZero() && c.mover.silent(since) > c.n.moveAfter() {
+		if !since.IsZero() && dead && c.mover.silent(since) > c.n.moveAfter() {
 			out = append(out, m)
 		}
 	}

@@ -67,6 +67,37 @@ func (s *single) Do(context.Context, vfs.Op) (vfs.Result, error) {
 	return vfs.Result{}, vfs.Unsupported
 }
 
+// runIn has a node run the plugin of o.
+func (o *only) runIn(c *Config) {
+	c.Runs = func() []string { return []string{"wasm"} }
+	c.Library = func(lib vfs.Library) vfs.Plugin {
+		return vfs.Plugin{Type: lib.Name, Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Pinned, nil },
+			New: func(e vfs.Env, _ vfs.Config) (vfs.FileSystem, error) { return &single{o, e.Node}, nil }}
+	}
+}
+
+// mount loads the plugin of o and mounts it at /only, on a node first.
+func (o *only) mount(g *gang, node string) {
+	lib := vfs.Library{Name: "only", Kind: "wasm", Sum: strings.Repeat("ab", 32), Size: 1, Source: "test", Place: vfs.Pinned}
+	mount := vfs.Op{Verb: vfs.Mount, Path: "/only", Data: fsm.EncodeMount(fsm.MountSpec{Type: "only", Node: node, Roams: true})}
+	poll(o.t, "the feature level", func() bool { return g.nodes[0].level() >= fsm.PlacementLevel })
+	for _, op := range []vfs.Op{fsm.LoadOp(lib, []byte{1}, nil), mount} {
+		if out, err := g.nodes[0].Propose(testContext(o.t), vfs.Request{Ops: []vfs.Op{op}}); err != nil || out.Err != nil {
+			o.t.Fatal(err, out.Err)
+		}
+	}
+}
+
+// on is the node where it runs; "" if it does nowhere.
+func (o *only) on() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.runs == nil {
+		return ""
+	}
+	return o.runs.node
+}
+
 // A mount moves from a node that is cut off to one that runs its kind of plugin,
 // back when that one is, and never runs twice at a time.
 func TestFailover(t *testing.T) {
@@ -74,30 +105,12 @@ func TestFailover(t *testing.T) {
 	o := &only{t: t}
 	g := newGang(t, 3, func(i int, c *Config) {
 		c.hold = time.Second
-		if i == 2 {
-			return // it runs no plugins
-		}
-		c.Runs = func() []string { return []string{"wasm"} }
-		c.Library = func(lib vfs.Library) vfs.Plugin {
-			return vfs.Plugin{Type: lib.Name, Place: func(vfs.Config) (vfs.Placement, error) { return vfs.Pinned, nil },
-				New: func(e vfs.Env, _ vfs.Config) (vfs.FileSystem, error) { return &single{o, e.Node}, nil }}
+		if i < 2 { // the third runs no plugins
+			o.runIn(c)
 		}
 	})
-	lib := vfs.Library{Name: "only", Kind: "wasm", Sum: strings.Repeat("ab", 32), Size: 1, Source: "test", Place: vfs.Pinned}
-	mount := vfs.Op{Verb: vfs.Mount, Path: "/only", Data: fsm.EncodeMount(fsm.MountSpec{Type: "only", Node: "n1", Roams: true})}
-	poll(t, "the feature level", func() bool { return g.nodes[0].level() >= fsm.PlacementLevel })
-	for _, op := range []vfs.Op{fsm.LoadOp(lib, []byte{1}, nil), mount} {
-		if out, err := g.nodes[0].Propose(testContext(t), vfs.Request{Ops: []vfs.Op{op}}); err != nil || out.Err != nil {
-			t.Fatal(err, out.Err)
-		}
-	}
-	runsOn := func(node string) func() bool {
-		return func() bool {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			return o.runs != nil && o.runs.node == node
-		}
-	}
+	o.mount(g, "n1")
+	runsOn := func(node string) func() bool { return func() bool { return o.on() == node } }
 	over := make(chan struct{})
 	var callers sync.WaitGroup
 	for _, n := range g.nodes[:2] {
@@ -133,7 +146,7 @@ func TestFailover(t *testing.T) {
 		})
 	}
 	g.wires.isolate(0, true) // and back before anybody has moved it
-	poll(t, "that it has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return o.runs == nil })
+	poll(t, "that it has ended", runsOn(""))
 	g.wires.isolate(0, false)
 	poll(t, "the mount again", func() bool { return runsOn("n1")() || runsOn("n2")() })
 	close(over)

@@ -220,7 +220,9 @@ func (n *Node) takeIn(ctx context.Context, j joining) error {
 	}
 	conf := n.configuration()
 	s, known := serverOf(conf, j.ID)
-	if !known && !j.Fresh && j.Applied > 0 { // what it asks for was on its way when it was removed
+	// It asked before it was removed, or it was down then. What it has applied
+	// tells nothing: a power cut takes a state that was not synced yet.
+	if !known && !j.Fresh {
 		return errors.New("it was removed: take it in with pfs cluster add, or start it with an empty directory")
 	}
 	if known && (j.Fresh || string(s.Address) != j.Address) {

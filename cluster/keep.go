@@ -9,6 +9,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -31,12 +32,33 @@ func (n *Node) Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, e
 	if n.removed.Load() {
 		return vfs.Content{}, errRemoved
 	}
+	u := &upload{n: n, max: max, sum: n.hasher()}
+	defer n.hashers.Put(u.sum)
+	b, size, last, err := u.read(ctx, r)
+	switch {
+	case err != nil:
+		return vfs.Content{}, err
+	case last && size <= vfs.MaxInline:
+		defer b.free()
+		data := append([]byte(nil), b.b[:size]...) // goes into the log
+		return vfs.Content{Data: data, Size: u.size, Sum: u.total()}, nil
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	u := &upload{n: n, cancel: cancel, max: max, sum: blake3.New(), slots: make(chan struct{}, chunksOut)}
-	c, err := u.run(ctx, r)
+	u.cancel, u.slots = cancel, make(chan struct{}, chunksOut)
+	c, err := u.chunks(ctx, r, b, size, last)
 	cancel(errUploadOver)
 	u.wg.Wait()
 	return c, err
+}
+
+// hasher returns one that has seen nothing; a new one takes 10 KiB.
+func (n *Node) hasher() *blake3.Hasher {
+	h, ok := n.hashers.Get().(*blake3.Hasher)
+	if !ok {
+		return blake3.New()
+	}
+	h.Reset()
+	return h
 }
 
 var errUploadOver = errors.New("upload is over")
@@ -53,16 +75,9 @@ type upload struct {
 	stager stager
 }
 
-func (u *upload) run(ctx context.Context, r io.Reader) (vfs.Content, error) {
-	b, size, last, err := u.read(ctx, r)
-	if err != nil {
-		return vfs.Content{}, err
-	}
-	if last && size <= vfs.MaxInline {
-		defer b.free()
-		data := append([]byte(nil), b.b[:size]...) // goes into the log
-		return vfs.Content{Data: data, Size: u.size, Sum: u.total()}, nil
-	}
+// chunks keeps what is in b, and all that follows in r.
+func (u *upload) chunks(ctx context.Context, r io.Reader, b *buffer, size int, last bool) (vfs.Content, error) {
+	var err error
 	if u.n.vol.Full() {
 		b.free()
 		return vfs.Content{}, errNoSpaceHere
@@ -99,7 +114,7 @@ func (u *upload) run(ctx context.Context, r io.Reader) (vfs.Content, error) {
 }
 
 func (u *upload) total() (sum [32]byte) {
-	copy(sum[:], u.sum.Sum(nil))
+	u.sum.Sum(sum[:0])
 	return sum
 }
 
@@ -168,8 +183,8 @@ func (u *upload) grow(ctx context.Context, b *buffer, size int) (*buffer, error)
 func (n *Node) chunkBuffer(ctx context.Context, size int) (*buffer, error) {
 	b := n.buffers.get(size)
 	held := int64(len(b.b))
-	wait, cancel := context.WithTimeout(ctx, memWait)
-	defer cancel()
+	wait := lapse.After(ctx, memWait)
+	defer wait.End()
 	if err := n.chunkMem.take(wait, held); err != nil {
 		b.free()
 		if cause := context.Cause(ctx); cause != nil {

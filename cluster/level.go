@@ -21,14 +21,15 @@ func (n *Node) level() uint64 {
 }
 
 // known returns the newest feature level that every member knows; 0 while one
-// has not said what it does.
-func (n *Node) known() uint64 {
+// has not said what it does. Of this node it is at least own.
+func (n *Node) known(own uint64) uint64 {
 	im := n.machine.Image()
 	defer im.Release()
 	levels := map[string]uint64{}
 	for _, m := range im.Members() {
 		levels[m.ID] = m.Level
 	}
+	levels[n.id] = max(levels[n.id], own)
 	lowest := uint64(math.MaxUint64)
 	for _, s := range n.configuration().Servers {
 		lowest = min(lowest, levels[string(s.ID)])
@@ -45,7 +46,7 @@ func (c *clockwork) advance(ctx context.Context, now time.Time) {
 		return
 	}
 	c.advanced = now
-	to := n.known()
+	to := n.known(0)
 	if to <= from || to == math.MaxUint64 {
 		return
 	}

@@ -83,6 +83,8 @@ func TestUpgrade(t *testing.T) {
 				t.Errorf("with %d of 3 nodes upgraded: %v", i+1, err)
 			}
 			g.sameDigest()
+		} else if got := g.nodes[i].Mounts()["/filed"]; got != MountUp {
+			t.Errorf("the last one is ready and /filed is %s", got)
 		}
 	}
 	atLevel(fsm.Level + 1)

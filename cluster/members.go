@@ -18,6 +18,7 @@ type membership struct {
 	started  time.Time
 	removed  atomic.Bool // from the cluster
 	contacts contacts
+	beats    beats
 
 	managing   turn   // changes of members
 	turnedAway saying // of a node that is not taken in; of whose turn it is

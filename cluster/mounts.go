@@ -16,6 +16,10 @@ import (
 const (
 	mountEvery = 200 * time.Millisecond
 	mountRetry = 5 * time.Second // after an answer that will hardly change
+	// mountPatience is for how long a node that has just started holds back that it
+	// serves, for mounts that nobody has answered yet: a member may be away that
+	// has never said what it knows.
+	mountPatience = 15 * time.Second
 )
 
 // MountState is how one mount of the configuration file fares.
@@ -39,6 +43,8 @@ type fileMounts struct {
 	states []MountState
 	errs   []error
 	again  []time.Time
+	from   time.Time // when they were looked at first; zero: never
+	begun  bool      // all have been asked for, or patience is over
 }
 
 func newFileMounts(list []fsm.FileMount) *fileMounts {
@@ -93,6 +99,58 @@ var errLater = errors.New("waits until every member runs a version that knows it
 // loaded.
 var errNotLoaded = errors.New("no such plugin is loaded")
 
+// errNotYet is why a mount is pending that the log has not answered: the cluster is
+// about to be able to.
+var errNotYet = errors.New("not asked for yet")
+
+// start returns whether all mounts have been asked for, since when the node tries.
+// It is so for good: what becomes of a mount later is no matter of it.
+func (f *fileMounts) start() (begun bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.from.IsZero() {
+		f.from = time.Now()
+	}
+	f.begun = f.over() || f.unasked() < 0
+	return f.begun
+}
+
+// over reports whether nobody waits for the mounts to be asked for any more.
+func (f *fileMounts) over() bool {
+	return f.begun || !f.from.IsZero() && time.Since(f.from) > mountPatience
+}
+
+// unasked returns the first mount that is not in the table and has no reason for it;
+// -1 if there is none.
+func (f *fileMounts) unasked() int {
+	for i, s := range f.states {
+		if s == MountPending && (f.errs[i] == nil || errors.Is(f.errs[i], errNotYet)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// asked returns nil once every configured mount is in the table or it is known why
+// not, and from then on: a mount that fails takes no node out of service. A node
+// that has just been started for the first time would show an empty tree before.
+func (f *fileMounts) asked() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := f.unasked(); i >= 0 && !f.over() {
+		return f.unsettled(i)
+	}
+	return nil
+}
+
+// unsettled says how a mount is that is not up.
+func (f *fileMounts) unsettled(i int) error {
+	if f.errs[i] != nil {
+		return fmt.Errorf("mount %s is %s: %w", f.list[i].Path, f.states[i], f.errs[i])
+	}
+	return fmt.Errorf("mount %s is %s", f.list[i].Path, f.states[i])
+}
+
 // settled returns nil once every configured mount is up, unless somebody
 // wanted it otherwise. In a cluster that is upgraded node by node it does not
 // wait for types that older members do not know: they are replaced only once
@@ -103,10 +161,7 @@ func (f *fileMounts) settled() error {
 	defer f.mu.Unlock()
 	for i, s := range f.states {
 		if (s == MountPending || s == MountDown) && !errors.Is(f.errs[i], errLater) && !errors.Is(f.errs[i], errNotLoaded) {
-			if f.errs[i] != nil {
-				return fmt.Errorf("mount %s is %s: %w", f.list[i].Path, s, f.errs[i])
-			}
-			return fmt.Errorf("mount %s is %s", f.list[i].Path, s)
+			return f.unsettled(i)
 		}
 	}
 	return nil
@@ -126,25 +181,30 @@ func (n *Node) mountFiles(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if _, id := n.raft.LeaderWithID(); id == "" || n.lag() > 0 {
+		if _, id := n.raft.LeaderWithID(); id == "" || n.machine.Loading() { // it would be refused
 			continue
 		}
-		if n.machine.Loading() { // it would be refused
-			continue
-		}
+		n.mounts.start()
+		behind := n.lag() > 0
 		for i, m := range n.mounts.list {
-			n.mountFile(ctx, i, m)
+			n.mountFile(ctx, i, m, behind)
 		}
+		n.mounts.start()
 	}
 }
 
-func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
+// mountFile looks after one mount. A node that is behind believes its table only as
+// far as the mount is there: under writes it is always a moment behind.
+func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount, behind bool) {
 	var err error
 	if m.Config, err = n.secrets.Seal(n.plugin(m.Type), m.Config); err != nil {
 		n.mounts.set(i, MountPending, err, mountEvery)
 		return
 	}
 	s, err := n.mounted(m)
+	if behind && s != MountUp {
+		return
+	}
 	if s != MountPending {
 		if n.mounts.set(i, s, err, 0) && s == MountConflict {
 			n.c.Log.Warn("another mount is where the file wants one", "path", string(m.Path), "type", m.Type)
@@ -159,11 +219,7 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 		return
 	}
 	if since, level := n.plugin(m.Type).SinceFor(m.Config), n.level(); since > level { // it would be refused
-		err := fmt.Errorf("%w: feature level %d", errLater, since)
-		if level == 0 { // the cluster has just begun, and gets its level in a moment
-			err = fmt.Errorf("waits for feature level %d", since)
-		}
-		n.mounts.set(i, MountPending, err, mountEvery)
+		n.mounts.set(i, MountPending, n.tooEarly(since, level), mountEvery)
 		return
 	}
 	if m.Node == "" {
@@ -172,7 +228,7 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 	out, err := n.propose(ctx, vfs.Request{Ops: []vfs.Op{m.Op(n.plugin(m.Type).Doc)}})
 	switch {
 	case err != nil:
-		n.mounts.set(i, MountPending, err, mountEvery)
+		n.mounts.set(i, MountPending, fmt.Errorf("%w: %w", errNotYet, err), mountEvery)
 	case vfs.KindOf(out.Err) == vfs.Permission:
 		n.mounts.set(i, MountRemoved, nil, mountRetry)
 	case vfs.KindOf(out.Err) == vfs.Exists:
@@ -184,6 +240,16 @@ func (n *Node) mountFile(ctx context.Context, i int, m fsm.FileMount) {
 		s, err := n.mounted(m)
 		n.mounts.set(i, s, err, 0)
 	}
+}
+
+// tooEarly is why a mount is pending that needs a later feature level than the
+// cluster has. A cluster that has just begun gets its level in a moment, and so
+// does one whose last old member has just been replaced by this node.
+func (n *Node) tooEarly(since, level uint64) error {
+	if !n.mounts.start() && (level == 0 || n.known(n.c.level) >= since) {
+		return fmt.Errorf("%w: waits for feature level %d", errNotYet, since)
+	}
+	return fmt.Errorf("%w: feature level %d", errLater, since)
 }
 
 // mounted looks at what is mounted where the file wants m.

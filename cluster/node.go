@@ -49,6 +49,7 @@ type Node struct {
 	raft    *raft.Raft
 
 	buffers  *buffers
+	hashers  sync.Pool // of *blake3.Hasher
 	chunkMem *budget
 	callMem  *budget
 	pack     *packer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/wire"
 )
@@ -29,8 +30,11 @@ func (n *Node) propose(ctx context.Context, r vfs.Request) (vfs.Outcome, error) 
 	if err := checkRequest(r); err != nil {
 		return vfs.Outcome{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, proposeTime)
-	defer cancel()
+	if at, ok := ctx.Deadline(); !ok || time.Until(at) > proposeTime {
+		within := lapse.After(ctx, proposeTime)
+		defer within.End()
+		ctx = within
+	}
 	out, err := n.settle(ctx, r)
 	if err == nil && vfs.KindOf(out.Err) == vfs.Moved {
 		if again, ok := n.reroute(ctx, r, out.Index); ok {
@@ -75,6 +79,9 @@ func (n *Node) settle(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 	)
 	for {
 		out, err := n.try(ctx, r)
+		if err == nil {
+			return out, nil
+		}
 		var (
 			el *elsewhereError
 			un *vfs.Unknown
@@ -83,10 +90,10 @@ func (n *Node) settle(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
 		case errors.As(err, &un) && (r.Key != "" || plantRetry):
 			lost = un
 		case errors.As(err, &el):
-		case err != nil && lost != nil:
+		case lost != nil:
 			return vfs.Outcome{}, lost
 		default:
-			return out, err
+			return vfs.Outcome{}, err
 		}
 		if time.Now().After(until) || !pause(ctx, retryPause) {
 			if lost != nil {

@@ -46,8 +46,9 @@ func (n *Node) Alive() error {
 }
 
 // Serves returns nil when the node knows a leader, has applied all but the last
-// thousand entries that it knows to be committed, and has a number. It says
-// nothing of mounts, which may hang on what is outside of this node.
+// thousand entries that it knows to be committed, has a number, and has asked for
+// its configured mounts once since it started. It says nothing of how they fare,
+// which may hang on what is outside of this node.
 func (n *Node) Serves() error {
 	if err := n.Failed(); err != nil {
 		return fmt.Errorf("node cannot go on: %w", err)
@@ -67,5 +68,5 @@ func (n *Node) Serves() error {
 	if n.number.Load() == 0 {
 		return errors.New("not introduced to the cluster yet")
 	}
-	return nil
+	return n.mounts.asked()
 }

@@ -137,6 +137,7 @@ func (n *Node) openRaft(notify chan<- bool) error {
 		return errors.Join(spoils(n.c.Dir, fmt.Errorf("start raft: %w", err)), n.net.Close())
 	}
 	n.raft = r
+	n.beats.watch(r)
 	n.logs.Park()
 	n.book.mu.Lock()
 	n.book.config = n.configuration

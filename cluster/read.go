@@ -56,7 +56,11 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 		return nil, vfs.Unavailable.With("this node cannot go on")
 	}
 	im := n.machine.Image()
-	if im.Loading {
+	switch {
+	case im.Stopped:
+		im.Release()
+		return nil, vfs.Unavailable.With("this node is stopping")
+	case im.Loading:
 		im.Release()
 		return nil, errLoading
 	}

@@ -127,3 +127,15 @@ func TestFaultEndsNode(t *testing.T) {
 		t.Error("told twice")
 	}
 }
+
+// TestStoppedNodeRefusesReads asks a node for a state after it was stopped: it is
+// told so, and given nothing whose reads would panic.
+func TestStoppedNodeRefusesReads(t *testing.T) {
+	g := newGang(t, 1, nil)
+	n := g.nodes[0]
+	g.write(0, "/m/a", "x")
+	g.stop(0)
+	if im, err := n.Image(t.Context(), vfs.Level{}); vfs.KindOf(err) != vfs.Unavailable {
+		t.Errorf("it gave %+v, %v", im, err)
+	}
+}

@@ -41,33 +41,18 @@ func (f *files) do(op vfs.Op) (r vfs.Result, err error) {
 	return r, err
 }
 
-// check compares what is there with what the change expects. There are no
-// versions here.
+// check compares what is there with what the change expects.
 func (f *files) check(op vfs.Op) error {
 	if op.If.Kind == vfs.Always {
 		return nil
 	}
 	_, err := f.stat(op.Path)
-	missing := vfs.KindOf(err) == vfs.NotFound
-	switch {
-	case err != nil && !missing:
-		return err
-	case op.If.Kind == vfs.IfVersion:
-		return vfs.Unsupported.With("files of this plugin have no versions")
-	case missing == (op.If.Kind == vfs.IfExists):
-		return &vfs.Error{Kind: vfs.Stale}
-	}
-	return nil
+	return op.If.Unversioned(err)
 }
 
 // create makes an empty file or a directory where there is nothing.
 func (f *files) create(op vfs.Op) error {
-	switch i, err := f.stat(op.Path); {
-	case err == nil && i.IsDir():
-		return vfs.Exists.With("directory")
-	case err == nil:
-		return vfs.Exists
-	case vfs.KindOf(err) != vfs.NotFound:
+	if err := vfs.MayMake(f.stat(op.Path)); err != nil {
 		return err
 	}
 	if err := f.parent(op.Path); err != nil {
@@ -103,28 +88,14 @@ func (f *files) move(op vfs.Op) error {
 // writeOp writes as the Op says.
 func (f *files) writeOp(op vfs.Op) (int64, error) {
 	info, err := f.stat(op.Path)
-	missing := vfs.KindOf(err) == vfs.NotFound
-	switch {
-	case err != nil && !missing:
-		return 0, err
-	case missing && op.Flag&vfs.FlagCreate == 0:
-		return 0, err
-	case !missing && info.IsDir():
-		return 0, vfs.IsDirectory
-	case !missing && op.Flag&vfs.FlagExclusive != 0:
-		return 0, vfs.Exists
+	missing, err := op.MayWrite(info, err)
+	if err == nil && missing {
+		err = f.parent(op.Path)
 	}
-	atEnd := op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0
-	switch {
-	case !atEnd && op.Off < 0:
-		return 0, vfs.Invalid.With("negative offset")
-	case !atEnd && op.Off > vfs.MaxSize:
-		return 0, vfs.TooLarge
-	case missing:
-		if err := f.parent(op.Path); err != nil {
-			return 0, err
-		}
+	if err != nil {
+		return 0, err
 	}
+	atEnd := op.Appends()
 	n, off := int64(len(op.Data)), op.Off
 	if atEnd {
 		off = info.Size

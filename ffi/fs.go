@@ -43,7 +43,7 @@ var (
 
 // Start loads the library: a mount whose settings it refuses does not start.
 func (f *FS) Start(ctx context.Context) (err error) {
-	if f.lib.Limits, err = bounded(f.lib.Limits); err != nil {
+	if f.lib.Limits, err = bounds().Fill(f.lib.Limits); err != nil {
 		return err
 	}
 	f.began = time.Now().UTC().Truncate(time.Second)
@@ -163,37 +163,11 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error
 	if !f.lib.Verbs.Has(vfs.Write) {
 		return vfs.Result{}, vfs.Unsupported
 	}
-	most := min(maxPut, f.lib.Limits.Memory/4)
-	b, err := readAll(r, most+1)
+	b, err := vfs.Whole(r, min(maxPut, f.lib.Limits.Memory/4))
 	if err != nil {
 		return vfs.Result{}, err
-	}
-	if int64(len(b)) > most {
-		return vfs.Result{}, vfs.TooLarge.Withf("this plugin takes at most %d bytes at once; write pieces at an offset", most)
 	}
 	op.Data, op.Off = b, 0
 	op.Flag |= replace
 	return f.Do(ctx, op)
-}
-
-// readAll reads at most so many bytes. Its buffer doubles: long bodies are copied
-// once more, not five times.
-func readAll(r io.Reader, most int64) ([]byte, error) {
-	b := make([]byte, 0, 32<<10)
-	for {
-		n, err := r.Read(b[len(b):min(int64(cap(b)), most)])
-		b = b[:len(b)+n]
-		switch {
-		case err == io.EOF, int64(len(b)) == most:
-			return b, nil
-		case err != nil:
-			return nil, err
-		case len(b) == cap(b):
-			room := 2 * int64(cap(b))
-			if room+1 >= most { // the one that tells that it is too much
-				room = most
-			}
-			b = append(make([]byte, 0, room), b...)
-		}
-	}
 }

@@ -78,7 +78,7 @@ func (h *Host) Ready() error {
 // keeps it from being a plugin. Sum, Size, Source, ABI and the place of the code are
 // the caller's to fill in.
 func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error) {
-	l, err := bounded(l)
+	l, err := bounds().Fill(l)
 	if err != nil {
 		return vfs.Library{}, err
 	}
@@ -154,24 +154,8 @@ func (h *Host) lanesFor(n int) *lanes {
 	return l
 }
 
-// bounded fills in the defaults of l.
-func bounded(l vfs.Limits) (vfs.Limits, error) {
-	if l.Memory == 0 {
-		l.Memory = defaultMemory
-	}
-	if l.Call == 0 {
-		l.Call = defaultCall
-	}
-	if l.Instances == 0 {
-		l.Instances = 1
-	}
-	switch {
-	case l.Memory < leastMemory || l.Memory > mostMemory:
-		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", leastMemory, int64(mostMemory))
-	case l.Call < time.Millisecond || l.Call > mostCall:
-		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
-	case l.Instances < 1 || l.Instances > mostInstances:
-		return l, vfs.Invalid.Withf("limits: instances must be 1 to %d", mostInstances)
-	}
-	return l, nil
+// bounds is what a library is given.
+func bounds() vfs.Bounds {
+	return vfs.Bounds{Memory: defaultMemory, LeastMemory: leastMemory, MostMemory: mostMemory,
+		Call: defaultCall, MostCall: mostCall, MostInstances: mostInstances}
 }

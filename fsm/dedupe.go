@@ -82,7 +82,7 @@ func (f *fold) remember(ev *vfs.Event, now int64, out vfs.Outcome) error {
 	if err != nil {
 		return err
 	}
-	t.Flush(f.over)
+	f.over.Merge(t.Overlay)
 	f.fresh = append(f.fresh, fresh...)
 	return nil
 }

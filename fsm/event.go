@@ -99,7 +99,7 @@ func (f *fold) run(ops []vfs.Op, now int64) vfs.Outcome {
 		return vfs.Outcome{Err: asError(err)}
 	}
 	if !plantDrop || e.tx.seq%64 != 0 {
-		e.tx.Flush(f.over)
+		f.over.Merge(e.tx.Overlay)
 	}
 	f.seq, f.now, f.loading = e.tx.seq, e.tx.now, e.loading
 	f.fresh = append(append(f.fresh, fresh...), e.held...)

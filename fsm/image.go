@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,9 @@ type Image struct {
 	// Loading says that a backup is being taken in: what is there is neither
 	// what was nor what will be.
 	Loading bool
+	// Stopped says that the machine had stopped before: the store may be closed,
+	// and a read of it would panic.
+	Stopped bool
 
 	snap *store.Snapshot
 	refs atomic.Int64 // readers, and the machine while it is the newest
@@ -37,8 +41,7 @@ func (m *Machine) Image() *Image {
 func (m *Machine) newest() *Image {
 	if m.image == nil {
 		snap := m.live.Snapshot()
-		i := &Image{Table: m.shown, View: snap, snap: snap, Index: m.applied.index}
-		i.refs.Store(1) // the machine's own
+		i := &Image{Table: m.shown, View: snap, snap: snap, Index: m.applied.index, Stopped: m.failed != nil}
 		if m.failed == nil {
 			// A commit may be under way: the snapshot itself knows what it has.
 			n, _ := getNums(snap, []byte(metaApplied), 2)
@@ -47,6 +50,10 @@ func (m *Machine) newest() *Image {
 				i.Table = m.coming.table
 			}
 		}
+		if errors.Is(m.failed, errClosed) {
+			return i // nobody would release one that is kept, and the store waits for that
+		}
+		i.refs.Store(1) // the machine's own
 		m.image = i
 	}
 	return m.image

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/pfs-project/pfs/test/memdisk"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -196,6 +198,43 @@ func TestImageAfterClose(t *testing.T) {
 		}
 	}()
 	img.Members()
+}
+
+// An Image that is asked for while Close syncs is released by who asked, so that the
+// store can be closed.
+func TestImageWhileClosing(t *testing.T) {
+	d := memdisk.New()
+	var closing atomic.Bool
+	reached, ask := make(chan struct{}), make(chan struct{})
+	d.Fault = func(k memdisk.Kind, _ string) error {
+		if k == memdisk.Sync && closing.CompareAndSwap(true, false) {
+			close(reached)
+			<-ask
+		}
+		return nil
+	}
+	r := newRig(t, func(o *Options) { o.Store = memoryStore(t, d) })
+	r.must(mountOp("/b", "box"))
+	closing.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- r.Close() }()
+	<-reached
+	for range 2 {
+		img := r.Image()
+		if !img.Stopped {
+			t.Error("it is not said to be stopped")
+		}
+		img.Release()
+	}
+	close(ask)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the store waits for an image that nobody has")
+	}
 }
 
 // What was written and whose state it is have a hash each.

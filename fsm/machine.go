@@ -251,6 +251,9 @@ func (m *Machine) commit(f *fold, at applied) error {
 		m.publish(at, f.table, devices)
 	}()
 	m.watches.tell(f.over)
+	if f.remounted {
+		m.watches.tellRow(MountsRow())
+	}
 	if f.remounted && m.o.OnMounts != nil {
 		m.o.OnMounts()
 	}

@@ -29,6 +29,13 @@ const (
 	methodRename = "VFS.Rename"
 )
 
+// Methods of ours, of plugins that name them in what Plugin.Init answers: one question
+// instead of three or four. PutFile makes a file of the bytes that it gets.
+const (
+	methodReadFile = "VFS.ReadFile"
+	methodPutFile  = "VFS.PutFile"
+)
+
 // noFile is a handle that no plugin has given out.
 const noFile = 1<<32 - 1
 
@@ -44,6 +51,8 @@ type f4 struct {
 	name   string // what it calls itself, if it does; an addition of ours
 	doc    string
 	drive  string // the one that is mounted
+	reads  bool   // it has VFS.ReadFile
+	puts   bool   // it has VFS.PutFile
 
 	end    sync.Once
 	asked  bool // its end was asked for
@@ -99,6 +108,8 @@ func (f *f4) introduced(d any) error {
 		list, _ = m["Drives"].([]any)
 		f.name, _ = m["Name"].(string)
 		f.doc, _ = m["Doc"].(string)
+		more, _ := m["Methods"].([]any)
+		f.reads, f.puts = slices.Contains(more, any(methodReadFile)), slices.Contains(more, any(methodPutFile))
 		ok = true
 	}
 	if !ok {

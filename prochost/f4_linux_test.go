@@ -37,7 +37,7 @@ class P(WritablePlugin):
     def read(self, path, off, size): return b"hello"[off:off+size]
     def create(self, path): pass
     def append(self, path, data): pass
-class S(Server): pass
+class S(Server): methods = ()
 def go():
     p = P(); s = S(p); p.server = s; s.loop()
 ` + body + "\ngo()\n")
@@ -64,6 +64,18 @@ func (l *log) String() string {
 // mounted starts a mount of a program of a known kind.
 func mounted(t testing.TB, kind string, code []byte, lib vfs.Library, config vfs.Config) (*FS, *log, error) {
 	t.Helper()
+	f, l := unclosed(t, kind, code, lib, config)
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f, l, f.Start(t.Context())
+}
+
+// unclosed is a mount that is not started, and that the test is to close.
+func unclosed(t testing.TB, kind string, code []byte, lib vfs.Library, config vfs.Config) (*FS, *log) {
+	t.Helper()
 	l := &log{}
 	h := New("1.2.3", nil, nil)
 	lib.Name, lib.Kind, lib.Place = "p", kind, vfs.Pinned
@@ -75,13 +87,7 @@ func mounted(t testing.TB, kind string, code []byte, lib vfs.Library, config vfs
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := fs.(*FS)
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return f, l, f.Start(t.Context())
+	return fs.(*FS), l
 }
 
 // speaks starts a mount of a speaker.
@@ -147,7 +153,7 @@ func TestHostileFrames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, _ := speaks(t, `
-class S(Server):
+class S(S):
     def answer(self, method, d):
         if method == "VFS.Open" and d["Path"] == "/f":
             pass; `+c.do+`
@@ -205,7 +211,7 @@ P = Q
 // closed. Too many of them end the process.
 func TestLateAnswers(t *testing.T) {
 	f, l := speaks(t, `
-class S(Server):
+class S(S):
     slow = 0
     lock = threading.Lock()
     def send(self, message):
@@ -269,7 +275,7 @@ func TestWindows(t *testing.T) {
 	f, _ := speaks(t, `
 SIZE = 3 * 1024 * 1024 + 17
 def content(off, n): return bytes((i * 7 + i // 251) % 256 for i in range(off, min(off + n, SIZE)))
-class S(Server):
+class S(S):
     held = []
     most = 0
     def take(self, message):

@@ -40,19 +40,14 @@ func (f *f4) parent(ctx context.Context, p vfs.Path, began time.Time) error {
 
 // create makes an empty file or a directory where there is nothing.
 func (f *f4) create(ctx context.Context, op vfs.Op, began time.Time) (int64, error) {
-	switch i, err := f.stat(ctx, op.Path, began); {
-	case err == nil && i.IsDir():
-		return 0, vfs.Exists.With("directory")
-	case err == nil:
-		return 0, vfs.Exists
-	case vfs.KindOf(err) != vfs.NotFound:
+	if err := vfs.MayMake(f.stat(ctx, op.Path, began)); err != nil {
 		return 0, err
 	}
 	if err := f.parent(ctx, op.Path, began); err != nil {
 		return 0, err
 	}
 	if op.Verb == vfs.Create {
-		return f.replace(ctx, op.Path, bytes.NewReader(nil))
+		return f.replace(ctx, op.Path, bytes.NewReader(nil), 0)
 	}
 	_, err := f.ask(ctx, methodMkdir, f.at(op.Path)...)
 	return 0, err
@@ -107,21 +102,20 @@ func (f *f4) rename(ctx context.Context, op vfs.Op, began time.Time) (int64, err
 // target looks at a file that is to be written: there is one, or it may be made.
 func (f *f4) target(ctx context.Context, op vfs.Op, began time.Time) (info vfs.Info, err error) {
 	info, err = f.stat(ctx, op.Path, began)
-	switch missing := vfs.KindOf(err) == vfs.NotFound; {
-	case missing && op.Flag&vfs.FlagCreate != 0:
-		return info, f.parent(ctx, op.Path, began)
-	case err != nil:
-		return info, err
-	case info.IsDir():
-		return info, vfs.IsDirectory
-	case op.Flag&vfs.FlagExclusive != 0:
-		return info, vfs.Exists
+	missing, err := op.MayWrite(info, err)
+	if err == nil && missing {
+		err = f.parent(ctx, op.Path, began)
 	}
-	return info, nil
+	return info, err
 }
 
 // writeOp writes as the Op says; a part of a file by writing all of it again.
 func (f *f4) writeOp(ctx context.Context, op vfs.Op, began time.Time) (int64, error) {
+	if f.puts && op.Flag&vfs.FlagTruncate != 0 && op.Off == 0 {
+		if n, err := f.putFile(ctx, op, op.Data); !errors.Is(err, errMethod) {
+			return n, err
+		} // it has named what it does not have, so nothing was done
+	}
 	info, err := f.target(ctx, op, began)
 	if err != nil {
 		return 0, err
@@ -133,7 +127,7 @@ func (f *f4) writeOp(ctx context.Context, op vfs.Op, began time.Time) (int64, er
 		}
 	}
 	off := op.Off
-	if off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0 {
+	if op.Appends() {
 		off = int64(len(old))
 	}
 	end := off + int64(len(op.Data))
@@ -144,7 +138,7 @@ func (f *f4) writeOp(ctx context.Context, op vfs.Op, began time.Time) (int64, er
 		old = append(old, make([]byte, end-int64(len(old)))...)
 	}
 	copy(old[off:], op.Data)
-	_, err = f.replace(ctx, op.Path, bytes.NewReader(old))
+	_, err = f.replace(ctx, op.Path, bytes.NewReader(old), int64(len(old)))
 	return int64(len(op.Data)), err
 }
 
@@ -181,7 +175,7 @@ func (f *f4) truncate(ctx context.Context, op vfs.Op, began time.Time) (int64, e
 	if err != nil {
 		return 0, err
 	}
-	_, err = f.replace(ctx, op.Path, bytes.NewReader(append(old, make([]byte, op.Off-int64(len(old)))...)))
+	_, err = f.replace(ctx, op.Path, bytes.NewReader(append(old, make([]byte, op.Off-int64(len(old)))...)), op.Off)
 	return 0, err
 }
 
@@ -189,8 +183,25 @@ func (f *f4) truncate(ctx context.Context, op vfs.Op, began time.Time) (int64, e
 func (f *f4) put(ctx context.Context, op vfs.Op, r io.ReadSeeker, began time.Time) (int64, error) {
 	ctx, cancel := f.within(context.WithoutCancel(ctx))
 	defer cancel()
+	size, err := r.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = r.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if f.puts && size <= window {
+		data := make([]byte, size)
+		if _, err := io.ReadFull(r, data); err != nil {
+			return 0, err
+		}
+		if n, err := f.putFile(ctx, op, data); !errors.Is(err, errMethod) {
+			return n, err
+		}
+		r = bytes.NewReader(data)
+	}
 	if _, err := f.target(ctx, op, began); err != nil {
 		return 0, err
 	}
-	return f.replace(ctx, op.Path, r)
+	return f.replace(ctx, op.Path, r, size)
 }

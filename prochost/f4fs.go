@@ -113,6 +113,18 @@ func (f *f4) read(ctx context.Context, p vfs.Path, b []byte, off int64, began ti
 	}
 	ctx, cancel := f.within(ctx)
 	defer cancel()
+	if f.reads && p.IsRoot() {
+		return 0, vfs.IsDirectory
+	}
+	if f.reads && len(b) > 0 {
+		n, err = f.fill(ctx, b, off, question{methodReadFile, f.at(p)})
+		if vfs.KindOf(err) == vfs.Internal && n == 0 {
+			err = f.why(ctx, p, err, began)
+		}
+		if !errors.Is(err, errMethod) {
+			return n, err
+		} // it has named what it does not have
+	}
 	id, _, err := f.open(ctx, methodOpen, p)
 	if err != nil {
 		return 0, f.why(ctx, p, err, began)
@@ -122,7 +134,13 @@ func (f *f4) read(ctx context.Context, p vfs.Path, b []byte, off int64, began ti
 			err = cerr
 		}
 	}()
-	return f.readHandle(ctx, id, b, off)
+	return f.fill(ctx, b, off, question{methodRead, []field{{"ID", id}}})
+}
+
+// question is what reads a file: Len and Off come to it.
+type question struct {
+	method string
+	of     []field
 }
 
 // why finds out what keeps a file from being opened: the texts do not tell.
@@ -141,8 +159,11 @@ func (f *f4) why(ctx context.Context, p vfs.Path, err error, began time.Time) er
 	return err
 }
 
-// readHandle fills b with a few reads at once. The first that is short is the end.
-func (f *f4) readHandle(ctx context.Context, id int64, b []byte, off int64) (int, error) {
+// fill fills b with a few reads at once. The first that is short is the end.
+func (f *f4) fill(ctx context.Context, b []byte, off int64, q question) (int, error) {
+	if len(b) <= window {
+		return f.readPiece(ctx, b, off, q)
+	}
 	got := make([]int, (len(b)+window-1)/window)
 	errs := make([]error, len(got))
 	var wg sync.WaitGroup
@@ -155,7 +176,7 @@ func (f *f4) readHandle(ctx context.Context, id int64, b []byte, off int64) (int
 		}
 		wg.Go(func() {
 			piece := b[i*window : min((i+1)*window, len(b))]
-			if got[i], errs[i] = f.readPiece(ctx, id, piece, off+int64(i)*window); errs[i] != nil {
+			if got[i], errs[i] = f.readPiece(ctx, piece, off+int64(i)*window, q); errs[i] != nil {
 				short.Store(true)
 			}
 			<-places
@@ -171,14 +192,14 @@ func (f *f4) readHandle(ctx context.Context, id int64, b []byte, off int64) (int
 	return n, nil
 }
 
-// readPiece makes one ReadAt; io.EOF if the file ends in it.
-func (f *f4) readPiece(ctx context.Context, id int64, b []byte, off int64) (int, error) {
+// readPiece reads up to a window; io.EOF if the file ends in it.
+func (f *f4) readPiece(ctx context.Context, b []byte, off int64, q question) (int, error) {
 	n := 0
 	for n < len(b) {
 		if err := going(ctx); err != nil {
 			return n, err
 		}
-		d, err := f.ask(ctx, methodRead, field{"ID", id}, field{"Len", len(b) - n}, field{"Off", off + int64(n)})
+		d, err := f.ask(ctx, q.method, append(slices.Clip(q.of), field{"Len", len(b) - n}, field{"Off", off + int64(n)})...)
 		if err != nil {
 			return n, err
 		}
@@ -203,9 +224,9 @@ func (f *f4) readPiece(ctx context.Context, id int64, b []byte, off int64) (int,
 	return n, nil
 }
 
-// replace writes a whole file: created, then written piece after piece, as pieces
-// that are under way together change their order.
-func (f *f4) replace(ctx context.Context, p vfs.Path, r io.Reader) (n int64, err error) {
+// replace writes a whole file of size bytes: created, then written piece after piece,
+// as pieces that are under way together change their order.
+func (f *f4) replace(ctx context.Context, p vfs.Path, r io.Reader, size int64) (n int64, err error) {
 	id, _, err := f.open(ctx, methodCreate, p)
 	if err != nil {
 		return 0, err
@@ -215,25 +236,34 @@ func (f *f4) replace(ctx context.Context, p vfs.Path, r io.Reader) (n int64, err
 			err = hide(cerr)
 		}
 	}()
-	buf := make([]byte, window)
-	for {
+	buf := make([]byte, min(size, window))
+	for n < size {
 		if err := going(ctx); err != nil {
 			return n, err
 		}
-		k, rerr := io.ReadFull(r, buf)
-		if k > 0 {
-			if _, err := f.ask(ctx, methodWrite, field{"ID", id}, field{"Data", buf[:k]}); err != nil {
-				return n, hide(err)
-			}
-			n += int64(k)
+		k, err := io.ReadFull(r, buf[:min(size-n, window)])
+		if err != nil {
+			return n, err
 		}
-		switch {
-		case errors.Is(rerr, io.EOF), errors.Is(rerr, io.ErrUnexpectedEOF):
-			return n, nil
-		case rerr != nil:
-			return n, rerr
+		if _, err := f.ask(ctx, methodWrite, field{"ID", id}, field{"Data", buf[:k]}); err != nil {
+			return n, hide(err)
 		}
+		n += int64(k)
 	}
+	return n, nil
+}
+
+// putFile writes a whole file with one question: the plugin looks itself what is there.
+func (f *f4) putFile(ctx context.Context, op vfs.Op, data []byte) (int64, error) {
+	if op.Path.IsRoot() {
+		return 0, vfs.IsDirectory
+	}
+	_, err := f.ask(ctx, methodPutFile, append(f.at(op.Path), field{"Data", data},
+		field{"Create", op.Flag&vfs.FlagCreate != 0}, field{"Exclusive", op.Flag&vfs.FlagExclusive != 0})...)
+	if err != nil {
+		return 0, hide(err)
+	}
+	return int64(len(data)), nil
 }
 
 // removeAll removes what is below p, and p: a directory that is removed with files

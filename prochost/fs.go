@@ -3,10 +3,8 @@ package prochost
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
-	"sort"
 	"time"
 
 	"github.com/pfs-project/pfs/supervise"
@@ -167,11 +165,7 @@ func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, lim
 		out, err = b.listAfter(ctx, p, after, limit, f.began)
 		return err
 	})
-	out = out[sort.Search(len(out), func(i int) bool { return out[i].Name > after }):]
-	if limit > 0 && len(out) > limit {
-		out = out[:limit]
-	}
-	return out, err
+	return vfs.Page(out, after, limit), err
 }
 
 // ReadAt reads from the file at p.
@@ -270,21 +264,11 @@ func fill(spool *os.File, r io.Reader) error {
 	return err
 }
 
-// check compares what is there with what the change expects. There are no
-// versions here.
+// check compares what is there with what the change expects.
 func (f *FS) check(ctx context.Context, b backend, op vfs.Op) error {
 	if op.If.Kind == vfs.Always {
 		return nil
 	}
 	_, err := b.stat(ctx, op.Path, f.began)
-	missing := errors.Is(err, vfs.NotFound)
-	switch {
-	case err != nil && !missing:
-		return err
-	case op.If.Kind == vfs.IfVersion:
-		return vfs.Unsupported.With("files of this plugin have no versions")
-	case missing == (op.If.Kind == vfs.IfExists):
-		return &vfs.Error{Kind: vfs.Stale}
-	}
-	return nil
+	return op.If.Unversioned(err)
 }

@@ -41,6 +41,7 @@ const (
 type gpf struct {
 	child  *supervise.Child
 	client *http.Client
+	wires  wires  // for what is short
 	site   string // the URL without a path
 	socket string // "": it is a TCP port
 	call   time.Duration
@@ -158,9 +159,10 @@ func (g *gpf) connect(ctx context.Context, network bool) error {
 	if how == "tcp" {
 		g.socket, g.site = "", "http://"+where
 	}
+	g.wires.dial = func(ctx context.Context) (net.Conn, error) { return g.dial(ctx, how, where) }
 	g.client = &http.Client{
 		Transport: &http.Transport{
-			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return g.dial(ctx, how, where) },
+			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return g.wires.dial(ctx) },
 			MaxIdleConnsPerHost: 16, MaxConnsPerHost: 32, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -294,6 +296,7 @@ func (g *gpf) Close() {
 		g.child.End(ctx)
 		if g.client != nil {
 			g.client.CloseIdleConnections()
+			g.wires.close()
 		}
 		if g.socket != "" {
 			_ = os.Remove(g.socket) // it may not be there
@@ -349,29 +352,44 @@ func (g *gpf) ask(ctx context.Context, r request) ([]byte, error) {
 	if at, ok := ctx.Deadline(); ok {
 		req.Header.Set("X-Deadline-Ms", fmt.Sprint(max(1, time.Until(at).Milliseconds())))
 	}
-	resp, err := g.client.Do(req)
-	if err != nil {
-		return nil, g.broken(ctx, err)
+	most := func(status int) int64 {
+		switch {
+		case status/100 != 2:
+			return maxErrorBody
+		case r.most == 0:
+			return maxReply
+		}
+		return r.most
 	}
-	defer resp.Body.Close()
-	most := r.most
-	if resp.StatusCode/100 != 2 {
-		most = maxErrorBody
-	} else if most == 0 {
-		most = maxReply
+	do := g.long
+	if r.file == nil && len(r.body) <= maxShort {
+		do = func(req *http.Request, most func(int) int64) (int, []byte, error) {
+			return g.wires.short(req, most, r.change)
+		}
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	status, b, err := do(req, most)
 	if err != nil {
 		return nil, g.broken(ctx, err)
 	}
 	g.silent.Store(0)
-	switch {
-	case resp.StatusCode/100 != 2:
-		return nil, statusError(resp.StatusCode, b[:min(len(b), maxErrorBody)])
-	case int64(len(b)) > most:
-		return nil, vfs.Crashed.Withf("the plugin is wrong: %s answers more than %d bytes", r.path, most)
+	switch limit := most(status); {
+	case status/100 != 2:
+		return nil, statusError(status, b[:min(len(b), maxErrorBody)])
+	case int64(len(b)) > limit:
+		return nil, vfs.Crashed.Withf("the plugin is wrong: %s answers more than %d bytes", r.path, limit)
 	}
 	return b, nil
+}
+
+// long makes a request with a body of any length: the answer may come before its end.
+func (g *gpf) long(req *http.Request, most func(status int) int64) (status int, body []byte, err error) {
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = upTo(resp, most(resp.StatusCode))
+	return resp.StatusCode, body, err
 }
 
 // streamed makes a file the body of a request.

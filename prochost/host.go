@@ -61,30 +61,18 @@ func New(version string, modules RunModule, log *slog.Logger) *Host {
 
 // bounded fills in the defaults of l.
 func bounded(kind string, l vfs.Limits) (vfs.Limits, error) {
-	fallback, most := int64(defaultMemory), int64(mostMemory)
+	b := vfs.Bounds{Memory: defaultMemory, LeastMemory: leastMemory, MostMemory: mostMemory,
+		Call: defaultCall, MostCall: mostCall, MostInstances: 1}
 	if kind == Module {
-		fallback, most = moduleMemory, mostModule
-	}
-	if l.Memory == 0 {
-		l.Memory = fallback
-	}
-	if l.Call == 0 {
-		l.Call = defaultCall
-	}
-	if l.Instances == 0 {
-		l.Instances = 1
+		b.Memory, b.MostMemory = moduleMemory, mostModule
 	}
 	switch {
-	case l.Memory < leastMemory || l.Memory > most:
-		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", leastMemory, most)
-	case l.Call < time.Millisecond || l.Call > mostCall:
-		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
 	case l.Idle < 0 || l.Idle > 0 && l.Idle < time.Second:
 		return l, vfs.Invalid.With("limits: idle must be 1s or more; 0 is never")
-	case l.Instances != 1:
+	case l.Instances > 1:
 		return l, vfs.Invalid.With("limits: instances must be 1: a process plugin serves many calls at once")
 	}
-	return l, nil
+	return b.Fill(l)
 }
 
 // Runs reports whether this package runs libraries of a kind.

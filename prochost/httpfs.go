@@ -223,7 +223,17 @@ func (h httpFS) put(ctx context.Context, op vfs.Op, r io.ReadSeeker, _ time.Time
 		return 0, err
 	}
 	op.Off, op.Flag = 0, op.Flag&^vfs.FlagAppend|vfs.FlagTruncate
-	return h.send(ctx, op, request{path: "/v1/fs/put", file: r}, size)
+	q := request{path: "/v1/fs/put", file: r}
+	if size <= maxShort {
+		q.body, q.file = make([]byte, size), nil
+		if _, err := r.Seek(0, io.SeekStart); err != nil {
+			return 0, err
+		}
+		if _, err := io.ReadFull(r, q.body); err != nil {
+			return 0, err
+		}
+	}
+	return h.send(ctx, op, q, size)
 }
 
 // writeOp writes as the Op says, in one request.
@@ -243,7 +253,7 @@ func (h httpFS) send(ctx context.Context, op vfs.Op, r request, size int64) (int
 			flags = append(flags, f.name)
 		}
 	}
-	if op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0 {
+	if op.Appends() {
 		flags = append(flags, "append")
 	} else {
 		q.Set("off", strconv.FormatInt(op.Off, 10))

@@ -116,26 +116,32 @@ func (d *decoder) take(n uint64) ([]byte, error) {
 		return nil, badFrame("it is too long")
 	}
 	d.bytes -= int(n)
-	var b []byte
-	for left := int(n); left > 0; {
-		piece := min(left, max(64<<10, len(b)))
-		at := len(b)
-		b = append(b, make([]byte, piece)...)
+	b := make([]byte, min(int(n), 64<<10))
+	for at := 0; ; {
 		if _, err := io.ReadFull(d.r, b[at:]); err != nil {
 			return nil, err
 		}
-		left -= piece
+		if at = len(b); at == int(n) {
+			return b, nil
+		}
+		b = append(b, make([]byte, min(int(n)-at, at))...)
 	}
-	return b, nil
 }
 
 // num reads an unsigned number of n bytes.
 func (d *decoder) num(n int) (v uint64, err error) {
-	b, err := d.take(uint64(n))
-	for _, c := range b {
+	if n > d.bytes {
+		return 0, badFrame("it is too long")
+	}
+	d.bytes -= n
+	for range n {
+		c, err := d.r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
 		v = v<<8 | uint64(c)
 	}
-	return v, err
+	return v, nil
 }
 
 // value reads one value.
@@ -220,7 +226,20 @@ func (d *decoder) longer(c byte, n uint64, depth int) (any, error) {
 	return d.table(n, depth)
 }
 
+// aShortText is how long a text may be that is looked at where it is, in bytes.
+const aShortText = 1 << 10
+
 func (d *decoder) text(n uint64) (any, error) {
+	if n <= aShortText && n <= uint64(d.bytes) {
+		d.bytes -= int(n)
+		b, err := d.r.Peek(int(n))
+		if err != nil {
+			return nil, err
+		}
+		s := string(b)
+		_, err = d.r.Discard(int(n))
+		return s, err
+	}
 	b, err := d.take(n)
 	return string(b), err
 }

@@ -1,6 +1,7 @@
 package prochost
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -21,4 +22,22 @@ func peer(c *net.UnixConn) (pid int, err error) {
 		return 0, cerr
 	}
 	return pid, err
+}
+
+// silent reports whether a connection is open and nothing has come on it.
+func silent(c net.Conn) bool {
+	raw, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	conn, err := raw.SyscallConn()
+	if err != nil {
+		return false
+	}
+	nothing := false
+	err = conn.Control(func(fd uintptr) {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		nothing = errors.Is(err, syscall.EAGAIN)
+	})
+	return err == nil && nothing
 }

@@ -29,7 +29,9 @@ var errLate = errors.New("the plugin does not answer its calls")
 // rpc is the connection with one process. Both sides ask: each has ids of its own.
 type rpc struct {
 	proc  supervise.Process
-	out   chan []byte   // messages to it
+	pen   chan struct{} // holds one while a message is written to it
+	text  []byte        // that message, and room for the next; of who has the pen
+	out   chan []byte   // answers to it, which do not wait for the pen
 	done  chan struct{} // closed once nothing is read from it any more
 	serve func(method string, d any) (any, error)
 	frame time.Duration // from the first byte of a message to its last; for ours, too
@@ -57,7 +59,7 @@ type answer struct {
 
 // newRPC takes over the pipes of the process.
 func newRPC(proc supervise.Process, frame time.Duration, serve func(string, any) (any, error)) *rpc {
-	r := &rpc{proc: proc, frame: frame, serve: serve, out: make(chan []byte, mostQueued), done: make(chan struct{}), calls: map[uint32]*pending{}}
+	r := &rpc{proc: proc, frame: frame, serve: serve, pen: make(chan struct{}, 1), out: make(chan []byte, mostQueued), done: make(chan struct{}), calls: map[uint32]*pending{}}
 	go r.write()
 	go r.read()
 	return r
@@ -89,21 +91,20 @@ func (r *rpc) why() error {
 	}
 }
 
-// write sends messages whole and in order.
+// write sends the answers to what the process asks.
 func (r *rpc) write() {
-	in, _ := r.proc.Pipes()
 	for {
 		select {
 		case b := <-r.out:
-			err := in.SetWriteDeadline(time.Now().Add(r.frame))
-			if err == nil {
-				_, err = in.Write(b)
-			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				r.fail(errors.New("the plugin does not read what it is sent"))
-			}
-			if err != nil {
-				return // it has ended, or is about to
+			select {
+			case r.pen <- struct{}{}:
+				err := r.put(b)
+				<-r.pen
+				if err != nil {
+					return // it has ended, or is about to
+				}
+			case <-r.done:
+				return
 			}
 		case <-r.done:
 			return
@@ -111,18 +112,76 @@ func (r *rpc) write() {
 	}
 }
 
+// put sends one message whole. Who calls it has the pen.
+func (r *rpc) put(b []byte) error {
+	in, _ := r.proc.Pipes()
+	err := in.SetWriteDeadline(time.Now().Add(r.frame))
+	if err == nil {
+		_, err = in.Write(b)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		r.fail(errors.New("the plugin does not read what it is sent"))
+	}
+	return err
+}
+
+// send sends a question from the goroutine that asks it: to hand it to another costs
+// more than to write it. False: nothing of it was sent.
+func (r *rpc) send(ctx context.Context, m []field) bool {
+	select {
+	case r.pen <- struct{}{}:
+	case <-r.done:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { <-r.pen }()
+	r.text = appendValue(r.text[:0], m)
+	_ = r.put(r.text) // what has not taken it does not answer: it has ended, or is about to
+	return true
+}
+
+// frames is what a process sends. A message that has begun has to come to an end in
+// time: only what is not here yet is waited for.
+type frames struct {
+	out    supervise.Pipe
+	most   time.Duration // for the rest of a message
+	begun  bool          // a message has
+	fresh  bool          // and nothing was waited for since
+	before bool          // there is a time before which it must be here
+}
+
+// next is said between two messages, and begin when one is here in part.
+func (f *frames) next()  { f.begun = false }
+func (f *frames) begin() { f.begun, f.fresh = true, true }
+
+// Read reads what is there; os.ErrDeadlineExceeded: the message does not come to an
+// end.
+func (f *frames) Read(b []byte) (int, error) {
+	if f.begun != f.before || f.begun && f.fresh {
+		var until time.Time
+		if f.begun {
+			until = time.Now().Add(f.most)
+		}
+		_ = f.out.SetReadDeadline(until) // a pipe takes deadlines
+		f.before, f.fresh = f.begun, false
+	}
+	return f.out.Read(b)
+}
+
 // read takes messages until the end.
 func (r *rpc) read() {
 	defer close(r.done)
 	_, out := r.proc.Pipes()
-	d := &decoder{r: bufio.NewReaderSize(out, 64<<10)}
+	f := &frames{out: out, most: r.frame}
+	d := &decoder{r: bufio.NewReaderSize(f, 64<<10)}
 	for {
-		_ = out.SetReadDeadline(time.Time{}) // a pipe takes deadlines
+		f.next()
 		if _, err := d.r.Peek(1); err != nil {
 			r.proc.Kill() // who has closed it cannot answer any more
 			return
 		}
-		_ = out.SetReadDeadline(time.Now().Add(r.frame))
+		f.begin()
 		v, err := d.message()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -232,12 +291,11 @@ func (r *rpc) call(ctx context.Context, method string, d []field) (any, error) {
 	if d != nil {
 		m = append(m, field{"d", d})
 	}
-	select {
-	case r.out <- appendValue(nil, m):
-	case <-r.done:
-		return nil, vfs.Unavailable.With("the plugin has ended")
-	case <-ctx.Done():
+	if !r.send(ctx, m) {
 		r.drop(id)
+		if ctx.Err() == nil {
+			return nil, vfs.Unavailable.With("the plugin has ended")
+		}
 		return nil, vfs.Throttled.With("the plugin is busy")
 	}
 	var a answer

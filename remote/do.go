@@ -65,7 +65,7 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
 	if err != nil {
 		return vfs.Result{}, err
 	}
-	if f.plain() && op.Verb == vfs.Write && appends(op) {
+	if f.plain() && op.Verb == vfs.Write && op.Appends() {
 		r, err := appendPlainly(ctx, cl, name, op)
 		return r, f.told(err)
 	}
@@ -103,7 +103,7 @@ func flags(op vfs.Op) string {
 			names = append(names, f.name)
 		}
 	}
-	if op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0 {
+	if op.Appends() {
 		names = append(names, "append")
 	}
 	return strings.Join(names, ",")

@@ -12,14 +12,12 @@ func (f *FS) plain() bool { return f.c.Plain != nil && f.c.Plain() }
 
 var errWhole = vfs.Unsupported.With("the server replaces files as a whole: it cannot append, or write at an offset")
 
-func appends(op vfs.Op) bool { return op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0 }
-
 // plainly says why a plain server must not have op: it would replace the file.
 func plainly(op vfs.Op) error {
 	switch {
 	case op.If.Kind != vfs.Always:
 		return vfs.Unsupported.With("the server knows no conditions")
-	case op.Verb != vfs.Write || appends(op):
+	case op.Verb != vfs.Write || op.Appends():
 		return nil
 	case op.Flag&vfs.FlagExclusive != 0:
 		return vfs.Unsupported.With("the server cannot write a file only if it is new")

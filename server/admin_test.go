@@ -31,8 +31,17 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-// startNode starts a node on free ports of loopback; the test stops it.
-func startNode(t *testing.T, args ...string) (n *node, log *logged, stop func() int) {
+// startNode starts a node on free ports of loopback and waits until it serves;
+// the test stops it.
+func startNode(t testing.TB, args ...string) (n *node, log *logged, stop func() int) {
+	t.Helper()
+	n, log, stop = launch(t, args...)
+	awaitReady(t, n)
+	return n, log, stop
+}
+
+// launch starts a node that may have to wait for others.
+func launch(t testing.TB, args ...string) (n *node, log *logged, stop func() int) {
 	t.Helper()
 	args = append([]string{"-addr", "127.0.0.1:0", "-raft-addr", "127.0.0.1:0", "-node-id", "n1",
 		"-data-dir", filepath.Join(t.TempDir(), "data")}, args...)
@@ -53,12 +62,16 @@ func startNode(t *testing.T, args ...string) (n *node, log *logged, stop func() 
 			t.Errorf("the node ended with %d:\n%s", c, log)
 		}
 	})
+	return n, log, stop
+}
+
+func awaitReady(t testing.TB, n *node) {
+	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); n.cluster.Ready() != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not ready: %v", n.cluster.Ready())
 		}
 	}
-	return n, log, stop
 }
 
 func get(t *testing.T, a net.Addr, path string) (int, string) {

@@ -20,6 +20,7 @@ type Config struct {
 	Server   ServerConfig            `yaml:"server"`
 	Cluster  ClusterConfig           `yaml:"cluster"`
 	External ExternalConfig          `yaml:"external_plugins"`
+	MCP      MCPConfig               `yaml:"mcp"`
 	Plugins  map[string]mountConfigs `yaml:"plugins"`
 }
 
@@ -80,6 +81,13 @@ type ExternalConfig struct {
 	RetryAfter    string         `yaml:"retry_after"`   // after which it is tried again; "": only when it is mounted again
 	WASIMountPath string         `yaml:"wasi_mount_path"`
 	WASM          map[string]any `yaml:"wasm"`
+}
+
+// MCPConfig says what agents may do at /mcp.
+type MCPConfig struct {
+	Enabled  bool   `yaml:"enabled"`
+	Root     string `yaml:"root"` // what they reach, with all below
+	ReadOnly bool   `yaml:"read_only"`
 }
 
 // mountConfig is one entry below plugins.
@@ -146,6 +154,7 @@ func defaults() Config {
 		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0",
 			MaxSnapshot: "512GB", SnapshotRate: "64MB"},
 		External: ExternalConfig{FetchTimeout: "60s"},
+		MCP:      MCPConfig{Enabled: true, Root: "/"},
 	}
 }
 

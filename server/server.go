@@ -124,12 +124,16 @@ func start(ctx context.Context, o options, stderr io.Writer) (*node, error) {
 	if n.external, err = openLibraries(o.config, n.files, n.log); err != nil {
 		return nil, errors.Join(fmt.Errorf("external_plugins: %w", err), n.listener.Close())
 	}
+	agents, err := openAgents(o.config.MCP, n.files, n.log)
+	if err != nil {
+		return nil, errors.Join(configError{err}, n.listener.Close())
+	}
 	if n.cluster, err = cluster.Start(ctx, n.clusterConfig(builtin, mounts)); err != nil {
 		n.listener.Close()
 		return nil, err
 	}
 	n.planBackups()
-	n.api = api.New(n.apiConfig(builtin))
+	n.api = api.New(n.apiConfig(builtin, agents))
 	traffic.api.Store(n.api)
 	n.figures.set(n.api.Metrics())
 	if err = n.openAdmin(); err != nil {
@@ -191,7 +195,7 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 	return cc
 }
 
-func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
+func (n *node) apiConfig(builtin []vfs.Plugin, agents http.Handler) api.Config {
 	slow, _ := n.config.slow() // checked when it was read
 	c := api.Config{
 		Slow: slow, Alive: n.cluster.Alive, Serves: n.cluster.Serves,
@@ -200,6 +204,7 @@ func (n *node) apiConfig(builtin []vfs.Plugin) api.Config {
 		ClusterID: n.cluster.ClusterID,
 		Secrets:   n.cluster.Secrets(),
 		Cluster:   members{n.cluster},
+		MCP:       agents,
 		Metrics:   n.registry(), MaxBody: n.config.Server.MaxBody,
 		Version: version, Commit: commit(), BuildTime: buildTime, Log: n.log, Fatal: n.fatal,
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -49,6 +50,9 @@ type Store struct {
 	db    *pebble.DB
 	fs    FS
 	fault *fault
+	// manifest tells that pebble writes a manifest of its own: it does from the
+	// first flush after it was opened.
+	manifest atomic.Bool
 
 	mu     sync.Mutex
 	idle   sync.Cond // users is 0
@@ -105,13 +109,20 @@ func (s *Store) options(dir string, from Options) *pebble.Options {
 		MaxOpenFiles:       openFiles,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             s.fault,
-		EventListener:      s.fault.listener(),
+		EventListener:      s.listener(),
 		ReadOnly:           from.ReadOnly,
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 	}
 	return o
+}
+
+// listener hears of faults, and of the manifest.
+func (s *Store) listener() *pebble.EventListener {
+	l := s.fault.listener()
+	l.ManifestCreated = func(pebble.ManifestCreateInfo) { s.manifest.Store(true) }
+	return l
 }
 
 // enter holds off Close until leave.
@@ -187,7 +198,13 @@ func (s *Store) Checkpoint(dir string) error {
 		return err
 	}
 	defer s.leave()
-	err := s.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	var err error
+	if !s.manifest.Load() { // pebble would copy nothing of it, and say that all is well
+		err = s.db.Flush()
+	}
+	if err == nil {
+		err = s.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	}
 	if err == nil {
 		err = writeFormat(s.fs, dir)
 	}

@@ -112,7 +112,7 @@ type hostileNode struct {
 
 const quietText = "left in peace"
 
-func newHostileNode(t *testing.T) *hostileNode {
+func newHostileNode(t *testing.T, crashes int) *hostileNode {
 	t.Helper()
 	dir := t.TempDir()
 	nativeExamples(t, dir)
@@ -135,7 +135,7 @@ func newHostileNode(t *testing.T) *hostileNode {
 	files["frames"] = slices.Concat([]byte("#!/usr/bin/env python3\n"), sdk, fileBytes(t, filepath.Join(traps, "frames.py")))
 	writeFiles(t, dir, files)
 	c := harness.Start(t, harness.Options{Config: func(int) string {
-		return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\n  crashes: 1000\nplugins:\n  memfs: {path: /memfs}\n", dir)
+		return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\n  crashes: %d\nplugins:\n  memfs: {path: /memfs}\n", dir, crashes)
 	}})
 	h := &hostileNode{web: newWeb(t, c.Nodes[0]), node: c.Nodes[0], dir: dir, so: so, module: module, others: []string{"/memfs/f", "/native/f", "/program/f"}}
 	for _, p := range hostilePlugins {
@@ -255,7 +255,7 @@ func TestHostilePlugins(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("PFS_SOAK_SEED=%d", seed)
-	h := newHostileNode(t)
+	h := newHostileNode(t, 1000)
 	stop := h.keepAsking()
 	end, ok := t.Deadline()
 	var next, played atomic.Int64
@@ -285,7 +285,7 @@ func TestHostilePlugins(t *testing.T) {
 // What is no plugin, or one that does not get as far as being called, is refused with
 // a reason; beside it the node serves.
 func TestHostileLoads(t *testing.T) {
-	h := newHostileNode(t)
+	h := newHostileNode(t, 1000)
 	files := refusedFiles(t, h.so, h.module)
 	writeFiles(t, h.dir, files)
 	stop := h.keepAsking()

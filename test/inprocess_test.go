@@ -41,7 +41,7 @@ func TestInProcess(t *testing.T) {
 	w.want(200, "POST", "/unmount", `{"path":"/one"}`)
 	w.readsSoon("/two/hello", "two\n")
 
-	if pids := hostsOf(t, n); len(pids) != 0 {
+	if pids := children(t, n); len(pids) != 0 {
 		t.Errorf("processes %v", pids)
 	}
 	if list := w.want(200, "GET", "/plugins", "").body; strings.Count(list, `"isolation":"none"`) != 2 {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,28 +23,6 @@ func nativeExamples(t *testing.T, dir string) {
 	if b, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, b)
 	}
-}
-
-// hostsOf returns the processes with native plugins that a node has started.
-func hostsOf(t *testing.T, n *harness.Node) (pids []int) {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range stats {
-		b, err := os.ReadFile(s)
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(b), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(n.Pid()) {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(s)))
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // A native plugin goes through every floor: loaded by path on one node and by
@@ -98,7 +75,7 @@ func TestNativePlugin(t *testing.T) {
 		one.want(404, "GET", "/directories?path="+p+"/nothing", "")
 	}
 
-	pids := hostsOf(t, c.Nodes[1])
+	pids := children(t, c.Nodes[1])
 	if len(pids) != 4 {
 		t.Fatalf("processes %v", pids)
 	}
@@ -117,18 +94,9 @@ func TestNativePlugin(t *testing.T) {
 	}
 	one.want(404, "GET", "/files?path=/m/f", "") // it was in its memory
 
-	pids = hostsOf(t, c.Nodes[1])
+	pids = children(t, c.Nodes[1])
 	c.Nodes[1].Kill()
-	if !harness.Poll(30*time.Second, func() bool {
-		for _, pid := range pids {
-			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && len(b) > 0 {
-				return false
-			}
-		}
-		return true
-	}) {
-		t.Errorf("processes outlive their node: %v", pids)
-	}
+	allEnd(t, pids)
 	c.Nodes[1].Start()
 	c.Ready()
 	one.readsSoon("/h/hello", "hi\n")
@@ -143,8 +111,8 @@ func TestNativePlugin(t *testing.T) {
 		two.want(200, "POST", "/unmount", fmt.Sprintf(`{"path":%q}`, p))
 	}
 	two.want(200, "POST", "/plugins/unload", `{"library_path":"hello.so"}`)
-	if !harness.Poll(30*time.Second, func() bool { return len(hostsOf(t, c.Nodes[1])) == 0 }) {
-		t.Errorf("processes are left: %v", hostsOf(t, c.Nodes[1]))
+	if !harness.Poll(30*time.Second, func() bool { return len(children(t, c.Nodes[1])) == 0 }) {
+		t.Errorf("processes are left: %v", children(t, c.Nodes[1]))
 	}
 	c.SameDigest()
 }

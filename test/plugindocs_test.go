@@ -9,12 +9,18 @@ import (
 	"github.com/pfs-project/pfs/test/harness"
 )
 
-// TestPluginDocs runs the console blocks of each page in docs/plugins, in order
-// and in a shell of its own, and compares what they print.
+// docPages are the pages beside those of docs/plugins whose commands are run.
+var docPages = []string{"cli.md"}
+
+// TestPluginDocs runs the console blocks of each page in docs/plugins and of
+// docPages, in order and in a shell of its own, and compares what they print.
 func TestPluginDocs(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(harness.Root(t), "docs", "plugins", "*.md"))
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no pages: %v", err)
+	}
+	for _, name := range docPages {
+		pages = append(pages, filepath.Join(harness.Root(t), "docs", name))
 	}
 	bin := harness.Build(t)
 	for _, page := range pages {

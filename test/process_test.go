@@ -42,29 +42,6 @@ func processExamples(t *testing.T, dir string) {
 	}
 }
 
-// children returns the processes that a node has started.
-func children(t *testing.T, n *harness.Node) (pids []int) {
-	t.Helper()
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", n.Pid()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range tasks {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, word := range strings.Fields(string(b)) {
-			var pid int
-			if _, err := fmt.Sscan(word, &pid); err != nil {
-				t.Fatal(err)
-			}
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
 // Programs of both protocols go through every floor: loaded by path on one node,
 // mounted on the second through the third, read and written through the first,
 // killed, started again, and gone with their node.
@@ -149,16 +126,7 @@ func TestProcessPlugin(t *testing.T) {
 	// They end with their node, and come back with it.
 	last, pid := children(t, c.Nodes[1]), c.Nodes[1].Pid()
 	c.Nodes[1].Kill()
-	if !harness.Poll(30*time.Second, func() bool {
-		for _, pid := range last {
-			if st, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(st), ") Z ") {
-				return false
-			}
-		}
-		return true
-	}) {
-		t.Errorf("some of %v outlive their node", last)
-	}
+	allEnd(t, last)
 	c.Nodes[1].Start()
 	c.Ready()
 	one.readsSoon("/hh/hello", "hi over HTTP\n")

@@ -25,8 +25,17 @@ type Trace struct {
 	id string
 
 	mu     sync.Mutex
-	stages []slog.Attr // in the order in which they first ended
+	stages []stage // in the order in which they first ended
 }
+
+// stage is a part of the way, and what it took.
+type stage struct {
+	name string
+	took time.Duration
+}
+
+// usual is how many stages most requests have room for.
+const usual = 8
 
 // New returns the trace of the request with an id.
 func New(id string) *Trace { return &Trace{id: id} }
@@ -40,19 +49,22 @@ func (t *Trace) ID() string {
 }
 
 // Add notes that a stage took d. A stage that is entered again adds up.
-func (t *Trace) Add(stage string, d time.Duration) {
+func (t *Trace) Add(name string, d time.Duration) {
 	if t == nil || d <= 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, s := range t.stages {
-		if s.Key == stage {
-			t.stages[i].Value = slog.DurationValue(s.Value.Duration() + d)
+	for i := range t.stages {
+		if t.stages[i].name == name {
+			t.stages[i].took += d
 			return
 		}
 	}
-	t.stages = append(t.stages, slog.Duration(stage, d))
+	if t.stages == nil {
+		t.stages = make([]stage, 0, usual)
+	}
+	t.stages = append(t.stages, stage{name, d})
 }
 
 // Stages returns what each stage has taken so far, as one group for a log line.
@@ -62,7 +74,11 @@ func (t *Trace) Stages() slog.Value {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slog.GroupValue(append([]slog.Attr(nil), t.stages...)...)
+	out := make([]slog.Attr, len(t.stages))
+	for i, s := range t.stages {
+		out[i] = slog.Duration(s.name, s.took)
+	}
+	return slog.GroupValue(out...)
 }
 
 type key struct{}
@@ -90,5 +106,9 @@ func Valid(id string) bool {
 
 // NewID returns an id that no other request has.
 func NewID() string {
-	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, rand.Uint64()))
+	var b [8]byte
+	var text [2 * len(b)]byte
+	binary.BigEndian.PutUint64(b[:], rand.Uint64())
+	hex.Encode(text[:], b[:])
+	return string(text[:])
 }

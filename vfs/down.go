@@ -18,6 +18,9 @@ var ErrStarting = errors.New("starting")
 // StartingOf returns the mount that err says is just being started; "" for other
 // errors.
 func StartingOf(err error) Path {
+	if err == nil { // what As is given lives on the heap
+		return ""
+	}
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e.Starting
 	}

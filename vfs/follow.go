@@ -16,7 +16,10 @@ func (t *Table) walk(v View, p Path, final bool, ask func(place) error) error {
 		link := t.keptLink(v, at, final)
 		if link == nil {
 			err := ask(at)
-			if err == nil || at.e == nil || !errors.As(err, &link) {
+			if err == nil || at.e == nil {
+				return err
+			}
+			if link = linkIn(err); link == nil {
 				return err
 			}
 			if _, hidden := t.virtual(at.e.Path.Join(link.At)); hidden {
@@ -34,6 +37,16 @@ func (t *Table) walk(v View, p Path, final bool, ask func(place) error) error {
 			return err
 		}
 	}
+}
+
+// linkIn returns the link that err names; nil for none.
+func linkIn(err error) *LinkError {
+	if err == nil { // what As is given lives on the heap
+		return nil
+	}
+	var link *LinkError
+	errors.As(err, &link)
+	return link
 }
 
 // follow returns the global path that a link of the mount leads to.
@@ -61,10 +74,11 @@ func (t *Table) locate(ctx context.Context, v View, p Path, final, outside bool)
 			return nil
 		}
 		info, err := at.e.FS.Stat(ctx, at.e.view(v), at.rel)
-		var link *LinkError
-		switch _, hidden := t.virtual(at.path); {
+		_, hidden := t.virtual(at.path)
+		link := linkIn(err)
+		switch {
 		case hidden:
-		case errors.As(err, &link):
+		case link != nil:
 			return link
 		case err == nil && final && info.Mode.IsLink():
 			return &LinkError{At: at.rel, Target: info.Target, Rest: Root}

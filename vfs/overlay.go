@@ -27,8 +27,11 @@ type keyRange struct{ from, to string }
 
 // NewOverlay returns an empty Overlay over base.
 func NewOverlay(base View) *Overlay {
-	return &Overlay{base: base, entries: map[string]change{}, clean: true}
+	return &Overlay{base: base, entries: map[string]change{}, keys: make([]string, 0, usualChanges), clean: true}
 }
+
+// usualChanges is how many keys most Events change at most.
+const usualChanges = 8
 
 // Get returns the value of key as changed.
 func (o *Overlay) Get(key []byte) ([]byte, bool) {
@@ -59,11 +62,32 @@ func (o *Overlay) Put(key, value []byte) {
 func (o *Overlay) Delete(key []byte) { o.set(key, change{deleted: true}) }
 
 func (o *Overlay) set(key []byte, c change) {
-	if _, ok := o.entries[string(key)]; !ok {
-		o.keys = append(o.keys, string(key))
-		o.clean = false
+	if _, ok := o.entries[string(key)]; ok {
+		o.entries[string(key)] = c
+		return
 	}
-	o.entries[string(key)] = c
+	o.add(string(key), c)
+}
+
+// add is set of a key that has no entry.
+func (o *Overlay) add(key string, c change) {
+	o.keys = append(o.keys, key)
+	o.clean = false
+	o.entries[key] = c
+}
+
+// Merge adds all changes of from, after which nobody changes either's values.
+func (o *Overlay) Merge(from *Overlay) {
+	for _, r := range from.ranges {
+		o.DeleteRange([]byte(r.from), []byte(r.to))
+	}
+	for _, k := range from.keys {
+		if _, ok := o.entries[k]; ok {
+			o.entries[k] = from.entries[k]
+		} else {
+			o.add(k, from.entries[k])
+		}
+	}
 }
 
 // DeleteRange removes the keys in [from, to).
@@ -128,7 +152,7 @@ func (o *Overlay) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Sink takes the changes of an Overlay.
+// Sink takes the changes of an Overlay. It copies what it keeps.
 type Sink interface {
 	Put(key, value []byte)
 	Delete(key []byte)
@@ -141,11 +165,13 @@ func (o *Overlay) Flush(sink Sink) {
 		sink.DeleteRange([]byte(r.from), []byte(r.to))
 	}
 	o.sort()
+	var key []byte
 	for _, k := range o.keys {
+		key = append(key[:0], k...)
 		if c := o.entries[k]; c.deleted {
-			sink.Delete([]byte(k))
+			sink.Delete(key)
 		} else {
-			sink.Put([]byte(k), c.value)
+			sink.Put(key, c.value)
 		}
 	}
 }
@@ -154,6 +180,22 @@ func (o *Overlay) Flush(sink Sink) {
 func (o *Overlay) Changes(key []byte) bool {
 	_, ok := o.entries[string(key)]
 	return ok || o.covered(key)
+}
+
+// Keys returns the keys that were changed one by one, in any order. The caller does
+// not keep or change them.
+func (o *Overlay) Keys() []string { return o.keys }
+
+// Ranges goes through the ranges that were deleted, each [from, to). They may overlap,
+// and have keys in them that were changed later.
+func (o *Overlay) Ranges() iter.Seq2[string, string] {
+	return func(yield func(from, to string) bool) {
+		for _, r := range o.ranges {
+			if !yield(r.from, r.to) {
+				return
+			}
+		}
+	}
 }
 
 // Len returns how many keys and ranges were changed.

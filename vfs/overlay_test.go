@@ -76,6 +76,46 @@ func TestOverlayAgainstMap(t *testing.T) {
 	}
 }
 
+// Merge does what Flush into the other Overlay would.
+func TestOverlayMerge(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		key := func() []byte { return []byte{"abcdef"[r.IntN(6)]} }
+		base := mapView{"a": "base", "c": "base", "e": "base"}
+		change := func(all ...*vfs.Overlay) {
+			k, to, what, value := key(), key(), r.IntN(6), fmt.Append(nil, r.IntN(100))
+			for _, o := range all {
+				switch what {
+				case 0:
+					o.DeleteRange(k, to)
+				case 1, 2:
+					o.Delete(k)
+				default:
+					o.Put(k, value)
+				}
+			}
+		}
+		flushed, merged := vfs.NewOverlay(base), vfs.NewOverlay(base)
+		for range 5 {
+			change(flushed, merged)
+		}
+		for range 3 { // Events, one after the other
+			o := vfs.NewOverlay(flushed)
+			for range 5 {
+				change(o)
+			}
+			merged.Merge(o)
+			o.Flush(flushed)
+		}
+		want, got := maps.Clone(base), maps.Clone(base)
+		flushed.Flush(want)
+		merged.Flush(got)
+		if a, b := fmt.Sprint(pairs(flushed.Scan(nil, nil))), fmt.Sprint(pairs(merged.Scan(nil, nil))); a != b || !maps.Equal(want, got) {
+			t.Fatalf("seed %d: merged\n got %s, %q\nwant %s, %q", seed, b, got, a, want)
+		}
+	}
+}
+
 func TestOverlayScanStops(t *testing.T) {
 	o := vfs.NewOverlay(mapView{"b": "", "d": ""})
 	o.Put([]byte("a"), nil)

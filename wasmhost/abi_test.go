@@ -13,7 +13,13 @@ import (
 // started mounts a module.
 func started(t *testing.T, module []byte, l vfs.Limits, config vfs.Config) *FS {
 	t.Helper()
-	fs, err := plugin(t, newHost(t), module, l).New(vfs.Env{Log: newHost(t).log, Mount: "/at"}, config)
+	return mounted(t, plugin(t, newHost(t), module, l), vfs.Env{Log: newHost(t).log, Mount: "/at"}, config)
+}
+
+// mounted makes a mount of a plugin and starts it.
+func mounted(t testing.TB, p vfs.Plugin, env vfs.Env, config vfs.Config) *FS {
+	t.Helper()
+	fs, err := p.New(env, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,17 +91,8 @@ func granted(t *testing.T, module []byte, tree vfs.Tree, change Changer, grants 
 		t.Fatal(err)
 	}
 	lib.Name, lib.Grants = "p", grants
-	fs, err := h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil }).
-		New(vfs.Env{Log: slog.New(slog.DiscardHandler), Mount: "/own", Tree: tree}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := fs.(*FS)
-	if err := f.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	return f
+	p := h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil })
+	return mounted(t, p, vfs.Env{Log: slog.New(slog.DiscardHandler), Mount: "/own", Tree: tree}, nil)
 }
 
 // asks has the guest call a function of the host with texts and numbers.

@@ -51,46 +51,27 @@ func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (vfs.Result, error
 	if !f.lib.Verbs.Has(vfs.Write) {
 		return vfs.Result{}, vfs.Unsupported
 	}
-	most := min(maxPut, f.lib.Limits.Memory/4)
-	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	b, err := vfs.Whole(r, min(maxPut, f.lib.Limits.Memory/4))
 	if err != nil {
 		return vfs.Result{}, err
-	}
-	if int64(len(b)) > most {
-		return vfs.Result{}, vfs.TooLarge.Withf("this plugin takes at most %d bytes at once; write pieces at an offset", most)
 	}
 	op.Data, op.Off = b, 0
 	op.Flag |= replace
 	return f.Do(ctx, op)
 }
 
-// check compares what is there with what the change expects. There are no
-// versions here.
+// check compares what is there with what the change expects.
 func (f *FS) check(c *call, op vfs.Op) error {
 	if op.If.Kind == vfs.Always {
 		return nil
 	}
 	_, err := f.stat(c, op.Path)
-	missing := vfs.KindOf(err) == vfs.NotFound
-	switch {
-	case err != nil && !missing:
-		return err
-	case op.If.Kind == vfs.IfVersion:
-		return vfs.Unsupported.With("files of this plugin have no versions")
-	case missing == (op.If.Kind == vfs.IfExists):
-		return &vfs.Error{Kind: vfs.Stale}
-	}
-	return nil
+	return op.If.Unversioned(err)
 }
 
 // create makes an empty file or a directory where there is nothing.
 func (f *FS) create(c *call, op vfs.Op) (int64, error) {
-	switch i, err := f.stat(c, op.Path); {
-	case err == nil && i.IsDir():
-		return 0, vfs.Exists.With("directory")
-	case err == nil:
-		return 0, vfs.Exists
-	case vfs.KindOf(err) != vfs.NotFound:
+	if err := vfs.MayMake(f.stat(c, op.Path)); err != nil {
 		return 0, err
 	}
 	if op.Verb == vfs.Create {
@@ -148,24 +129,12 @@ func (f *FS) rename(c *call, op vfs.Op) (int64, error) {
 // writeOp writes as the Op says.
 func (f *FS) writeOp(c *call, op vfs.Op) (int64, error) {
 	info, err := f.stat(c, op.Path)
-	missing := vfs.KindOf(err) == vfs.NotFound
-	switch {
-	case err != nil && !missing:
+	if _, err = op.MayWrite(info, err); err != nil {
 		return 0, err
-	case missing && op.Flag&vfs.FlagCreate == 0:
-		return 0, err
-	case !missing && info.IsDir():
-		return 0, vfs.IsDirectory
-	case !missing && op.Flag&vfs.FlagExclusive != 0:
-		return 0, vfs.Exists
 	}
-	atEnd := op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0
+	atEnd := op.Appends()
 	flag, off := op.Flag&^vfs.FlagExclusive, op.Off // it was looked at
 	switch {
-	case !atEnd && op.Off < 0:
-		return 0, vfs.Invalid.With("negative offset")
-	case !atEnd && op.Off > vfs.MaxSize:
-		return 0, vfs.TooLarge
 	case op.Flag&vfs.FlagTruncate != 0 && (atEnd || op.Off == 0):
 		flag, off = flag|vfs.FlagTruncate, offWholeFile
 	case atEnd:

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"sort"
 	"time"
 
 	"github.com/pfs-project/pfs/vfs"
@@ -37,7 +36,7 @@ var (
 // Start compiles the module and makes the first instance: a mount whose settings
 // the module refuses does not start.
 func (f *FS) Start(ctx context.Context) error {
-	l, err := bounded(f.lib.Limits)
+	l, err := bounds().Fill(f.lib.Limits)
 	if err != nil {
 		return err
 	}
@@ -156,12 +155,13 @@ func (c *call) both(name string, p vfs.Path) (string, error) {
 // List names what is in the directory at p.
 func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) (out []vfs.Info, err error) {
 	err = f.with(ctx, func(c *call) error {
-		i, err := f.stat(c, p)
-		if err != nil {
-			return err
-		}
-		if !i.IsDir() {
-			return vfs.NotDirectory
+		if !p.IsRoot() { // which is one in any case
+			switch i, err := f.stat(c, p); {
+			case err != nil:
+				return err
+			case !i.IsDir():
+				return vfs.NotDirectory
+			}
 		}
 		text, err := c.both("fs_readdir", p)
 		if err == nil {
@@ -169,11 +169,7 @@ func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, lim
 		}
 		return err
 	})
-	out = out[sort.Search(len(out), func(i int) bool { return out[i].Name > after }):]
-	if limit > 0 && len(out) > limit {
-		out = out[:limit]
-	}
-	return out, err
+	return vfs.Page(out, after, limit), err
 }
 
 // ReadAt reads from the file at p.

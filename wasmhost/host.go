@@ -70,7 +70,7 @@ func (h *Host) Close(ctx context.Context) error { return h.cache.Close(ctx) }
 // it from being a plugin. Sum, Size, Source and the place of the code are the
 // caller's to fill in.
 func (h *Host) Inspect(ctx context.Context, module []byte, l vfs.Limits) (vfs.Library, error) {
-	l, err := bounded(l)
+	l, err := bounds().Fill(l)
 	if err != nil {
 		return vfs.Library{}, err
 	}
@@ -123,24 +123,8 @@ func (h *Host) Plugin(lib vfs.Library, code func(context.Context, vfs.Chunks, vf
 	}
 }
 
-// bounded fills in the defaults of l.
-func bounded(l vfs.Limits) (vfs.Limits, error) {
-	if l.Memory == 0 {
-		l.Memory = defaultMemory
-	}
-	if l.Call == 0 {
-		l.Call = defaultCall
-	}
-	if l.Instances == 0 {
-		l.Instances = 1
-	}
-	switch {
-	case l.Memory < pageSize || l.Memory > mostMemory:
-		return l, vfs.Invalid.Withf("limits: memory must be %d to %d bytes", pageSize, mostMemory)
-	case l.Call < time.Millisecond || l.Call > mostCall:
-		return l, vfs.Invalid.Withf("limits: call must be 1ms to %v", mostCall)
-	case l.Instances < 1 || l.Instances > mostInstances:
-		return l, vfs.Invalid.Withf("limits: instances must be 1 to %d", mostInstances)
-	}
-	return l, nil
+// bounds is what a module is given.
+func bounds() vfs.Bounds {
+	return vfs.Bounds{Memory: defaultMemory, LeastMemory: pageSize, MostMemory: mostMemory,
+		Call: defaultCall, MostCall: mostCall, MostInstances: mostInstances}
 }

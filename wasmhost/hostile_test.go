@@ -58,16 +58,7 @@ func TestTurns(t *testing.T) {
 	h := newHost(t)
 	h.turns = make(chan struct{}, 4)
 	mount := func(module []byte, l vfs.Limits) *FS {
-		fs, err := plugin(t, h, module, l).New(vfs.Env{Log: h.log, Mount: "/at"}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := fs.(*FS)
-		if err := f.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
+		return mounted(t, plugin(t, h, module, l), vfs.Env{Log: h.log, Mount: "/at"}, nil)
 	}
 	loops := mount(bad(cat(op(0x03, 0x40, 0x0c, 0, 0x0b), pair(0, 0))).bytes(), vfs.Limits{Instances: 8, Call: time.Second})
 	fine := mount(plain().malloc().reads().bytes(), vfs.Limits{})

@@ -40,9 +40,10 @@ func TestLeaks(t *testing.T) {
 		calls, mounts = 1_000_000, 10_000
 	}
 	g := bad(get(1), i64(99), op(0x51, 0x04, 0x40, 0x00, 0x0b), pair(atBytes, 5)) // it traps at 99
-	p := plugin(t, newHost(t), g.frees("i:").bytes(), vfs.Limits{})
+	h := newHost(t)
+	p := plugin(t, h, g.frees("i:").bytes(), vfs.Limits{})
 	mount := func() *FS {
-		fs, err := p.New(vfs.Env{Log: newHost(t).log, Mount: "/at"}, nil)
+		fs, err := p.New(vfs.Env{Log: h.log, Mount: "/at"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

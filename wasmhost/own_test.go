@@ -25,16 +25,7 @@ func TestOwnBytes(t *testing.T) {
 	h := newHost(t)
 	memory, hello := plugin(t, h, example(t, "memory"), vfs.Limits{}), plugin(t, h, example(t, "hello"), vfs.Limits{Instances: 4})
 	mount := func(p vfs.Plugin, c vfs.Config) *FS {
-		fs, err := p.New(vfs.Env{Log: h.log, Mount: "/at"}, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := fs.(*FS)
-		if err := f.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
+		return mounted(t, p, vfs.Env{Log: h.log, Mount: "/at"}, c)
 	}
 	var wg sync.WaitGroup
 	var rounds atomic.Int64

@@ -246,17 +246,9 @@ func TestHTTPDeadline(t *testing.T) {
 	defer close(hang)
 	module := through().bytes()
 	lib := vfs.Library{Name: "p", Place: vfs.Pinned, Limits: vfs.Limits{Call: 200 * time.Millisecond}, Grants: vfs.Grants{HTTP: []string{s.host}}}
-	fs, err := newHost(t).Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil }).
-		New(vfs.Env{Log: newHost(t).log, Mount: "/own"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := fs.(*FS)
-	if err := f.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	err = f.with(t.Context(), func(c *call) error { return c.asks("ask", `{"url":"`+s.URL+`"}`) })
+	p := newHost(t).Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil })
+	f := mounted(t, p, vfs.Env{Log: newHost(t).log, Mount: "/own"}, nil)
+	err := f.with(t.Context(), func(c *call) error { return c.asks("ask", `{"url":"`+s.URL+`"}`) })
 	if vfs.KindOf(err) != vfs.Timeout {
 		t.Errorf("%v", err)
 	}

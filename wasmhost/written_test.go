@@ -268,14 +268,7 @@ func TestSystem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fs, err := plugin(t, h, written(t), vfs.Limits{}).New(vfs.Env{Log: h.log, Mount: "/at"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := fs.(*FS)
-	if err := f.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f := mounted(t, plugin(t, h, written(t), vfs.Limits{}), vfs.Env{Log: h.log, Mount: "/at"}, nil)
 	now, err := strconv.ParseInt(f.tells(t, "clock"), 10, 64)
 	if d := time.Since(time.Unix(now, 0)); err != nil || d < -time.Minute || d > 5*time.Minute {
 		t.Errorf("its clock is %v behind, %v", d, err)

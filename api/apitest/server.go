@@ -16,6 +16,7 @@ import (
 
 	"github.com/pfs-project/pfs/api"
 	"github.com/pfs-project/pfs/fsm"
+	"github.com/pfs-project/pfs/plugins"
 	"github.com/pfs-project/pfs/secret"
 	"github.com/pfs-project/pfs/store"
 	"github.com/pfs-project/pfs/vfs"
@@ -39,6 +40,14 @@ type Server struct {
 	docs    map[string]string // by type
 	faultMu sync.Mutex
 	faults  []error
+}
+
+// StartUsual starts a Server with the mounts that tests of its clients take: /memfs,
+// /kvfs, /queuefs and /dev.
+func StartUsual(t testing.TB) *Server {
+	t.Helper()
+	return Start(t, Config{Plugins: plugins.Builtin(nil),
+		Mounts: map[string]string{"/memfs": "memfs", "/kvfs": "kvfs", "/queuefs": "queuefs", "/dev": "devfs"}})
 }
 
 // Start starts a Server; its test fails if the state machine does.

@@ -8,10 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/hosts"
 	"github.com/pfs-project/pfs/server"
@@ -47,13 +48,13 @@ func (f *artefactFlags) add(c *cobra.Command) {
 
 // openArtefact reads the file and learns what the plugin is.
 func (a *app) openArtefact(ctx context.Context, f *artefactFlags, path string) (*artefact, error) {
-	settings, err := settings(f.settings)
+	settings, err := cli.Settings(f.settings)
 	if err != nil {
 		return nil, err
 	}
 	limits, err := f.limits()
 	if err != nil {
-		return nil, usageError{err}
+		return nil, cli.UsageError{Err: err}
 	}
 	code, err := readArtefact(path)
 	if err != nil {
@@ -70,19 +71,19 @@ func (a *app) openArtefact(ctx context.Context, f *artefactFlags, path string) (
 	set := hosts.Config{Version: server.Version(), Log: p.heard.logger()}
 	if f.inProcess {
 		if set.InProcess = server.InProcess(); set.InProcess == nil {
-			return nil, usage("--in-process: this pfs loads no libraries; build one with: go build -tags inprocess ./cmd/pfs")
+			return nil, cli.Usage("--in-process: this pfs loads no libraries; build one with: go build -tags inprocess ./cmd/pfs")
 		}
 	}
 	if p.hosts, err = hosts.New(set); err != nil {
 		return nil, err
 	}
-	if err := p.inspect(ctx, code, limits); err != nil {
+	if _, err := p.within(ctx, time.NewTimer(startTime), func() error { return p.inspect(ctx, code, limits) }); err != nil {
 		p.close()
 		return nil, a.failed(p, err)
 	}
 	if abi := f.terms.ABI; abi < 0 || abi > 2 || abi > 0 && p.lib.Kind != "native" {
 		p.close()
-		return nil, usage("--abi must be 1 or 2, of a native library")
+		return nil, cli.Usage("--abi must be 1 or 2, of a native library")
 	}
 	p.lib.ABI, p.lib.Grants.Network = f.terms.ABI, f.terms.Network
 	return p, nil
@@ -111,12 +112,12 @@ func (a *app) failed(p *artefact, err error) error {
 	text := fmt.Sprintf("%s: %v", p.path, err)
 	said := p.heard.unlike(text)
 	if len(said) > 0 {
-		a.say("%s printed:", p.path)
+		a.Say("%s printed:", p.path)
 	}
 	for _, line := range said {
-		a.say("| %s", shortened(line))
+		a.Say("| %s", shortened(line))
 	}
-	return &hinted{code: exitFailure, text: text}
+	return &cli.Hinted{Code: cli.ExitFailure, Text: text}
 }
 
 // plugin is the artefact as a kind of filesystem, whose mounts speak to heard.
@@ -132,7 +133,19 @@ func (p *artefact) plugin() vfs.Plugin {
 }
 
 // mount starts a mount of it.
-func (p *artefact) mount(ctx context.Context, env vfs.Env) (vfs.Device, error) {
+func (p *artefact) mount(ctx context.Context, env vfs.Env) (d vfs.Device, err error) {
+	var started vfs.Device
+	ended, err := p.within(ctx, time.NewTimer(startTime), func() (err error) {
+		started, err = p.start(ctx, env)
+		return err
+	})
+	if ended {
+		d = started
+	}
+	return d, err
+}
+
+func (p *artefact) start(ctx context.Context, env vfs.Env) (vfs.Device, error) {
 	fs, err := p.plugin().New(env, p.config)
 	if err != nil {
 		return nil, err
@@ -186,29 +199,9 @@ func readArtefact(path string) ([]byte, error) {
 	case len(code) == 0:
 		return nil, errors.New("there is no code in " + path)
 	case len(code) > hosts.MaxCode:
-		return nil, vfs.TooLarge.Withf("%s: the code of a plugin has at most %s", filepath.Base(path), sizeText(hosts.MaxCode))
+		return nil, vfs.TooLarge.Withf("%s: the code of a plugin has at most %s", filepath.Base(path), cli.SizeText(hosts.MaxCode))
 	}
 	return code, nil
-}
-
-// settings takes key=value apart. A value that is a JSON array or object is kept
-// as such, any other as text.
-func settings(args []string) (map[string]any, error) {
-	config := map[string]any{}
-	for _, kv := range args {
-		k, v, ok := strings.Cut(kv, "=")
-		if !ok || k == "" {
-			return nil, usage("%q is not key=value", kv)
-		}
-		config[k] = v
-		if raw := json.RawMessage(v); strings.HasPrefix(v, "[") || strings.HasPrefix(v, "{") {
-			if !json.Valid(raw) {
-				return nil, usage("the value of %s is not valid JSON", k)
-			}
-			config[k] = raw
-		}
-	}
-	return config, nil
 }
 
 // kindText is the kind of a plugin for people.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pfs-project/pfs/backup"
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/fsm"
 )
@@ -35,7 +36,7 @@ read to its end and all its checksums are compared.`,
 		if verify {
 			return a.verifyBackup(args[0])
 		}
-		return a.with(cmd, func(ctx context.Context, c *client.Client) error { return a.saveBackup(ctx, c, args[0], !local) })
+		return a.With(cmd, func(ctx context.Context, c *client.Client) error { return a.saveBackup(ctx, c, args[0], !local) })
 	}
 	return c
 }
@@ -47,16 +48,16 @@ func (a *app) saveBackup(ctx context.Context, c *client.Client, file string, fre
 		return err
 	}
 	defer b.Body.Close()
-	bar := a.progress(-1)
-	defer bar.finish()
+	bar := a.Progress(-1)
+	defer bar.Finish()
 	if file == "-" {
-		h, t, err := copyBackup(bar.writer(a.stdout), b.Body)
+		h, t, err := copyBackup(bar.Writer(a.Stdout), b.Body)
 		if err != nil {
 			return err
 		}
 		for _, line := range describeBackup("-", h, t) {
-			if !a.quiet {
-				a.say("%s", line)
+			if !a.Quiet {
+				a.Say("%s", line)
 			}
 		}
 		return nil
@@ -64,13 +65,13 @@ func (a *app) saveBackup(ctx context.Context, c *client.Client, file string, fre
 	var h backup.Header
 	var t backup.Trailer
 	err = wholeFile(file, func(w io.Writer) (err error) {
-		h, t, err = copyBackup(bar.writer(w), b.Body)
+		h, t, err = copyBackup(bar.Writer(w), b.Body)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	bar.finish()
+	bar.Finish()
 	return a.showBackup(file, h, t)
 }
 
@@ -130,7 +131,7 @@ func wholeFile(file string, fill func(io.Writer) error) error {
 }
 
 func (a *app) verifyBackup(file string) error {
-	in, size := a.stdin, int64(-1)
+	in, size := a.Stdin, int64(-1)
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
@@ -142,9 +143,9 @@ func (a *app) verifyBackup(file string) error {
 			size = st.Size()
 		}
 	}
-	bar := a.progress(size)
-	h, t, err := backup.Verify(bufio.NewReaderSize(io.TeeReader(in, bar.writer(io.Discard)), 1<<20), fsm.CountedBy)
-	bar.finish()
+	bar := a.Progress(size)
+	h, t, err := backup.Verify(bufio.NewReaderSize(io.TeeReader(in, bar.Writer(io.Discard)), 1<<20), fsm.CountedBy)
+	bar.Finish()
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -156,20 +157,20 @@ func describeBackup(file string, h backup.Header, t backup.Trailer) []string {
 	return []string{
 		fmt.Sprintf("%s: index %d, digest %s", file, h.Index, h.Digest),
 		fmt.Sprintf("%d rows, %d chunks, %s; cluster %s, %s, PFS %s",
-			t.Rows, t.Chunks, sizeText(t.Bytes), h.Cluster, h.Time.Format(time.RFC3339), h.Version),
+			t.Rows, t.Chunks, cli.SizeText(t.Bytes), h.Cluster, h.Time.Format(time.RFC3339), h.Version),
 	}
 }
 
 func (a *app) showBackup(file string, h backup.Header, t backup.Trailer) error {
-	if a.json() {
-		return a.encode(struct {
+	if a.JSON() {
+		return a.Encode(struct {
 			File string `json:"file"`
 			backup.Header
 			Trailer backup.Trailer `json:"trailer"`
 		}{file, h, t})
 	}
 	for _, line := range describeBackup(file, h, t) {
-		a.printf("%s\n", line)
+		a.Printf("%s\n", line)
 	}
 	return nil
 }
@@ -182,7 +183,7 @@ While it goes on nobody reads or writes; a restore that fails leaves the cluster
 empty. The cluster keeps its own id and nodes. The digest that is printed is
 that of the backup.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, size := a.stdin, int64(-1)
+			in, size := a.Stdin, int64(-1)
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
@@ -197,27 +198,27 @@ that of the backup.`,
 					size = st.Size()
 				}
 			}
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error { return a.sendBackup(ctx, c, in, size) })
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error { return a.sendBackup(ctx, c, in, size) })
 		}}
 }
 
 func (a *app) sendBackup(ctx context.Context, c *client.Client, in io.Reader, size int64) error {
-	bar := a.progress(size)
-	defer bar.finish()
-	answer, err := c.Restore(ctx, io.TeeReader(in, bar.writer(io.Discard)), size)
+	bar := a.Progress(size)
+	defer bar.Finish()
+	answer, err := c.Restore(ctx, io.TeeReader(in, bar.Writer(io.Discard)), size)
 	if err != nil {
 		return err
 	}
-	bar.finish()
-	if a.json() {
-		_, err := fmt.Fprintln(a.stdout, string(answer))
+	bar.Finish()
+	if a.JSON() {
+		_, err := fmt.Fprintln(a.Stdout, string(answer))
 		return err
 	}
 	var r backup.Restored
 	if err := json.Unmarshal(answer, &r); err != nil {
 		return err
 	}
-	a.printf("restored at index %d: digest %s\n%d rows, %d chunks, %s; of cluster %s at index %d, %s\n",
-		r.Index, r.Digest, r.Rows, r.Chunks, sizeText(r.Bytes), r.Backup.Cluster, r.Backup.Index, r.Backup.Time.Format(time.RFC3339))
+	a.Printf("restored at index %d: digest %s\n%d rows, %d chunks, %s; of cluster %s at index %d, %s\n",
+		r.Index, r.Digest, r.Rows, r.Chunks, cli.SizeText(r.Bytes), r.Backup.Cluster, r.Backup.Index, r.Backup.Time.Format(time.RFC3339))
 	return nil
 }

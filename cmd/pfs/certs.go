@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pfs-project/pfs/certs"
+	"github.com/pfs-project/pfs/cli"
 )
 
 // day is what the validity of certificates is counted in.
@@ -34,7 +35,7 @@ Nothing is overwritten. No server is needed.`,
 			"  pfs cluster init-certs --dir certs --ca certs n4=10.0.0.4",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if days < 1 || days > 100*365 {
-				return usage("--days %d: it must be 1 to 36500", days)
+				return cli.Usage("--days %d: it must be 1 to 36500", days)
 			}
 			if there, err := certsThere(dir, ca == "", args); keep && (there || err != nil) {
 				return err
@@ -45,7 +46,7 @@ Nothing is overwritten. No server is needed.`,
 			}
 			if err := certs.Write(dir, pairs); err != nil {
 				if errors.Is(err, fs.ErrExist) {
-					return usageError{err}
+					return cli.UsageError{Err: err}
 				}
 				return err
 			}
@@ -102,10 +103,10 @@ func makeCerts(ca string, args []string, valid time.Duration) (pairs map[string]
 	for _, arg := range args {
 		node, list, _ := strings.Cut(arg, "=")
 		if err := certs.CheckName(node); err != nil {
-			return nil, nil, usageError{err}
+			return nil, nil, cli.UsageError{Err: err}
 		}
 		if _, twice := pairs[node]; twice {
-			return nil, nil, usage("node %s is named twice", node)
+			return nil, nil, cli.Usage("node %s is named twice", node)
 		}
 		var hosts []string
 		for h := range strings.SplitSeq(list, ",") {
@@ -127,7 +128,7 @@ func (a *app) tellCerts(dir, ca string, nodes []string) error {
 	if ca != "" {
 		authority, secret = certs.Files(ca, certs.AuthorityName)
 	}
-	if a.json() {
+	if a.JSON() {
 		type files struct {
 			Node string `json:"node"`
 			CA   string `json:"tls_ca"`
@@ -139,17 +140,17 @@ func (a *app) tellCerts(dir, ca string, nodes []string) error {
 			cert, key := certs.Files(dir, n)
 			out = append(out, files{n, authority, cert, key})
 		}
-		return a.encode(out)
+		return a.Encode(out)
 	}
 	if ca == "" {
-		a.printf("authority: %s; keep %s away from the nodes\n", authority, secret)
+		a.Printf("authority: %s; keep %s away from the nodes\n", authority, secret)
 	}
 	for _, n := range nodes {
 		cert, key := certs.Files(dir, n)
-		a.printf("node %s: %s %s\n", n, cert, key)
+		a.Printf("node %s: %s %s\n", n, cert, key)
 	}
 	cert, key := certs.Files("", nodes[0])
-	a.printf(`
+	a.Printf(`
 Copy to each node %s and its own two files, and set there, as for %s:
   cluster:
     tls_ca: %s

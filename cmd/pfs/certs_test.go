@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/pfs-project/pfs/certs"
+	"github.com/pfs-project/pfs/cli"
+	"github.com/pfs-project/pfs/cli/clitest"
 )
 
 func TestInitCerts(t *testing.T) {
-	talkTo(t, "http://127.0.0.1:1") // no server is needed
+	clitest.TalkTo(t, "http://127.0.0.1:1") // no server is needed
 	dir := filepath.Join(t.TempDir(), "certs")
 	out := must(t, "", "cluster", "init-certs", "--dir", dir, "n1=10.0.0.1, host1", "n2")
 	for _, want := range []string{"ca-key.pem away from the nodes", "node n1: ", "node n2: ", "tls_ca: ca.pem", "tls_cert: n1.pem", "tls_key: n1-key.pem"} {
@@ -42,7 +44,7 @@ func TestInitCerts(t *testing.T) {
 }
 
 func TestInitCertsRefuses(t *testing.T) {
-	talkTo(t, "http://127.0.0.1:1")
+	clitest.TalkTo(t, "http://127.0.0.1:1")
 	dir := t.TempDir()
 	must(t, "", "cluster", "init-certs", "--dir", dir, "n1")
 	empty := t.TempDir()
@@ -51,18 +53,18 @@ func TestInitCertsRefuses(t *testing.T) {
 		want string
 		args []string
 	}{
-		"no node":         {exitUsage, "arg", nil},
-		"not overwritten": {exitUsage, "file exists", []string{"--ca", dir, "n1"}},
-		"a second one":    {exitUsage, "file exists", []string{"n2"}},
-		"a path":          {exitUsage, "cannot be the id", []string{"../n2"}},
-		"the authority":   {exitUsage, "cannot be the id", []string{"ca"}},
-		"twice":           {exitUsage, "named twice", []string{"n2", "n2=host"}},
-		"days":            {exitUsage, "--days", []string{"--days", "0", "n2"}},
-		"no authority":    {exitNoFile, "ca.pem", []string{"--ca", empty, "n2"}},
+		"no node":         {cli.ExitUsage, "arg", nil},
+		"not overwritten": {cli.ExitUsage, "file exists", []string{"--ca", dir, "n1"}},
+		"a second one":    {cli.ExitUsage, "file exists", []string{"n2"}},
+		"a path":          {cli.ExitUsage, "cannot be the id", []string{"../n2"}},
+		"the authority":   {cli.ExitUsage, "cannot be the id", []string{"ca"}},
+		"twice":           {cli.ExitUsage, "named twice", []string{"n2", "n2=host"}},
+		"days":            {cli.ExitUsage, "--days", []string{"--days", "0", "n2"}},
+		"no authority":    {cli.ExitNoFile, "ca.pem", []string{"--ca", empty, "n2"}},
 	} {
 		r := pfs(t, "", append([]string{"cluster", "init-certs", "--dir", dir}, c.args...)...)
-		if r.code != c.code || !strings.Contains(r.stderr, c.want) {
-			t.Errorf("%s: exit code %d\n%s", name, r.code, r.stderr)
+		if r.Code != c.code || !strings.Contains(r.Stderr, c.want) {
+			t.Errorf("%s: exit code %d\n%s", name, r.Code, r.Stderr)
 		}
 	}
 	if list, _ := filepath.Glob(filepath.Join(dir, "*")); len(list) != 4 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 )
 
@@ -34,7 +35,7 @@ others may be down. LAG is how many committed entries a node has not applied.
 DIGEST is of what each holds at one entry of the log; "-" if that cannot be had
 within two seconds. With -o json it is what GET /api/v1/cluster answers.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				get := c.Cluster
 				if digest {
 					get = c.ClusterDigests
@@ -43,8 +44,8 @@ within two seconds. With -o json it is what GET /api/v1/cluster answers.`,
 				if err != nil {
 					return err
 				}
-				if a.json() {
-					return a.encode(s)
+				if a.JSON() {
+					return a.Encode(s)
 				}
 				return a.showStatus(s)
 			})
@@ -54,23 +55,23 @@ within two seconds. With -o json it is what GET /api/v1/cluster answers.`,
 }
 
 func (a *app) showStatus(s client.Status) error {
-	a.printf("cluster %s  leader %s  term %d  commit %d  asked %s\n", s.ClusterID, dash(s.LeaderID), s.Term, s.CommitIndex, s.NodeID)
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	a.Printf("cluster %s  leader %s  term %d  commit %d  asked %s\n", s.ClusterID, dash(s.LeaderID), s.Term, s.CommitIndex, s.NodeID)
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tROLE\tSTATE\tAPPLIED\tLAG\tDIGEST\tVERSION\tUPTIME\tADDRESS")
 	for _, n := range s.Nodes {
 		if n.State == "unreachable" {
-			fmt.Fprintf(w, "%s\t%s\t%s\t-\t-\t-\t-\t-\t%s\n", plain(n.ID), n.Role, n.State, dash(plain(n.HTTPAddress)))
+			fmt.Fprintf(w, "%s\t%s\t%s\t-\t-\t-\t-\t-\t%s\n", cli.Plain(n.ID), n.Role, n.State, dash(cli.Plain(n.HTTPAddress)))
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", plain(n.ID), n.Role, n.State, n.AppliedIndex, lag(s, n), dash(short(n.Digest)),
-			dash(plain(n.Version)), time.Duration(n.Uptime)*time.Second, dash(plain(n.HTTPAddress)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", cli.Plain(n.ID), n.Role, n.State, n.AppliedIndex, lag(s, n), dash(short(n.Digest)),
+			dash(cli.Plain(n.Version)), time.Duration(n.Uptime)*time.Second, dash(cli.Plain(n.HTTPAddress)))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, n := range s.Nodes {
 		for _, note := range notes(n) {
-			a.printf("%s: %s\n", plain(n.ID), plain(note))
+			a.Printf("%s: %s\n", cli.Plain(n.ID), cli.Plain(note))
 		}
 	}
 	return nil
@@ -117,13 +118,13 @@ state does; --timeout bounds it, a minute if it is not given.
 
 Exit code 1 if nodes differ, 5 if a node has not answered.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
-				v, err := c.Verify(ctx, a.timeout)
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
+				v, err := c.Verify(ctx, a.Timeout)
 				if err != nil {
 					return err
 				}
-				if a.json() {
-					err = a.encode(v)
+				if a.JSON() {
+					err = a.Encode(v)
 				} else {
 					err = a.showVerification(v)
 				}
@@ -136,29 +137,29 @@ Exit code 1 if nodes differ, 5 if a node has not answered.`,
 }
 
 func (a *app) showVerification(v client.Verification) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tDIGEST\tOWN")
 	for _, n := range v.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", plain(n.ID), dash(short(n.Digest)), dash(short(n.Own)))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", cli.Plain(n.ID), dash(short(n.Digest)), dash(short(n.Own)))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, n := range v.Nodes {
 		if n.Error != "" {
-			a.printf("%s: %s\n", plain(n.ID), plain(n.Error))
+			a.Printf("%s: %s\n", cli.Plain(n.ID), cli.Plain(n.Error))
 		}
 		if len(n.Differs) > 0 {
-			a.printf("%s differs in %s\n", plain(n.ID), plain(strings.Join(n.Differs, ", ")))
+			a.Printf("%s differs in %s\n", cli.Plain(n.ID), cli.Plain(strings.Join(n.Differs, ", ")))
 		}
 	}
 	switch {
 	case !v.Match && slices.ContainsFunc(v.Nodes, func(n client.NodeState) bool { return n.Error == "" }):
-		a.printf("DIVERGED at entry %d\n", v.Index)
+		a.Printf("DIVERGED at entry %d\n", v.Index)
 	case v.Complete:
-		a.printf("MATCH at entry %d\n", v.Index)
+		a.Printf("MATCH at entry %d\n", v.Index)
 	default:
-		a.printf("MATCH at entry %d, as far as nodes have answered\n", v.Index)
+		a.Printf("MATCH at entry %d, as far as nodes have answered\n", v.Index)
 	}
 	return nil
 }
@@ -176,19 +177,10 @@ func verdict(v client.Verification) error {
 	}
 	switch {
 	case len(differ) > 0:
-		return &hinted{exitFailure, "nodes differ", "stop " + strings.Join(differ, ", ") +
+		return &cli.Hinted{Code: cli.ExitFailure, Text: "nodes differ", Hint: "stop " + strings.Join(differ, ", ") +
 			", keep its data directory elsewhere, and start it with an empty one: it fetches everything from the others"}
 	case !v.Complete:
-		return &hinted{exitTemporary, "not compared: " + strings.Join(silent, ", "), "start what is down, then repeat it"}
+		return &cli.Hinted{Code: cli.ExitTemporary, Text: "not compared: " + strings.Join(silent, ", "), Hint: "start what is down, then repeat it"}
 	}
 	return nil
 }
-
-// hinted is an error with an exit code and a hint of its own.
-type hinted struct {
-	code       int
-	text, hint string
-}
-
-// Error says what is wrong.
-func (h *hinted) Error() string { return h.text }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/cli/clitest"
 	"github.com/pfs-project/pfs/client"
 )
 
@@ -70,7 +71,7 @@ func (c *canned) serve(t *testing.T) {
 			c.status.Nodes[i].HTTPAddress = s.URL
 		}
 	}
-	talkTo(t, s.URL)
+	clitest.TalkTo(t, s.URL)
 }
 
 func TestClusterStatus(t *testing.T) {
@@ -154,19 +155,19 @@ func TestClusterDoctor(t *testing.T) {
 		fault(&c.status)
 		r := pfs(t, "", "cluster", "doctor")
 		var failed []string
-		for line := range strings.Lines(r.stdout) {
+		for line := range strings.Lines(r.Stdout) {
 			if f := strings.Fields(line); f[0] == "FAIL" {
 				failed = append(failed, f[1])
 			}
 		}
-		if r.code != 1 || len(failed) != 1 || failed[0] != k.name || !strings.Contains(r.stdout, "fix: "+k.fix) {
-			t.Errorf("%s: exit code %d, failed %v\n%s", k.name, r.code, failed, r.stdout)
+		if r.Code != 1 || len(failed) != 1 || failed[0] != k.name || !strings.Contains(r.Stdout, "fix: "+k.fix) {
+			t.Errorf("%s: exit code %d, failed %v\n%s", k.name, r.Code, failed, r.Stdout)
 		}
 	}
 	c.status = healthy()
 	c.status.LeaderID = ""
 	var all []finding
-	if r := pfs(t, "", "cluster", "doctor", "-o", "json"); r.code != 1 || json.Unmarshal([]byte(r.stdout), &all) != nil || all[0].OK || all[0].Fix == "" {
+	if r := pfs(t, "", "cluster", "doctor", "-o", "json"); r.Code != 1 || json.Unmarshal([]byte(r.Stdout), &all) != nil || all[0].OK || all[0].Fix == "" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 )
 
@@ -170,7 +171,7 @@ func expiring(p *patient) []string {
 func fullDisks(p *patient) []string {
 	return p.each(func(n client.NodeStatus) string {
 		if n.DiskFree < leastFree && n.DiskFree < n.DiskSize/100*leastShare {
-			return sizeText(n.DiskFree) + " of " + sizeText(n.DiskSize) + " are free"
+			return cli.SizeText(n.DiskFree) + " of " + cli.SizeText(n.DiskSize) + " are free"
 		}
 		return ""
 	})
@@ -238,7 +239,7 @@ func (a *app) clusterDoctor() *cobra.Command {
 	return &cobra.Command{Use: "doctor", Short: "Check the health of the cluster, and say what to do", Args: cobra.NoArgs,
 		Long: "Asks any node about all, looks for what is not well, and says what to do about it.\nExit code 1 if anything is not.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				s, err := c.ClusterDigests(ctx)
 				if err != nil {
 					return err
@@ -284,21 +285,21 @@ func (a *app) diagnose(all []finding) error {
 			bad++
 		}
 	}
-	if a.json() {
-		if err := a.encode(all); err != nil {
+	if a.JSON() {
+		if err := a.Encode(all); err != nil {
 			return err
 		}
 	} else {
 		for _, f := range all {
 			if f.OK {
-				a.printf("ok    %-9s %s\n", f.Check, plain(f.Detail))
+				a.Printf("ok    %-9s %s\n", f.Check, cli.Plain(f.Detail))
 			} else {
-				a.printf("FAIL  %-9s %s\n      fix: %s\n", f.Check, plain(f.Detail), f.Fix)
+				a.Printf("FAIL  %-9s %s\n      fix: %s\n", f.Check, cli.Plain(f.Detail), f.Fix)
 			}
 		}
 	}
 	if bad > 0 {
-		return &hinted{exitFailure, fmt.Sprintf("%d of %d checks failed", bad, len(all)), ""}
+		return &cli.Hinted{Code: cli.ExitFailure, Text: fmt.Sprintf("%d of %d checks failed", bad, len(all))}
 	}
 	return nil
 }

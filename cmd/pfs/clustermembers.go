@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -27,22 +28,22 @@ vote whatever it is started with.`,
 		Example: "  pfs cluster add n4\n  pfs cluster add n4 --raft-address 10.0.0.4:7946 --non-voter --wait",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if nonVoter && address == "" {
-				return usage("--non-voter needs --raft-address; or start the node with -non-voter")
+				return cli.Usage("--non-voter needs --raft-address; or start the node with -non-voter")
 			}
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				s, err := c.Cluster(ctx)
 				if err != nil {
 					return err
 				}
 				how := startCommand(s, args[0], address)
 				if address == "" {
-					a.printf("%s\n", how)
+					a.Printf("%s\n", how)
 				} else {
 					if err := a.changed(c.AddNode(ctx, args[0], address, !nonVoter)); err != nil {
 						return err
 					}
-					if !a.quiet && !wait {
-						a.say("start it with: %s", how)
+					if !a.Quiet && !wait {
+						a.Say("start it with: %s", how)
 					}
 				}
 				if !wait {
@@ -68,7 +69,7 @@ func startCommand(s client.Status, id, address string) string {
 	if address == "" {
 		address = "HOST:PORT"
 	}
-	return fmt.Sprintf("pfs-server -node-id %s -raft-addr %s -join %s", plain(id), plain(address), plain(strings.Join(peers, ",")))
+	return fmt.Sprintf("pfs-server -node-id %s -raft-addr %s -join %s", cli.Plain(id), cli.Plain(address), cli.Plain(strings.Join(peers, ",")))
 }
 
 // changed prints what became of a change of members.
@@ -76,10 +77,10 @@ func (a *app) changed(c client.Change, err error) error {
 	switch {
 	case err != nil:
 		return err
-	case a.json():
-		return a.encode(c)
+	case a.JSON():
+		return a.Encode(c)
 	}
-	a.printf("%s\n", plain(c.Message))
+	a.Printf("%s\n", cli.Plain(c.Message))
 	return nil
 }
 
@@ -92,7 +93,7 @@ func (a *app) await(ctx context.Context, c *client.Client, id string, nonVoter b
 		case err != nil && vfs.KindOf(err) != vfs.NotFound:
 			return err
 		case err == nil && n.State != "unreachable" && n.NotReady == "" && (nonVoter || n.Role == "voter" || n.Standby):
-			a.printf("%s caught up (%d behind): %s\n", plain(id), lag(s, n), n.Role)
+			a.Printf("%s caught up (%d behind): %s\n", cli.Plain(id), lag(s, n), n.Role)
 			return nil
 		}
 		if err := a.stillWaiting(ctx, s, n, err); err != nil {
@@ -125,8 +126,8 @@ func (a *app) stillWaiting(ctx context.Context, s client.Status, n client.NodeSt
 	default:
 		text = fmt.Sprintf("%d entries behind", lag(s, n))
 	}
-	if !a.quiet {
-		a.say("%s %s", dash(n.ID), text)
+	if !a.Quiet {
+		a.Say("%s %s", dash(n.ID), text)
 	}
 	select {
 	case <-time.After(waitStep):
@@ -140,7 +141,7 @@ func (a *app) clusterPromote() *cobra.Command {
 	var wait bool
 	c := &cobra.Command{Use: "promote id", Short: "Give a node a vote", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				for {
 					ch, err := c.Promote(ctx, args[0])
 					if !wait || vfs.KindOf(err) != vfs.Conflict {
@@ -167,7 +168,7 @@ before you start it for another cluster.
 It is refused if the voters that are left could not go on without it, or if it
 may have the only copy of some content.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				return a.changed(c.RemoveNode(ctx, args[0], force))
 			})
 		}}
@@ -179,7 +180,7 @@ func (a *app) clusterDemote() *cobra.Command {
 	var force bool
 	c := &cobra.Command{Use: "demote id", Short: "Take a node's vote; it stays a member", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				return a.changed(c.Demote(ctx, args[0], force))
 			})
 		}}
@@ -196,7 +197,7 @@ func (a *app) clusterTransfer() *cobra.Command {
 	c := &cobra.Command{Use: "transfer [id]", Short: "Hand leadership to a node, or to any other", Args: cobra.MaximumNArgs(1),
 		Example: "  pfs cluster transfer n2\n  pfs --url http://127.0.0.1:8080 cluster transfer --if-leading --pause 5s  # before that node is stopped",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				leads := true
 				if ifLeading {
 					s, err := c.Cluster(ctx)
@@ -225,7 +226,7 @@ func (a *app) clusterTransfer() *cobra.Command {
 func (a *app) clusterSnapshot() *cobra.Command {
 	return &cobra.Command{Use: "snapshot [id]", Short: "Have a node, or the one asked, take a snapshot and cut its log", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				return a.changed(c.Snapshot(ctx, optional(args)))
 			})
 		}}

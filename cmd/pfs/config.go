@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/server"
 )
 
@@ -20,12 +21,12 @@ func (a *app) configValidate() *cobra.Command {
 	return &cobra.Command{Use: "validate file...", Short: "Say whether a node would start with a file, and what is wrong with it",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			var failed partialError
+			var failed cli.Partial
 			for _, file := range args {
 				err := server.Validate(file)
-				failed.add(err)
+				failed.Add(err)
 				if err == nil {
-					a.printf("%s: ok\n", file)
+					a.Printf("%s: ok\n", file)
 					continue
 				}
 				for i, line := range strings.Split(err.Error(), "\n") {
@@ -33,13 +34,13 @@ func (a *app) configValidate() *cobra.Command {
 						line = "pfs: " + line
 					}
 					if line != "" {
-						a.say("%s", line)
+						a.Say("%s", line)
 					}
 				}
 			}
-			if failed.failed == 0 {
+			if failed.Failed() == 0 {
 				return nil
 			}
-			return &hinted{code: exitUsage, text: "a node would not start", hint: "pfs-server -print-sample-config shows every key"}
+			return &cli.Hinted{Code: cli.ExitUsage, Text: "a node would not start", Hint: "pfs-server -print-sample-config shows every key"}
 		}}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pfs-project/pfs/cli"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -33,7 +35,7 @@ func TestConfigValidate(t *testing.T) {
 			bad = filepath.Join(dir, "none.yaml")
 		}
 		r := pfs(t, "", "config", "validate", bad, good)
-		if r.code != exitUsage || !strings.Contains(r.stderr, want) || !strings.Contains(r.stderr, "pfs: ") || r.stdout != good+": ok\n" {
+		if r.Code != cli.ExitUsage || !strings.Contains(r.Stderr, want) || !strings.Contains(r.Stderr, "pfs: ") || r.Stdout != good+": ok\n" {
 			t.Errorf("%q: %+v", text, r)
 		}
 	}
@@ -56,7 +58,7 @@ func TestProbe(t *testing.T) {
 		{"probe well", "", 2, "", "…\nhint: see: pfs probe --help\n"},
 	})
 	s.Close()
-	if r := pfs(t, "", "probe"); r.code != exitTemporary {
+	if r := pfs(t, "", "probe"); r.Code != cli.ExitTemporary {
 		t.Errorf("nobody there: %+v", r)
 	}
 }

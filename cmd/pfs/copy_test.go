@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pfs-project/pfs/cli"
+	"github.com/pfs-project/pfs/cli/clitest"
 )
 
 // tree renders a local tree: a line for each entry, with content or target.
@@ -86,7 +89,7 @@ func plant(t *testing.T) string {
 }
 
 func TestCopyTrees(t *testing.T) {
-	start(t)
+	clitest.Start(t)
 	src := plant(t)
 	want := tree(t, src)
 	home := t.TempDir()
@@ -99,11 +102,11 @@ func TestCopyTrees(t *testing.T) {
 	}
 	const summary = "21 files, 5000030 bytes\n"
 	for range 2 { // the second time over the first
-		if r := pfs(t, "", "cp", "-r", src+"/.", "pfs:/memfs/copy"); r.code != 0 || r.stderr != summary {
-			t.Fatalf("%d %s", r.code, r.stderr)
+		if r := pfs(t, "", "cp", "-r", src+"/.", "pfs:/memfs/copy"); r.Code != 0 || r.Stderr != summary {
+			t.Fatalf("%d %s", r.Code, r.Stderr)
 		}
-		if r := pfs(t, "", "cp", "-r", "pfs:/memfs/copy/.", "back"); r.code != 0 || r.stderr != summary {
-			t.Fatalf("%d %s", r.code, r.stderr)
+		if r := pfs(t, "", "cp", "-r", "pfs:/memfs/copy/.", "back"); r.Code != 0 || r.Stderr != summary {
+			t.Fatalf("%d %s", r.Code, r.Stderr)
 		}
 		same("back")
 		must(t, "", "cp", "-r", "-j", "2", "/memfs/copy/.", "/memfs/again")
@@ -137,7 +140,7 @@ func TestCopyTrees(t *testing.T) {
 }
 
 func TestOddNamesOnTheCommandLine(t *testing.T) {
-	start(t)
+	clitest.Start(t)
 	t.Chdir(t.TempDir())
 	for _, n := range oddNames {
 		must(t, n, "put", "-", "/memfs/"+n)
@@ -157,7 +160,7 @@ func TestOddNamesOnTheCommandLine(t *testing.T) {
 
 // What cannot be copied does not keep the rest from it.
 func TestPartialCopies(t *testing.T) {
-	start(t)
+	clitest.Start(t)
 	src := t.TempDir()
 	t.Chdir(t.TempDir())
 	for _, n := range []string{"a", `b\c`, "d"} { // no backslashes on the server
@@ -166,35 +169,35 @@ func TestPartialCopies(t *testing.T) {
 		}
 	}
 	r := pfs(t, "", "cp", "-r", "local:"+src, "/memfs/copy")
-	if r.code != exitPartial || !like("pfs: …backslash…\n2 files, 2 bytes\npfs: 1 of 3 failed\n", r.stderr) {
-		t.Errorf("%d %q", r.code, r.stderr)
+	if r.Code != cli.ExitPartial || !clitest.Like("pfs: …backslash…\n2 files, 2 bytes\npfs: 1 of 3 failed\n", r.Stderr) {
+		t.Errorf("%d %q", r.Code, r.Stderr)
 	}
 	if err := os.MkdirAll("back/a", 0o755); err != nil { // a directory where a file should go
 		t.Fatal(err)
 	}
 	r = pfs(t, "", "-o", "json", "cp", "-r", "pfs:/memfs/copy/.", "back")
-	if r.code != exitPartial || !strings.Contains(r.stdout, `"failed": 1`) || !strings.HasSuffix(r.stderr, "pfs: 1 of 2 failed\n") {
-		t.Errorf("%d %q %q", r.code, r.stdout, r.stderr)
+	if r.Code != cli.ExitPartial || !strings.Contains(r.Stdout, `"failed": 1`) || !strings.HasSuffix(r.Stderr, "pfs: 1 of 2 failed\n") {
+		t.Errorf("%d %q %q", r.Code, r.Stdout, r.Stderr)
 	}
 	if got := tree(t, "back"); !slices.Equal(got, []string{"a/", `d 0 1 "d"`}) {
 		t.Errorf("back holds %q", got)
 	}
 	must(t, "", "mkdir", "-p", "/memfs/clash/d") // and the other way
 	r = pfs(t, "", "cp", "-r", "back/.", "pfs:/memfs/clash")
-	if r.code != exitFailure || !like("pfs: …is a directory (is_directory)\n0 files, 0 bytes\npfs: 1 of 1 failed\n", r.stderr) {
-		t.Errorf("%d %q", r.code, r.stderr)
+	if r.Code != cli.ExitFailure || !clitest.Like("pfs: …is a directory (is_directory)\n0 files, 0 bytes\npfs: 1 of 1 failed\n", r.Stderr) {
+		t.Errorf("%d %q", r.Code, r.Stderr)
 	}
 }
 
 // A queue is copied without its control files, and nothing is taken.
 func TestCopyTakesNothing(t *testing.T) {
-	start(t)
+	clitest.Start(t)
 	t.Chdir(t.TempDir())
 	must(t, "job", "put", "-", "/queuefs/q/enqueue")
 	r := pfs(t, "", "cp", "-r", "pfs:/queuefs/q", "q")
 	for _, name := range []string{"enqueue", "dequeue", "peek", "clear", "take", "ack", "nack", "extend", "redrive", "ctl"} {
-		if r.code != 0 || !strings.Contains(r.stderr, "/queuefs/q/"+name+" is there to command, not to hold content; left out\n") {
-			t.Errorf("%s: %d %q", name, r.code, r.stderr)
+		if r.Code != 0 || !strings.Contains(r.Stderr, "/queuefs/q/"+name+" is there to command, not to hold content; left out\n") {
+			t.Errorf("%s: %d %q", name, r.Code, r.Stderr)
 		}
 	}
 	got := tree(t, "q")
@@ -204,8 +207,8 @@ func TestCopyTakesNothing(t *testing.T) {
 	if !slices.Equal(got, []string{"dead/", "delayed/", "inflight/", "size", "stats.json"}) {
 		t.Errorf("q holds %q", got)
 	}
-	if r := pfs(t, "", "cp", "/queuefs/q/dequeue", "local:taken"); r.code != exitUsage {
-		t.Errorf("%d %q", r.code, r.stderr)
+	if r := pfs(t, "", "cp", "/queuefs/q/dequeue", "local:taken"); r.Code != cli.ExitUsage {
+		t.Errorf("%d %q", r.Code, r.Stderr)
 	}
 	if got := must(t, "", "cat", "/queuefs/q/size"); got != "1" {
 		t.Errorf("%s left", got)
@@ -214,7 +217,7 @@ func TestCopyTakesNothing(t *testing.T) {
 
 // A local file is replaced whole or not at all, and keeps its mode.
 func TestLocalFilesAreWhole(t *testing.T) {
-	start(t)
+	clitest.Start(t)
 	must(t, "new", "put", "-", "/memfs/f")
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("f", []byte("old"), 0o600); err != nil {
@@ -238,14 +241,14 @@ func TestLocalFilesAreWhole(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer cut.Close()
-	talkTo(t, cut.URL)
+	clitest.TalkTo(t, cut.URL)
 	for _, args := range []string{"get /f f", "cp pfs:/f f", "get /f new"} {
 		steps(t, []step{{args, "", 5, "", "pfs: read /f: unexpected EOF\n"}})
 	}
 	if got := tree(t, "."); !slices.Equal(got, []string{`f 0 3 "old"`, "link -> f"}) {
 		t.Errorf("left %q", got)
 	}
-	talkTo(t, good)
+	clitest.TalkTo(t, good)
 	must(t, "", "get", "/memfs/f", "link")
 	if got := tree(t, "."); !slices.Equal(got, []string{`f 0 3 "new"`, "link -> f"}) {
 		t.Errorf("left %q", got)
@@ -279,11 +282,11 @@ func TestHostileServer(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	talkTo(t, srv.URL)
+	clitest.TalkTo(t, srv.URL)
 	t.Chdir(t.TempDir())
 	r := pfs(t, "", "cp", "-r", "-j", "1", "pfs:/d/.", "in")
-	if r.code == 0 {
-		t.Errorf("%d %q", r.code, r.stderr)
+	if r.Code == 0 {
+		t.Errorf("%d %q", r.Code, r.Stderr)
 	}
 	for _, line := range tree(t, ".") {
 		if strings.Contains(line, "evil") && !strings.HasPrefix(line, "in/") || strings.Contains(line, "pfs-") {

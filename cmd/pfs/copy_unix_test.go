@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/pfs-project/pfs/cli/clitest"
 )
 
 // Pipes and devices are left out of a tree, but a pipe that is named is fed.
 func TestSpecialFiles(t *testing.T) {
-	start(t)
+	clitest.Start(t)
 	src := t.TempDir()
 	t.Chdir(src)
 	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
@@ -41,4 +43,22 @@ func TestSpecialFiles(t *testing.T) {
 	if got := <-read; got != "content" {
 		t.Errorf("the pipe gave %q", got)
 	}
+}
+
+// A copy that was killed between the content of a program and its mode is finished
+// by the next one.
+func TestResumeSetsWhatIsExecutable(t *testing.T) {
+	clitest.Start(t)
+	local(t, map[string]string{"src/program": "same", "src/text": "same"})
+	if err := os.Chmod("src/program", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "mkdir", "/memfs/dst")
+	for _, name := range []string{"program", "text"} {
+		must(t, "same", "put", "-", "/memfs/dst/"+name)
+	}
+	steps(t, []step{
+		{"cp -r --resume local:src/. /memfs/dst", "", 0, "", "0 files, 0 bytes, 2 unchanged\n"},
+		{"stat -c %a /memfs/dst/program /memfs/dst/text", "", 0, "755\n644\n", ""},
+	})
 }

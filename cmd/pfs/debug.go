@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/cluster"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -35,7 +36,7 @@ the log no longer holds is in the state alone.`,
 		Example: "  pfs debug log-dump --data-dir ./pfs-data --from 1000 | grep '\"key\":\"order-17\"'",
 		RunE: func(*cobra.Command, []string) error {
 			if d.dir == "" {
-				return usage("--data-dir is missing")
+				return cli.Usage("--data-dir is missing")
 			}
 			return d.run(a)
 		}}
@@ -99,7 +100,7 @@ type (
 )
 
 func (d *dump) run(a *app) error {
-	w := bufio.NewWriter(a.stdout)
+	w := bufio.NewWriter(a.Stdout)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	err := cluster.ReadLog(d.dir, d.from, func(e cluster.LogEntry) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 )
 
@@ -31,15 +32,15 @@ func (a *app) pluginList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List what can be mounted", Args: cobra.NoArgs,
 		Long: "Lists the plugins: their type, what runs them, and where they are mounted.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				plugins, err := c.Plugins(ctx)
 				if err != nil {
 					return err
 				}
-				if a.json() {
-					return a.encode(append([]client.Plugin{}, plugins...)) // never null
+				if a.JSON() {
+					return a.Encode(append([]client.Plugin{}, plugins...)) // never null
 				}
-				w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+				w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 				for _, p := range plugins {
 					kind := "built in"
 					if p.External {
@@ -47,12 +48,12 @@ func (a *app) pluginList() *cobra.Command {
 					}
 					var at []string
 					for _, m := range p.Mounted {
-						at = append(at, plain(m.Path))
+						at = append(at, cli.Plain(m.Path))
 					}
-					fmt.Fprintln(w, strings.TrimRight(plain(p.Name)+"\t"+kind+"\t"+strings.Join(at, " "), "\t"))
+					fmt.Fprintln(w, strings.TrimRight(cli.Plain(p.Name)+"\t"+kind+"\t"+strings.Join(at, " "), "\t"))
 					for _, q := range p.Params {
 						if all {
-							fmt.Fprintln(w, "  "+plain(q.Name)+"\t"+plain(q.Type)+"\t"+plain(q.Description))
+							fmt.Fprintln(w, "  "+cli.Plain(q.Name)+"\t"+cli.Plain(q.Type)+"\t"+cli.Plain(q.Description))
 						}
 					}
 				}
@@ -78,7 +79,7 @@ Of a URL --sha256 says what must come.`,
 			if err != nil {
 				return err
 			}
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				var p client.LoadedPlugin
 				if send {
 					p, err = c.SendPlugin(ctx, name, code, t)
@@ -88,12 +89,12 @@ Of a URL --sha256 says what must come.`,
 				switch {
 				case err != nil:
 					return err
-				case a.json():
-					return a.encode(p)
+				case a.JSON():
+					return a.Encode(p)
 				}
-				fmt.Fprintln(a.stdout, plain(p.Name))
-				if !a.quiet {
-					a.say("mount it with: pfs mount %s /path", plain(p.Name))
+				fmt.Fprintln(a.Stdout, cli.Plain(p.Name))
+				if !a.Quiet {
+					a.Say("mount it with: pfs mount %s /path", cli.Plain(p.Name))
 				}
 				return nil
 			})
@@ -122,7 +123,7 @@ func addLimits(c *cobra.Command, t *client.PluginTerms) {
 // pluginCode reads what is to be sent, if the code is on this side.
 func (a *app) pluginCode(arg string) (send bool, name string, code []byte, err error) {
 	path, isLocal := strings.CutPrefix(arg, "local:")
-	var in io.Reader = a.stdin
+	var in io.Reader = a.Stdin
 	switch {
 	case arg == "-":
 		path = "stdin"
@@ -151,7 +152,7 @@ func (a *app) pluginCode(arg string) (send bool, name string, code []byte, err e
 func (a *app) pluginUnload() *cobra.Command {
 	return &cobra.Command{Use: "unload name…", Short: "Forget third-party plugins that are not mounted", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				for _, name := range args {
 					if err := c.UnloadPlugin(ctx, name); err != nil {
 						return err

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pfs-project/pfs/bench/calls"
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -43,7 +45,7 @@ It writes to the plugin: give it settings of a place that may be changed.`,
 		Example: "  pfs plugin bench build/notes.so\n  pfs plugin bench --size 64MB --for 200ms build/*.so notes.wasm\n" +
 			"  pfs plugin bench --memory 1GB notes.wasm --json",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			ctx, cancel := a.context(cmd)
+			ctx, cancel := a.Context(cmd)
 			defer cancel()
 			if f.profile != "" {
 				end, err := startProfile(f.profile)
@@ -58,17 +60,17 @@ It writes to the plugin: give it settings of a place that may be changed.`,
 				if err != nil {
 					return err
 				}
-				if all = append(all, m); !f.asJSON && !a.json() {
+				if all = append(all, m); !f.asJSON && !a.JSON() {
 					if len(all) > 1 {
-						a.printf("\n")
+						a.Printf("\n")
 					}
 					if err := a.printMeasured(m); err != nil {
 						return err
 					}
 				}
 			}
-			if f.asJSON || a.json() {
-				return a.encode(all)
+			if f.asJSON || a.JSON() {
+				return a.Encode(all)
 			}
 			return nil
 		}}
@@ -94,11 +96,18 @@ func startProfile(name string) (end func() error, err error) {
 	}, nil
 }
 
+// stageTime is how long one kind of call may be measured, on both sides, and a large
+// file be written or read, before the plugin counts as one that hangs.
+func stageTime(each time.Duration, size int64) time.Duration {
+	const slow = 1 << 20 // bytes a second
+	return lawTime + 8*each + time.Duration(size/slow)*time.Second
+}
+
 // benchOne measures one plugin.
 func (a *app) benchOne(ctx context.Context, f *benchFlags, path string) (measured, error) {
 	size, err := vfs.ParseSize(f.size)
 	if err != nil || f.each <= 0 {
-		return measured{}, usage("--size must be a size as 256MB, and --for more than 0")
+		return measured{}, cli.Usage("--size must be a size as 256MB, and --for more than 0")
 	}
 	p, err := a.openArtefact(ctx, &f.artefactFlags, path)
 	if err != nil {
@@ -109,17 +118,28 @@ func (a *app) benchOne(ctx context.Context, f *benchFlags, path string) (measure
 	if err != nil {
 		return measured{}, a.failed(p, fmt.Errorf("it does not start: %w", err))
 	}
-	began := time.Now()
-	r, err := calls.Run(ctx, calls.Config{Device: d, Verbs: p.lib.Verbs, For: f.each, Size: size, Tell: func(what string) {
-		a.progressLine(true, "%s: %s, %.0f s …", p.lib.Name, what, time.Since(began).Seconds())
-	}})
+	began, limit := time.Now(), stageTime(f.each, size)
+	late := time.NewTimer(limit)
+	var stage atomic.Value
+	stage.Store("what it has")
+	var r *calls.Report
+	ended, err := p.within(ctx, late, func() error {
+		var err error
+		r, err = calls.Run(ctx, calls.Config{Device: d, Verbs: p.lib.Verbs, For: f.each, Size: size, Tell: func(what string) {
+			late.Reset(limit)
+			stage.Store(what)
+			a.progressLine(true, "%s: %s, %.0f s …", p.lib.Name, what, time.Since(began).Seconds())
+		}})
+		return errors.Join(err, closeMount(d))
+	})
 	a.progressLine(true, "")
-	cerr := closeMount(d)
 	switch {
 	case ctx.Err() != nil:
 		return measured{}, ctx.Err()
-	case err != nil || cerr != nil:
-		return measured{}, a.failed(p, errors.Join(err, cerr))
+	case !ended:
+		return measured{}, a.failed(p, fmt.Errorf("%v: %w", stage.Load(), err))
+	case err != nil:
+		return measured{}, a.failed(p, err)
 	}
 	return measured{Plugin: p.lib.Name, Path: path, Kind: p.lib.Kind, Report: r}, nil
 }
@@ -132,8 +152,8 @@ func (noChunks) ReadChunk(context.Context, vfs.ChunkRef, []byte, int64) error { 
 
 // printMeasured prints a table.
 func (a *app) printMeasured(m measured) error {
-	a.printf("%s, %s, beside memfs\n", plain(m.Plugin), kindText(vfs.Library{Kind: m.Kind}))
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
+	a.Printf("%s, %s, beside memfs\n", cli.Plain(m.Plugin), kindText(vfs.Library{Kind: m.Kind}))
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "µs\tp50\tp99\tmemfs p50\tp99\tadded\tratio\t")
 	for _, c := range m.Costs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%+.1f\t%.1f\t\n", c.Call, micros(c.P50), micros(c.P99), micros(c.BuiltinP50), micros(c.BuiltinP99), c.Added, c.Ratio)
@@ -149,7 +169,7 @@ func (a *app) printMeasured(m measured) error {
 		return err
 	}
 	for _, n := range m.Notes {
-		a.printf("%s\n", shortened(plain(n)))
+		a.Printf("%s\n", shortened(cli.Plain(n)))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/examples"
 	"github.com/pfs-project/pfs/plugins"
 	"github.com/pfs-project/pfs/vfs"
@@ -41,7 +42,7 @@ Languages: ` + languageHelp(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i := slices.IndexFunc(examples.Languages(), func(l examples.Language) bool { return l.Name == lang })
 			if i < 0 {
-				return usage("--lang %s is none of %s", lang, strings.Join(langs, ", "))
+				return cli.Usage("--lang %s is none of %s", lang, strings.Join(langs, ", "))
 			}
 			dir := args[0]
 			if len(args) == 2 {
@@ -51,14 +52,14 @@ Languages: ` + languageHelp(),
 			switch {
 			case err != nil:
 				return err
-			case a.json():
-				return a.encode(p)
+			case a.JSON():
+				return a.Encode(p)
 			}
 			for _, f := range p.Files {
-				a.printf("%s\n", filepath.Join(p.Dir, f))
+				a.Printf("%s\n", filepath.Join(p.Dir, f))
 			}
-			if !a.quiet {
-				a.say("build and check it with: make -C %s && pfs plugin test %s", p.Dir, filepath.Join(p.Dir, p.Built))
+			if !a.Quiet {
+				a.Say("build and check it with: make -C %s && pfs plugin test %s", p.Dir, filepath.Join(p.Dir, p.Built))
 			}
 			return nil
 		}}
@@ -98,14 +99,14 @@ func languageHelp() string {
 // newProject writes the files of a project where nothing is.
 func newProject(l examples.Language, example, name, dir string) (project, error) {
 	if slices.ContainsFunc(plugins.Builtin(nil), func(p vfs.Plugin) bool { return p.Type == name }) {
-		return project{}, usage("%s is the name of a built-in plugin: a server would call it %s-1", name, name)
+		return project{}, cli.Usage("%s is the name of a built-in plugin: a server would call it %s-1", name, name)
 	}
 	if example == "" {
 		example = l.Examples()[0]
 	}
 	files, err := l.Project(example, name)
 	if err != nil {
-		return project{}, usageError{err}
+		return project{}, cli.UsageError{Err: err}
 	}
 	suffix := "so"
 	if runtime.GOOS == "darwin" {
@@ -115,7 +116,7 @@ func newProject(l examples.Language, example, name, dir string) (project, error)
 	there, err := os.ReadDir(dir)
 	switch {
 	case len(there) > 0:
-		return p, &hinted{exitConflict, dir + " is not empty", "name another directory behind the name of the plugin"}
+		return p, &cli.Hinted{Code: cli.ExitConflict, Text: dir + " is not empty", Hint: "name another directory behind the name of the plugin"}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return p, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/vfs"
 	"github.com/pfs-project/pfs/vfs/vfstest"
 )
@@ -18,9 +19,6 @@ import (
 // lawTime is how long one law may take with a plugin. The slowest of the examples
 // needs a few seconds.
 const lawTime = 2 * time.Minute
-
-// endTime is how long the calls of a law that is given up are waited for.
-const endTime = 10 * time.Second
 
 // ruling is what came of one law or script.
 type ruling struct {
@@ -68,24 +66,24 @@ The verbs are mkdir, create, write, read, truncate, touch, chmod, rm [-r], mv, l
 and stat; docs/plugins/external.md has them all.`,
 		Example: "  pfs plugin test build/notes.so\n  pfs plugin test notes.wasm --config greeting=hi --scripts testdata\n  pfs plugin test notes.pyz --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := a.context(cmd)
+			ctx, cancel := a.Context(cmd)
 			defer cancel()
 			p, err := a.openArtefact(ctx, &f, args[0])
 			if err != nil {
 				return err
 			}
 			defer p.close()
-			r, err := a.judge(ctx, p, scripts, !f.asJSON && !a.json())
+			r, err := a.judge(ctx, p, scripts, !f.asJSON && !a.JSON())
 			if err != nil {
 				return err
 			}
-			if f.asJSON || a.json() {
-				err = a.encode(r)
+			if f.asJSON || a.JSON() {
+				err = a.Encode(r)
 			}
 			if n := len(r.Laws) + len(r.Scripts); err == nil && r.Broken > 0 {
-				err = &hinted{code: exitFailure, text: fmt.Sprintf("%s: %d of %d broken", r.Plugin, r.Broken, n)}
-			} else if err == nil && !f.asJSON && !a.json() {
-				a.printf("%d kept, none broken\n", n)
+				err = &cli.Hinted{Code: cli.ExitFailure, Text: fmt.Sprintf("%s: %d of %d broken", r.Plugin, r.Broken, n)}
+			} else if err == nil && !f.asJSON && !a.JSON() {
+				a.Printf("%d kept, none broken\n", n)
 			}
 			return err
 		}}
@@ -105,12 +103,12 @@ func (a *app) judge(ctx context.Context, p *artefact, dir string, tell bool) (*t
 	if err != nil {
 		return nil, a.failed(p, fmt.Errorf("it does not start: %w", err))
 	}
-	if err := closeMount(d); err != nil {
+	if _, err := p.within(ctx, time.NewTimer(startTime), func() error { return closeMount(d) }); err != nil {
 		return nil, a.failed(p, fmt.Errorf("it does not end: %w", err))
 	}
 	r := &testReport{Plugin: p.lib.Name, Path: p.path, Kind: p.lib.Kind, Sum: p.lib.Sum, Size: p.lib.Size, Verbs: verbNames(p.lib.Verbs), Scripts: []ruling{}}
 	if tell {
-		a.printf("%s: %s, %s\n", plain(r.Plugin), kindText(p.lib), takes(r.Verbs))
+		a.Printf("%s: %s, %s\n", cli.Plain(r.Plugin), kindText(p.lib), takes(r.Verbs))
 	}
 	try := func(name string, check func(vfstest.Subject) error) (ruling, error) {
 		a.progressLine(tell, "%s …", name)
@@ -158,26 +156,20 @@ func (p *artefact) try(ctx context.Context, name string, check func(vfstest.Subj
 	began := time.Now()
 	w := &watch{}
 	w.until.Store(began.Add(lawTime).UnixNano())
-	done := make(chan error, 1)
-	go func() { done <- check(vfstest.Subject{Plugin: w.plugin(p.plugin()), Config: p.config}) }()
+	defer context.AfterFunc(ctx, w.end)()
 	f := ruling{Name: name}
-	select {
-	case <-ctx.Done():
-		w.end()
-		select {
-		case <-done:
-		case <-time.After(endTime):
-			p.stuck = true
-		}
+	ended, err := p.within(ctx, time.NewTimer(lawTime+endTime), func() error {
+		return check(vfstest.Subject{Plugin: w.plugin(p.plugin()), Config: p.config})
+	})
+	switch {
+	case ctx.Err() != nil:
 		return f, ctx.Err()
-	case <-time.After(lawTime + endTime):
+	case !ended:
 		w.end()
-		p.stuck = true
-		return f, &hinted{code: exitFailure, text: fmt.Sprintf("%s: broken: %s: a call of the plugin still hangs after %v; no more is tested", p.lib.Name, name, lawTime+endTime)}
-	case err := <-done:
-		if f.Error = w.verdict(lawTime); f.Error == "" && err != nil {
-			f.Error = err.Error()
-		}
+		return f, &cli.Hinted{Code: cli.ExitFailure, Text: fmt.Sprintf("%s: broken: %s: %v; no more is tested", p.lib.Name, name, err)}
+	}
+	if f.Error = w.verdict(lawTime); f.Error == "" && err != nil {
+		f.Error = err.Error()
 	}
 	f.OK, f.Millis = f.Error == "", time.Since(began).Milliseconds()
 	if !f.OK {
@@ -189,18 +181,18 @@ func (p *artefact) try(ctx context.Context, name string, check func(vfstest.Subj
 // found prints what came of a law.
 func (a *app) found(f ruling) {
 	if f.OK {
-		a.printf("ok      %s\n", f.Name)
+		a.Printf("ok      %s\n", f.Name)
 		return
 	}
-	a.printf("broken  %s\n", f.Name)
+	a.Printf("broken  %s\n", f.Name)
 	for line := range strings.Lines(strings.TrimRight(f.Error, "\n")) {
-		a.printf("        %s\n", shortened(plain(strings.TrimRight(line, "\n"))))
+		a.Printf("        %s\n", shortened(cli.Plain(strings.TrimRight(line, "\n"))))
 	}
 	if len(f.Printed) > 0 {
-		a.printf("        it printed:\n")
+		a.Printf("        it printed:\n")
 	}
 	for _, line := range f.Printed {
-		a.printf("        | %s\n", shortened(plain(line)))
+		a.Printf("        | %s\n", shortened(cli.Plain(line)))
 	}
 }
 
@@ -215,8 +207,8 @@ func shortened(line string) string {
 
 // progressLine shows on a terminal what is under way, in the place of what was.
 func (a *app) progressLine(show bool, format string, args ...any) {
-	if show && a.tty && !a.quiet {
-		fmt.Fprintf(a.stderr, "\r\x1b[K%s", fmt.Sprintf(format, args...))
+	if show && a.TTY && !a.Quiet {
+		fmt.Fprintf(a.Stderr, "\r\x1b[K%s", fmt.Sprintf(format, args...))
 	}
 }
 
@@ -230,7 +222,7 @@ func findScripts(dir string) ([]string, error) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err == nil && len(files) == 0 {
-		return nil, usage("there is no script, *.txt, in %s", dir)
+		return nil, cli.Usage("there is no script, *.txt, in %s", dir)
 	}
 	return files, err
 }

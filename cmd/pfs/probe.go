@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/client"
 )
 
@@ -14,8 +15,8 @@ const probeTime = 5 * time.Second
 
 func (a *app) probe() *cobra.Command {
 	return &cobra.Command{Use: "probe [ready|live]", Short: "Ask a node whether it serves, or lives; for supervisors", Args: cobra.MaximumNArgs(1),
-		Long: `Asks the first node of --url once. "ready", the default: it knows a leader and
-has caught up. "live": its loops turn; a lost quorum does not count, since a
+		Long: `Asks the first node of --url once. "ready", the default: it knows a leader,
+has caught up and has asked for its configured mounts. "live": its loops turn; a lost quorum does not count, since a
 restart would not bring it back. The exit code is 0 if so, and 5 if not.`,
 		ValidArgs: []string{"ready", "live"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,17 +27,17 @@ restart would not bring it back. The exit code is 0 if so, and 5 if not.`,
 			case "live":
 				name = "livez"
 			default:
-				return usage("a probe is ready or live, not %s", name)
+				return cli.Usage("a probe is ready or live, not %s", name)
 			}
-			if a.timeout == 0 {
-				a.timeout = probeTime
+			if a.Timeout == 0 {
+				a.Timeout = probeTime
 			}
-			return a.with(cmd, func(ctx context.Context, c *client.Client) error {
+			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 				if err := c.Probe(ctx, name); err != nil {
 					return err
 				}
-				if !a.quiet {
-					a.printf("ok\n")
+				if !a.Quiet {
+					a.Printf("ok\n")
 				}
 				return nil
 			})

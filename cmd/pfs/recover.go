@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/cluster"
 	"github.com/pfs-project/pfs/plugins"
 )
@@ -31,17 +33,20 @@ node.json has.`,
 		Example: "  pfs cluster recover --data-dir /var/lib/pfs --cluster-id 3f9c…\n  pfs cluster recover --data-dir /var/lib/pfs --cluster-id 3f9c… --peers n1=10.0.0.1:7946,n2=10.0.0.2:7946",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if r.Dir == "" || r.Cluster == "" {
-				return usage("--data-dir and --cluster-id are needed")
+				return cli.Usage("--data-dir and --cluster-id are needed")
 			}
 			for _, p := range peers {
 				id, addr, ok := strings.Cut(p, "=")
 				if !ok || id == "" || addr == "" {
-					return usage("--peers %s: want id=host:port", p)
+					return cli.Usage("--peers %s: want id=host:port", p)
 				}
 				r.Peers = append(r.Peers, cluster.Peer{ID: id, Address: addr})
 			}
-			r.Plugins, r.Log = plugins.Builtin(nil), slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			r.Plugins, r.Log = plugins.Builtin(nil), slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 			done, err := cluster.Recover(cmd.Context(), r)
+			if errors.Is(err, cluster.ErrLocked) {
+				err = &cli.Hinted{Code: cli.ExitConflict, Text: err.Error(), Hint: "stop the node that uses it"}
+			}
 			if err != nil {
 				return err
 			}
@@ -67,16 +72,16 @@ func (a *app) showRecovered(r cluster.Recovered) error {
 			lost = append(lost, p.ID)
 		}
 	}
-	a.say("WARNING: what the log of this node had is the state now, up to entry %d, also what no quorum had agreed on", r.Index)
+	a.Say("WARNING: what the log of this node had is the state now, up to entry %d, also what no quorum had agreed on", r.Index)
 	if r.Missing > 0 {
-		a.say("WARNING: %d chunks of content are not on this node; files with them cannot be read unless another node brings them", r.Missing)
+		a.Say("WARNING: %d chunks of content are not on this node; files with them cannot be read unless another node brings them", r.Missing)
 	}
 	if len(lost) > 0 {
-		a.say("WARNING: empty the data directories of %s before they start again", strings.Join(lost, ", "))
+		a.Say("WARNING: empty the data directories of %s before they start again", strings.Join(lost, ", "))
 	}
-	if a.json() {
-		return a.encode(r)
+	if a.JSON() {
+		return a.Encode(r)
 	}
-	a.printf("recovered at index %d: cluster %s is now %s\nvoters: %s\n", r.Index, r.Was, r.Cluster, strings.Join(voters, ", "))
+	a.Printf("recovered at index %d: cluster %s is now %s\nvoters: %s\n", r.Index, r.Was, r.Cluster, strings.Join(voters, ", "))
 	return nil
 }

@@ -1,31 +1,15 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"io"
-	"os"
-	"strings"
-	"time"
-
 	"github.com/spf13/cobra"
 
-	"github.com/pfs-project/pfs/client"
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/server"
+	"github.com/pfs-project/pfs/verbs"
 )
 
-// app is one run of the program: where it reads and writes, and the flags that
-// all verbs share.
-type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	tty            bool // stderr is a person's terminal
-	started        bool // the command line was understood
-	url            string
-	format         string // "", text, json
-	timeout        time.Duration
-	quiet          bool
-}
+// app is one run of the program.
+type app struct{ *cli.Env }
 
 func (a *app) root() *cobra.Command {
 	c := &cobra.Command{
@@ -41,113 +25,48 @@ func (a *app) root() *cobra.Command {
 The server is named by --url or PFS_URL; several nodes of one cluster may be
 given, separated by commas. What is printed is for people, or with -o json for
 programs; "pfs help exit-codes" tells what the exit codes mean.`,
-		SilenceUsage:       true,
-		SilenceErrors:      true,
-		DisableSuggestions: true, // see unknown
-		Version:            server.Version(),
-		PersistentPreRunE:  func(*cobra.Command, []string) error { return a.start() },
+		Version: server.Version(),
 	}
-	f := c.PersistentFlags()
-	from, url := envURL()
-	f.StringVar(&a.url, "url", url, "nodes to talk to, separated by commas ("+from+")")
-	f.StringVarP(&a.format, "output", "o", os.Getenv("PFS_OUTPUT"), "output format: text or json (PFS_OUTPUT)")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after this time, as 30s; 0 waits")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no summary")
-	c.AddCommand(a.ls(), a.cat(), a.stat(), a.mkdir(), a.rm(), a.mv(), a.put(), a.get(), a.cp(),
-		a.mount(), a.unmount(), a.mounts(), a.plugin(), a.cluster(), a.debug(), a.bench(), a.server(), a.config(), a.probe(), a.version(), exitCodes())
+	a.Flags(c)
+	c.AddCommand(verbs.All(a.Env)...)
+	c.AddCommand(more(a.Env)...)
+	c.AddCommand(a.server(), a.sh(), a.mcp())
 	return c
 }
 
-// start checks what all verbs share.
-func (a *app) start() error {
-	switch a.format {
-	case "", "text", "json":
-	default:
-		return fmt.Errorf("--output %s is neither text nor json", a.format)
+// more are the commands besides those on files, and besides those that start
+// something of their own: what the shell has, too.
+func more(e *cli.Env) []*cobra.Command {
+	a := &app{e}
+	all := []*cobra.Command{a.plugin(), a.cluster(), a.debug(), a.bench(), a.config(), a.contexts(), a.clusterDoctor(), a.man(), a.probe(), a.version(), cli.ExitCodes()}
+	for _, c := range all {
+		annotate(c, c.Name(), localFiles())
 	}
-	a.started = true
-	return nil
+	return all
 }
 
-// envURL returns where the server is by default, and which variable says so.
-func envURL() (from, url string) {
-	for _, name := range []string{"PFS_URL", "AGFS_API_URL", "AGFS_SERVER_URL"} {
-		if v := os.Getenv(name); v != "" {
-			return name, v
-		}
+// localFiles says what of the local machine the commands of more touch, by the words
+// that name it; see cli.LocalFiles. What pfs keeps for itself, as the contexts, is
+// not among it.
+func localFiles() map[string]string {
+	return map[string]string{
+		"bench": cli.LocalProgram, "bench write": "",
+		"cluster backup": "0", "cluster restore": "0", "cluster init-certs": "--dir --ca", "cluster recover": "--data-dir",
+		"cluster add": "", "cluster doctor": "", "cluster demote": "", "cluster promote": "", "cluster remove": "", "cluster snapshot": "",
+		"cluster status": "", "cluster transfer": "", "cluster verify": "", "doctor": "", "probe": "", "version": "",
+		"config validate": "*", "debug log-dump": "--data-dir", "man": "--dir",
+		"context add": "--token-file --cacert --cert --key", "context list": "", "context remove": "", "context use": "",
+		"plugin bench": "* --cpuprofile", "plugin new": "1", "plugin test": "0 --scripts",
+		"plugin load": "", // local: is the mark that it has everywhere
+		"plugin list": "", "plugin unload": "",
 	}
-	return "PFS_URL", client.DefaultURL
 }
 
-// clients returns one client for each named node, which tries the others after
-// it. Copies spread their files over them.
-func (a *app) clients() ([]*client.Client, error) {
-	urls, err := a.urls()
-	if err != nil {
-		return nil, err
+func annotate(c *cobra.Command, path string, with map[string]string) {
+	if words := with[path]; words != "" {
+		c.Annotations = map[string]string{cli.LocalFiles: words}
 	}
-	out := make([]*client.Client, len(urls))
-	for i := range urls {
-		c, err := client.New(client.Config{URLs: append(append([]string{}, urls[i:]...), urls[:i]...), NoWait: true})
-		if err != nil {
-			return nil, usageError{err}
-		}
-		out[i] = c
+	for _, sub := range c.Commands() {
+		annotate(sub, path+" "+sub.Name(), with)
 	}
-	return out, nil
 }
-
-// urls returns the nodes that --url names.
-func (a *app) urls() ([]string, error) {
-	var urls []string
-	for u := range strings.SplitSeq(a.url, ",") {
-		if u = strings.TrimSpace(u); u != "" {
-			urls = append(urls, u)
-		}
-	}
-	if len(urls) == 0 {
-		return nil, usage("--url names no node")
-	}
-	return urls, nil
-}
-
-// context is that of a verb.
-func (a *app) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	if a.timeout > 0 {
-		return context.WithTimeout(cmd.Context(), a.timeout)
-	}
-	return context.WithCancel(cmd.Context())
-}
-
-// with runs do with a client, under the context of the verb.
-func (a *app) with(cmd *cobra.Command, do func(ctx context.Context, c *client.Client) error) error {
-	cs, err := a.clients()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := a.context(cmd)
-	defer cancel()
-	return do(ctx, cs[0])
-}
-
-// each runs do on every path, reports failures and goes on; it fails with the
-// only error, or says how many failed.
-func (a *app) each(cmd *cobra.Command, paths []string, do func(ctx context.Context, c *client.Client, p string) error) error {
-	return a.with(cmd, func(ctx context.Context, c *client.Client) error {
-		var failed partialError
-		for _, p := range paths {
-			err := do(ctx, c, remote(p))
-			if err != nil && (len(paths) == 1 || ctx.Err() != nil) {
-				return err
-			}
-			failed.add(err)
-			if err != nil {
-				a.say("pfs: %s", explain(err))
-			}
-		}
-		return failed.result()
-	})
-}
-
-// remote drops the "pfs:" that marks a path as the server's.
-func remote(p string) string { return strings.TrimPrefix(p, "pfs:") }

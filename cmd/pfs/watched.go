@@ -74,10 +74,13 @@ type watched struct {
 }
 
 var (
-	_ vfs.Device  = (*watched)(nil)
-	_ vfs.Putter  = (*watched)(nil)
-	_ vfs.Starter = (*watched)(nil)
-	_ io.Closer   = (*watched)(nil)
+	_ vfs.Device   = (*watched)(nil)
+	_ vfs.Putter   = (*watched)(nil)
+	_ vfs.Streamer = (*watched)(nil)
+	_ vfs.Tuner    = (*watched)(nil)
+	_ vfs.Appender = (*watched)(nil)
+	_ vfs.Starter  = (*watched)(nil)
+	_ io.Closer    = (*watched)(nil)
 )
 
 // Start starts the mount.
@@ -139,4 +142,60 @@ func (m *watched) Put(ctx context.Context, op vfs.Op, body io.Reader) (r vfs.Res
 		return err
 	})
 	return r, err
+}
+
+// Stream reads on from an offset; Unsupported where the plugin does not.
+func (m *watched) Stream(ctx context.Context, p vfs.Path, version uint64, off int64) (r io.ReadCloser, err error) {
+	d, ok := m.d.(vfs.Streamer)
+	if !ok {
+		return nil, vfs.Unsupported
+	}
+	err = m.w.call(ctx, "stream", p, func(ctx context.Context) (err error) {
+		r, err = d.Stream(ctx, p, version, off)
+		return err
+	})
+	return m.heard(r, p), err
+}
+
+// Tune follows a stream; Unsupported where the plugin has none.
+func (m *watched) Tune(ctx context.Context, p vfs.Path, from string) (r io.ReadCloser, off int64, err error) {
+	d, ok := m.d.(vfs.Tuner)
+	if !ok {
+		return nil, -1, vfs.Unsupported
+	}
+	err = m.w.call(ctx, "tune", p, func(ctx context.Context) (err error) {
+		r, off, err = d.Tune(ctx, p, from)
+		return err
+	})
+	return m.heard(r, p), off, err
+}
+
+// Appends reports whether a Write to p puts bytes behind the end.
+func (m *watched) Appends(p vfs.Path) bool {
+	d, ok := m.d.(vfs.Appender)
+	return ok && d.Appends(p)
+}
+
+// heard watches what is read of r; nil stays nil.
+func (m *watched) heard(r io.ReadCloser, p vfs.Path) io.ReadCloser {
+	if r == nil {
+		return nil
+	}
+	return &watchedReader{r, m.w, p}
+}
+
+// watchedReader is a stream of a mount.
+type watchedReader struct {
+	io.ReadCloser
+	w *watch
+	p vfs.Path
+}
+
+// Read reads on.
+func (r *watchedReader) Read(b []byte) (n int, err error) {
+	err = r.w.call(context.Background(), "read on", r.p, func(context.Context) (err error) {
+		n, err = r.ReadCloser.Read(b)
+		return err
+	})
+	return n, err
 }

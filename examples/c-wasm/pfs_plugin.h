@@ -1,7 +1,7 @@
 /* What makes a C program a WASM plugin. Include it, define the functions fs_... that
  * the plugin can do, and compile it together with pfs_plugin.c:
  *
- *	clang --target=wasm32 -ffreestanding -nostdlib -Wl,--no-entry -o p.wasm p.c pfs_plugin.c
+ *	clang --target=wasm32 -mbulk-memory -ffreestanding -nostdlib -Wl,--no-entry -o p.wasm p.c pfs_plugin.c
  *
  * A function that is defined is exported, and says what a mount takes: one that is
  * not there is one that the plugin cannot do. plugin_name, fs_stat, fs_readdir and

@@ -78,9 +78,31 @@ class Time:
         self.seconds = seconds
 
 
+def head(kind, n, out):
+    """Appends the head of a text, of bytes, a list or a map of n."""
+    short, least, wide = kind
+    if n <= least:
+        out.append(short | n)
+    elif n < 256 and wide < 0xDC:
+        out += bytes((wide, n))
+    elif n < 65536:
+        out += struct.pack(">BH", wide + (wide < 0xDC), n)
+    else:
+        out += struct.pack(">BI", wide + 1 + (wide < 0xDC), n)
+
+
+# The head of few, how few that are, and the first of those of more: texts and bytes
+# have one for a length of one byte, lists and maps have none.
+TEXT, BYTES, LIST, MAP = (0xA0, 31, 0xD9), (0, -1, 0xC4), (0x90, 15, 0xDC), (0x80, 15, 0xDE)
+
+
 def pack(value, out):
     """Appends a value to the bytearray out."""
-    if value is None:
+    if isinstance(value, str):
+        data = value.encode()
+        head(TEXT, len(data), out)
+        out += data
+    elif value is None:
         out.append(0xC0)
     elif value is True or value is False:
         out.append(0xC3 if value else 0xC2)
@@ -91,26 +113,33 @@ def pack(value, out):
             out += struct.pack(">BQ", 0xCF, value)
         else:
             out += struct.pack(">Bq", 0xD3, value)
-    elif isinstance(value, str):
-        data = value.encode()
-        out += struct.pack(">BI", 0xDB, len(data)) + data
+    elif isinstance(value, dict):
+        head(MAP, len(value), out)
+        for k, v in value.items():
+            pack(k, out)
+            pack(v, out)
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        out += struct.pack(">BI", 0xC6, len(value))
+        head(BYTES, len(value), out)
         out += value
     elif isinstance(value, Time):
         whole = int(value.seconds // 1)
         out += struct.pack(">BBbIq", 0xC7, 12, -1, int((value.seconds - whole) * 1e9), whole)
     elif isinstance(value, (list, tuple)):
-        out += struct.pack(">BI", 0xDD, len(value))
+        head(LIST, len(value), out)
         for v in value:
-            pack(v, out)
-    elif isinstance(value, dict):
-        out += struct.pack(">BI", 0xDF, len(value))
-        for k, v in value.items():
-            pack(k, out)
             pack(v, out)
     else:
         raise TypeError("cannot send a %s" % type(value).__name__)
+
+
+NUMBERS = {c: struct.Struct(">" + f) for c, f in zip(range(0xCA, 0xD4), "fdBHIQbhiq")}
+LENGTHS = {
+    0xC4: ("bin", NUMBERS[0xCC]), 0xC5: ("bin", NUMBERS[0xCD]), 0xC6: ("bin", NUMBERS[0xCE]),
+    0xC7: ("ext", NUMBERS[0xCC]), 0xC8: ("ext", NUMBERS[0xCD]), 0xC9: ("ext", NUMBERS[0xCE]),
+    0xD9: ("str", NUMBERS[0xCC]), 0xDA: ("str", NUMBERS[0xCD]), 0xDB: ("str", NUMBERS[0xCE]),
+    0xDC: ("list", NUMBERS[0xCD]), 0xDD: ("list", NUMBERS[0xCE]),
+    0xDE: ("map", NUMBERS[0xCD]), 0xDF: ("map", NUMBERS[0xCE]),
+}
 
 
 def unpack(read):
@@ -118,32 +147,24 @@ def unpack(read):
     head = read(1)[0]
     if head < 0x80:
         return head
+    if 0xA0 <= head < 0xC0:
+        return read(head & 31).decode()
     if head < 0x90:
         return {unpack(read): unpack(read) for _ in range(head & 15)}
     if head < 0xA0:
         return [unpack(read) for _ in range(head & 15)]
-    if head < 0xC0:
-        return read(head & 31).decode()
     if head >= 0xE0:
         return head - 256
     if head in (0xC0, 0xC2, 0xC3):
         return {0xC0: None, 0xC2: False, 0xC3: True}[head]
-    number = {
-        0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
-        0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q",
-    }.get(head)
-    if number:
-        return struct.unpack(number, read(struct.calcsize(number)))[0]
+    if head in NUMBERS:
+        number = NUMBERS[head]
+        return number.unpack(read(number.size))[0]
     if 0xD4 <= head <= 0xD8:  # a value with a type that the server does not send
         read(1 + (1 << (head - 0xD4)))
         return None
-    kind, width = {
-        0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"),
-        0xC7: ("ext", ">B"), 0xC8: ("ext", ">H"), 0xC9: ("ext", ">I"),
-        0xD9: ("str", ">B"), 0xDA: ("str", ">H"), 0xDB: ("str", ">I"),
-        0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I"),
-    }[head]
-    n = struct.unpack(width, read(struct.calcsize(width)))[0]
+    kind, width = LENGTHS[head]
+    n = width.unpack(read(width.size))[0]
     if kind == "bin":
         return read(n)
     if kind == "str":
@@ -158,6 +179,10 @@ def unpack(read):
 
 class Server:
     """Answers the server until it closes standard input."""
+
+    # What of the methods that PFS has beside those of the protocol is there: one
+    # question then reads or writes a file.
+    methods = ("VFS.ReadFile", "VFS.PutFile")
 
     def __init__(self, plugin):
         self.plugin = plugin
@@ -216,25 +241,27 @@ class Server:
         if method == "Plugin.Init":
             config = json.loads(d["Config"]) if d and "Config" in d else {}
             p.start(config)
-            return {"Drives": [p.name], "Name": p.name, "Doc": p.doc}
+            return {"Drives": [p.name], "Name": p.name, "Doc": p.doc, "Methods": self.methods}
         if method == "VFS.Stat":
             return p.stat(d["Path"]).item()
         if method == "VFS.ReadDir":
             return [f.item() for f in p.list(d["Path"])]
+        if method == "VFS.ReadFile":
+            self.to_read(d["Path"])
+            return self.part(d["Path"], d)
         if method == "VFS.Open":
-            f = p.stat(d["Path"])
-            if f.is_dir:
-                raise IsADirectoryError
+            f = self.to_read(d["Path"])
             return {"ID": self.opened(d["Path"]), "Size": f.size}
         if method == "VFS.ReadAt":
-            data = p.read(self.handle(d), d["Off"], d["Len"])
-            if not data:
-                raise EOFError
-            return bytes(data)
+            return self.part(self.handle(d), d)
         if method == "VFS.CloseFile":
             self.files.pop(d["ID"], None)
             return None
         if isinstance(p, WritablePlugin):
+            if method == "VFS.PutFile":
+                self.to_write(d)
+                p.create(d["Path"])
+                return p.append(d["Path"], d["Data"]) if d["Data"] else None
             if method == "VFS.Create":
                 p.create(d["Path"])
                 return {"ID": self.opened(d["Path"]), "Size": 0}
@@ -247,6 +274,33 @@ class Server:
             if method == "VFS.Rename":
                 return p.rename(d["Old"], d["New"])
         raise LookupError('method "%s" not found' % method)
+
+    def to_read(self, path):
+        """Returns the file at path, if it is one."""
+        f = self.plugin.stat(path)
+        if f.is_dir:
+            raise IsADirectoryError
+        return f
+
+    def part(self, path, d):
+        data = self.plugin.read(path, d["Off"], d["Len"])
+        if not data:
+            raise EOFError
+        return data
+
+    def to_write(self, d):
+        """Returns if the file may be written as the question says."""
+        try:
+            self.to_read(d["Path"])
+        except FileNotFoundError:
+            parent = d["Path"].rpartition("/")[0]
+            if not d["Create"]:
+                raise
+            if parent and not self.plugin.stat(parent).is_dir:
+                raise NotADirectoryError
+        else:
+            if d["Exclusive"]:
+                raise FileExistsError
 
     def opened(self, path):
         self.last_file += 1

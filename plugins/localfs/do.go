@@ -123,7 +123,7 @@ func (f *FS) write(op vfs.Op) (int64, error) {
 		return 0, vfs.Exists
 	}
 	flag := os.O_WRONLY
-	end := op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0
+	end := op.Appends()
 	if end {
 		flag |= os.O_APPEND
 	}

@@ -117,7 +117,7 @@ func (f *FS) write(ctx context.Context, op vfs.Op) (vfs.Result, error) {
 	if op.Flag&vfs.FlagTruncate != 0 {
 		size = 0
 	}
-	atEnd := op.Off == vfs.AtEnd || op.Flag&vfs.FlagAppend != 0
+	atEnd := op.Appends()
 	if atEnd && size > 0 || !atEnd && (op.Off > 0 || size > int64(len(op.Data))) {
 		return vfs.Result{}, errOffset
 	}

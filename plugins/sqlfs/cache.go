@@ -2,7 +2,6 @@ package sqlfs
 
 import (
 	"container/list"
-	"sort"
 	"sync"
 	"time"
 
@@ -115,9 +114,5 @@ func (c *cache) changed(dirs ...vfs.Path) {
 
 // cut returns what comes after a name, at most limit (0: all).
 func cut(all []vfs.Info, after string, limit int) []vfs.Info {
-	all = all[sort.Search(len(all), func(i int) bool { return all[i].Name > after }):]
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
-	}
-	return append([]vfs.Info{}, all...)
+	return append([]vfs.Info{}, vfs.Page(all, after, limit)...)
 }

@@ -24,7 +24,7 @@ func (c *change) write() (int64, error) {
 		}
 	}
 	off := c.op.Off
-	if off == vfs.AtEnd || c.op.Flag&vfs.FlagAppend != 0 {
+	if c.op.Appends() {
 		off = r.size
 	}
 	switch n := int64(len(c.op.Data)); {

@@ -86,7 +86,7 @@ func (f *fold) write() (vfs.Result, error) {
 		f.clear(&n)
 	}
 	off := f.op.Off
-	if off == vfs.AtEnd || f.op.Flag&vfs.FlagAppend != 0 {
+	if f.op.Appends() {
 		off = n.size
 	}
 	if err := f.splice(&n, off, f.op.Data, f.op.Refs); err != nil {

@@ -37,11 +37,15 @@ type node struct {
 const nodeTag = 1
 
 func idKey(space byte, id uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{space}, id)
+	return appendKey(make([]byte, 0, 1+8), space, id)
 }
 
 func nameKey(parent uint64, name string) []byte {
-	return append(idKey(entryKey, parent), name...)
+	return append(appendKey(make([]byte, 0, 1+8+len(name)), entryKey, parent), name...)
+}
+
+func appendKey(b []byte, space byte, id uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, space), id)
 }
 
 func (n node) encode() []byte {
@@ -152,7 +156,7 @@ func (n node) kind() kind {
 }
 
 func (n node) entry() []byte {
-	return append(binary.BigEndian.AppendUint64(nil, n.id), byte(n.kind()))
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+1), n.id), byte(n.kind()))
 }
 
 func decodeEntry(b []byte) (id uint64, k kind) {

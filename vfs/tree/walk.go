@@ -23,28 +23,41 @@ var errNoParent = vfs.NotFound.With("parent directory")
 // element and NotDirectory for a file there. A link at the end is the spot.
 func walk(v vfs.View, p vfs.Path) (spot, error) {
 	s := spot{name: "/", id: rootID, kind: dirKind}
-	if _, ok := v.Get(idKey(inodeKey, rootID)); !ok {
+	if p.IsRoot() && !rooted(v) {
 		return spot{}, vfs.NotFound
 	}
-	elems := p.Elems()
-	for i, name := range elems {
-		s = spot{parent: s.id, name: name}
-		b, ok := v.Get(nameKey(s.parent, name))
-		if !ok {
-			s.below = elems[i+1:]
+	for start := 1; start < len(p); {
+		end := len(p)
+		if i := strings.IndexByte(string(p[start:]), '/'); i >= 0 {
+			end = start + i
+		}
+		s = spot{parent: s.id, name: string(p[start:end])}
+		b, ok := v.Get(nameKey(s.parent, s.name))
+		switch {
+		case !ok && s.parent == rootID && !rooted(v): // what has an entry has a root
+			return spot{}, vfs.NotFound
+		case !ok:
+			s.below = p[end:].Elems()
 			return s, nil
 		}
 		s.id, s.kind = decodeEntry(b)
 		switch {
-		case i == len(elems)-1 || s.kind == dirKind:
+		case end == len(p) || s.kind == dirKind:
 		case s.kind == linkKind:
-			at := vfs.Path("/" + strings.Join(elems[:i+1], "/"))
+			at := p[:end]
 			return s, &vfs.LinkError{At: at, Target: must(v, s.id).target, Rest: p.Rel(at)}
 		default:
 			return s, vfs.NotDirectory
 		}
+		start = end + 1
 	}
 	return s, nil
+}
+
+// rooted reports whether there is a tree at all.
+func rooted(v vfs.View) bool {
+	_, ok := v.Get(idKey(inodeKey, rootID))
+	return ok
 }
 
 // find is walk for what must be there.

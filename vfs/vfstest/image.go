@@ -50,9 +50,9 @@ type changes struct {
 }
 
 func (c *changes) Put(key, value []byte) {
-	c.keys = append(c.keys, Pair{key, append([]byte{}, value...)})
+	c.keys = append(c.keys, Pair{bytes.Clone(key), append([]byte{}, value...)})
 }
-func (c *changes) Delete(key []byte)           { c.keys = append(c.keys, Pair{key, nil}) }
+func (c *changes) Delete(key []byte)           { c.keys = append(c.keys, Pair{bytes.Clone(key), nil}) }
 func (c *changes) DeleteRange(from, to []byte) { c.ranges = append(c.ranges, Pair{from, to}) }
 
 func (c *changes) covered(key []byte) bool {

@@ -425,7 +425,7 @@ func TestBent(t *testing.T) {
 			})
 			broken[law.Name]++
 		}
-		if broken[law.Name] == 0 && law.Name != "what is written is read" { // of Devices: TestWritten
+		if broken[law.Name] == 0 && law.Name != "what is written is read" && law.Name != "who follows a stream misses nothing" { // of Devices: TestWritten, TestStreams
 			t.Errorf("nothing breaks %q", law.Name)
 		}
 	}

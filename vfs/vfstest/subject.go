@@ -74,6 +74,7 @@ func Laws() []Law {
 		{"links are not followed", vfs.Replicated, linksStay},
 		{"files behave as a map of files", vfs.Replicated, matchesModel},
 		{"what is written is read", 0, writtenIsRead},
+		{"who follows a stream misses nothing", 0, streamsHeard},
 		{"chunks are counted", vfs.Replicated, chunksCounted},
 		{"work that time brings comes to an end", vfs.Replicated, workEnds},
 	}

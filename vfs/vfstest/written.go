@@ -200,8 +200,8 @@ func (w *writer) look(k kept, when string) error {
 	if !bytes.Equal(b, k.data) {
 		return fmt.Errorf("%s holds %s; expected %s %s", k.path, clip(entry{data: b}), clip(entry{data: k.data}), when)
 	}
-	if len(k.data) == 0 {
-		return nil
+	if err := w.stream(k, info.Version, when); err != nil || len(k.data) == 0 {
+		return err
 	}
 	off := w.r.IntN(len(k.data))
 	part := make([]byte, w.r.IntN(len(k.data)-off)+1)

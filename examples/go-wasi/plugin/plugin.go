@@ -19,6 +19,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -126,22 +127,30 @@ func (s *server) answer(method string, d map[string]any) (any, error) {
 	case "VFS.ReadDir":
 		return s.list(path)
 	case "VFS.Open":
-		f, err := s.fs.Stat(path)
-		if err == nil && f.IsDir {
-			err = errors.New("is a directory")
-		}
+		f, err := s.file(path)
 		return s.opened(path, f.Size, err)
 	case "VFS.CloseFile":
 		delete(s.files, id)
 		return nil, nil
 	case "VFS.ReadAt":
-		return s.read(id, d)
+		path, open := s.files[id]
+		if !open {
+			return nil, errHandle
+		}
+		return s.read(path, d)
+	case "VFS.ReadFile":
+		if _, err := s.file(path); err != nil {
+			return nil, err
+		}
+		return s.read(path, d)
 	}
 	c, ok := s.fs.(Changer)
 	if !ok {
 		return nil, fmt.Errorf("method %q not found", method)
 	}
 	switch method {
+	case "VFS.PutFile":
+		return nil, s.put(c, path, d)
 	case "VFS.Create":
 		return s.opened(path, 0, c.Create(path))
 	case "VFS.Write":
@@ -170,7 +179,8 @@ func (s *server) start(d map[string]any) (any, error) {
 			return nil, err
 		}
 	}
-	return map[string]any{"Drives": []any{s.name}, "Name": s.name, "Doc": s.doc}, s.fs.Start(config)
+	methods := []any{"VFS.ReadFile", "VFS.PutFile"} // of PFS: one question for a file
+	return map[string]any{"Drives": []any{s.name}, "Name": s.name, "Doc": s.doc, "Methods": methods}, s.fs.Start(config)
 }
 
 func (s *server) list(path string) (any, error) {
@@ -200,11 +210,7 @@ func (s *server) opened(path string, size int64, err error) (any, error) {
 	return map[string]any{"ID": s.last, "Size": size}, nil
 }
 
-func (s *server) read(id int64, d map[string]any) (any, error) {
-	path, open := s.files[id]
-	if !open {
-		return nil, errHandle
-	}
+func (s *server) read(path string, d map[string]any) (any, error) {
 	off, _ := d["Off"].(int64)
 	size, _ := d["Len"].(int64)
 	b, err := s.fs.Read(path, off, int(size))
@@ -212,4 +218,41 @@ func (s *server) read(id int64, d map[string]any) (any, error) {
 		err = io.EOF
 	}
 	return b, err
+}
+
+var (
+	errIsDir  = errors.New("is a directory")
+	errNotDir = errors.New("not a directory")
+)
+
+// file returns what is at path, if it is a file.
+func (s *server) file(path string) (File, error) {
+	f, err := s.fs.Stat(path)
+	if err == nil && f.IsDir {
+		err = errIsDir
+	}
+	return f, err
+}
+
+// put replaces a file, or makes it, as the question says.
+func (s *server) put(c Changer, path string, d map[string]any) error {
+	switch _, err := s.file(path); {
+	case errors.Is(err, fs.ErrNotExist) && d["Create"] == true:
+		if above := path[:strings.LastIndexByte(path, '/')]; above != "" {
+			if dir, err := s.fs.Stat(above); err != nil {
+				return err
+			} else if !dir.IsDir {
+				return errNotDir
+			}
+		}
+	case err != nil:
+		return err
+	case d["Exclusive"] == true:
+		return fs.ErrExist
+	}
+	data, _ := d["Data"].([]byte)
+	if err := c.Create(path); err != nil || len(data) == 0 {
+		return err
+	}
+	return c.Append(path, data)
 }

@@ -54,27 +54,19 @@ func pluginShutdown() uint32 { return 0 }
 //go:wasmexport fs_stat
 func fsStat(path uint32) uint64 {
 	i, err := plugin.fs.Stat(str(path))
-	return answer(i, err)
+	if err != nil {
+		return pair(0, fault(err))
+	}
+	return pair(told(appendInfo(buffer(1), i)), 0)
 }
 
 //go:wasmexport fs_readdir
 func fsReaddir(path uint32) uint64 {
 	list, err := plugin.fs.List(str(path))
-	if list == nil {
-		list = []Info{}
-	}
-	return answer(list, err)
-}
-
-func answer(v any, err error) uint64 {
-	var b []byte
-	if err == nil {
-		b, err = json.Marshal(v)
-	}
 	if err != nil {
 		return pair(0, fault(err))
 	}
-	return pair(text(string(b)), 0)
+	return pair(told(appendInfos(buffer(len(list)), list)), 0)
 }
 
 //go:wasmexport fs_read

@@ -25,12 +25,20 @@ func put(b []byte) uint32 {
 	return at
 }
 
-// text is put for a text; 0 for none.
+// told gives the host a text that is not used here any more, without a copy.
+func told(b []byte) uint32 {
+	b = append(b, 0)
+	at := uint32(uintptr(unsafe.Pointer(&b[0])))
+	blocks[at] = b
+	return at
+}
+
+// text is told for a text; 0 for none.
 func text(s string) uint32 {
 	if s == "" {
 		return 0
 	}
-	return put(append([]byte(s), 0))
+	return told(append(make([]byte, 0, len(s)+1), s...))
 }
 
 // fault is the text of an error; 0 for none.
@@ -58,7 +66,7 @@ func str(at uint32) string {
 	for *(*byte)(unsafe.Pointer(uintptr(at + n))) != 0 {
 		n++
 	}
-	return string(read(at, n))
+	return string(unsafe.Slice((*byte)(unsafe.Pointer(uintptr(at))), n))
 }
 
 // pair is two halves of a result.

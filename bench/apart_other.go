@@ -1,0 +1,17 @@
+//go:build !linux
+
+package bench
+
+import (
+	"os"
+	"os/exec"
+)
+
+// flush leaves the disks as they are.
+func flush() {}
+
+// dataSync returns when what was written to f is on its disk.
+func dataSync(f *os.File) error { return f.Sync() }
+
+// apart leaves a node as it is.
+func apart(*exec.Cmd) {}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pfs-project/pfs/bench"
+	"github.com/pfs-project/pfs/bench/peers"
+	"github.com/pfs-project/pfs/bench/target"
+)
+
+// scene is servers that are there together and what is measured between them.
+type scene struct {
+	name    string
+	nodes   int // of PFS
+	others  []start
+	matches []match
+}
+
+type start func(context.Context, peers.Site) (*target.Target, error)
+
+// match is sides that take turns: the first one's rate over that of each other.
+type match struct {
+	name    string
+	clients int
+	side    func(*servers, bench.Options) ([]bench.Case, error)
+	wanted  []float64 // of the first over each other; 0: nothing was promised
+	latency bool      // the ratio is that of times, and is to be below what is wanted
+}
+
+// servers are those of a scene.
+type servers struct {
+	site   peers.Site
+	pfs    *peers.PFS
+	others []*target.Target
+}
+
+// scenes are all of them, in the order of the page.
+func scenes() []scene {
+	etcd := func(nodes int) start {
+		return func(ctx context.Context, s peers.Site) (*target.Target, error) { return peers.StartEtcd(ctx, s, nodes) }
+	}
+	return []scene{
+		{"put", 1, []start{etcd(1), peers.StartRedis}, []match{
+			{"small durable PUT, one node", 64, work("put", 0, 1), []float64{2, 0}, false}}},
+		{"put3", 3, []start{etcd(3)}, []match{
+			{"small durable PUT, three nodes", 64, work("put", 0), []float64{3}, false},
+			{"linearizable GET on a follower, over a local one", 64, followers, []float64{0.5}, false}}},
+		{"floor", 1, []start{peers.StartFloor, peers.StartAppendFloor}, []match{
+			{"time of one PUT by one client", 1, bare, []float64{1.5, 0}, true}}},
+		{"memory", 1, []start{peers.StartHandler, peers.StartStandin}, []match{
+			{"small GET, 64 clients", 64, reads(0), []float64{0.8}, false},
+			{"small GET, 256 clients", 256, reads(0, 1), []float64{0.8, 1.1}, false},
+			{"small PUT, durable over in memory", 256, work("put", 1), []float64{0.6}, false}}},
+		{"queue", 1, []start{peers.StartNATS, peers.StartRedis}, []match{
+			{"a message in and out of a queue", 64, work("queue", 0, 1), []float64{1, 0}, false}}},
+		{"large", 1, []start{peers.StartDD, peers.StartNginx, peers.StartS3}, []match{
+			{"large file in, one node", 1, uploads, []float64{0.7}, false},
+			{"large file in, over a server that does not sync", 1, work("upload", 2), []float64{0}, false},
+			{"large file out", 1, work("download", 1, 2), []float64{0.7, 0}, false}}},
+		{"large3", 3, []start{peers.StartDD}, []match{
+			{"large file in, three nodes", 1, uploads, []float64{0.25}, false}}},
+	}
+}
+
+// named gives a case the name of its server.
+func named(c bench.Case, name string) bench.Case {
+	c.Spec.Name = name
+	return c
+}
+
+// metered has a load against t tell what it used.
+func metered(o bench.Options, t target.Target) bench.Options {
+	o.Usage = bench.Meter(func() []int { return t.Groups })
+	return o
+}
+
+// workload is one of package bench against a target.
+func workload(name string, t target.Target, o bench.Options) (bench.Case, error) {
+	for _, w := range bench.Workloads() {
+		if w.Name == name {
+			c, err := w.Case(t, metered(o, t))
+			return named(c, t.Name), err
+		}
+	}
+	return bench.Case{}, fmt.Errorf("no workload is called %s", name)
+}
+
+// work is a workload against PFS and some of the others.
+func work(name string, others ...int) func(*servers, bench.Options) ([]bench.Case, error) {
+	return func(s *servers, o bench.Options) ([]bench.Case, error) {
+		first, err := workload(name, s.pfs.Target, o)
+		cases := []bench.Case{first}
+		for _, i := range others {
+			c, err2 := workload(name, *s.others[i], o)
+			cases, err = append(cases, c), errors.Join(err, err2)
+		}
+		return cases, err
+	}
+}
+
+// reads are small GETs of one key. The handler has one value for all keys, so
+// the workload of package bench is not for it.
+func reads(others ...int) func(*servers, bench.Options) ([]bench.Case, error) {
+	return func(s *servers, o bench.Options) ([]bench.Case, error) {
+		cases := []bench.Case{bench.ReadCase(s.pfs.Name, s.pfs.KV, s.pfs.KV, metered(o, s.pfs.Target))}
+		for _, i := range others {
+			cases = append(cases, bench.ReadCase(s.others[i].Name, s.others[i].KV, s.others[i].KV, metered(o, *s.others[i])))
+		}
+		return cases, nil
+	}
+}
+
+func followers(s *servers, o bench.Options) ([]bench.Case, error) {
+	o = metered(o, s.pfs.Target)
+	return []bench.Case{bench.ReadCase("linearizable", s.pfs.KV, s.pfs.Linearizable, o),
+		bench.ReadCase("local", s.pfs.KV, s.pfs.Follower, o)}, nil
+}
+
+// bare is one client's PUT and what it cannot do without.
+func bare(s *servers, o bench.Options) ([]bench.Case, error) {
+	put, err := workload("put", s.pfs.Target, o)
+	cases := []bench.Case{put}
+	for _, floor := range s.others {
+		op := func(ctx context.Context, client, _ int) error { return floor.KV.Put(ctx, client, "", nil) }
+		cases = append(cases, bench.Case{Spec: metered(o, *floor).Spec(floor.Name, int64(o.Size), op)})
+	}
+	return cases, err
+}
+
+// uploads are of PFS and dd. A server that does not sync has a match of its own:
+// what it leaves to be written would be in dd's fsync.
+func uploads(s *servers, o bench.Options) ([]bench.Case, error) {
+	first, err := workload("upload", s.pfs.Target, o)
+	return []bench.Case{first, copies(s.others[0].Name, s.others[0].Blob.(peers.DD), s.site.Dir, o)}, err
+}
+
+// copies are dd's, of a file that is in memory (it is written before), each to a
+// file that was not there. All but the last are removed between the turns.
+func copies(name string, dd peers.DD, dir string, o bench.Options) bench.Case {
+	from := filepath.Join(dir, "source")
+	want := make([]byte, o.Large)
+	made, kept := 0, 1 // numbers of the last file, and of the oldest that is there
+	file := func(n int) string { return fmt.Sprintf("copy-%d", n) }
+	op := func(ctx context.Context, _, _ int) error {
+		f, err := os.Open(from)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		made++
+		return dd.Upload(ctx, file(made), f, o.Large)
+	}
+	between := func(context.Context) error {
+		for ; kept < made; kept++ {
+			if err := dd.Remove(file(kept)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	after := func(ctx context.Context) error {
+		if made == 0 {
+			return nil
+		}
+		var got bytes.Buffer
+		if _, err := dd.Download(ctx, file(made), &got); err != nil {
+			return err
+		}
+		if !bytes.Equal(got.Bytes(), want) {
+			return fmt.Errorf("%w: dd copied other bytes", bench.ErrLost)
+		}
+		return errors.Join(between(ctx), dd.Remove(file(made)))
+	}
+	return bench.Case{Spec: o.Spec(name, o.Large, op), After: after, Between: between, Before: func(context.Context) error {
+		random(want)
+		return os.WriteFile(from, want, 0o600)
+	}}
+}

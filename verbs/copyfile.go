@@ -1,0 +1,238 @@
+package verbs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// tries is how often a file is copied that was cut off or has changed meanwhile.
+const tries = 3
+
+// file copies a file; old is what a mirror has in its place.
+func (k *leg) file(ctx context.Context, from, to string, e entry, old *entry) error {
+	if !k.mirror && (k.keep || k.update || k.compare) {
+		there, err := k.dst.look(ctx, to)
+		switch {
+		case err == nil:
+			old = &there
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	stays, err := k.stays(ctx, from, to, e, old)
+	switch {
+	case err != nil:
+		return err
+	case stays:
+		k.meter.same.Add(1)
+		k.meter.bytes.Add(e.size)
+		return nil
+	}
+	k.copied.Add(1)
+	if !k.act("copy", k.dst.name(to)) {
+		k.meter.bytes.Add(e.size)
+		return nil
+	}
+	var mark string
+	for try := 1; ; try++ {
+		mark, err = k.watched(ctx, from, to, func() error { return k.send(ctx, from, to, e) })
+		if err == nil {
+			break
+		}
+		if try == tries || !passing(err) || ctx.Err() != nil {
+			k.copied.Add(-1)
+			return err
+		}
+	}
+	if err := k.finish(ctx, to, e, old); err != nil {
+		return err
+	}
+	return k.moved.add(from, mark)
+}
+
+// passing reports whether a copy may succeed now that has failed so.
+func passing(err error) bool {
+	kind := vfs.KindOf(err)
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTorn) || errors.Is(err, errMoved) || errors.Is(err, errOther) || kind == vfs.Unavailable || kind == vfs.Timeout
+}
+
+// stays reports whether what is at the target needs no copy.
+func (k *leg) stays(ctx context.Context, from, to string, e entry, old *entry) (bool, error) {
+	switch {
+	case old == nil:
+		return false, nil
+	case k.keep, k.update && !e.time.After(old.time):
+		return true, nil
+	case !k.compare || !old.mode.IsRegular() || old.why != "" || old.size != e.size:
+		return false, nil
+	case k.times && !k.exact && e.time.Equal(old.time):
+		return true, k.setExec(ctx, to, e, *old)
+	}
+	a, err := k.src.digest(ctx, from)
+	if err != nil {
+		return false, err
+	}
+	b, err := k.dst.digest(ctx, to)
+	if err != nil || a != b {
+		return false, err
+	}
+	if err := k.finish(ctx, to, e, old); err != nil || k.mirror || k.modes || e.exec() == 0 {
+		return true, err
+	}
+	return true, k.setExec(ctx, to, e, *old) // one who was killed may have got no further than the content
+}
+
+// finish gives a copy its mode and time.
+func (k *leg) finish(ctx context.Context, to string, e entry, old *entry) error {
+	var mode fs.FileMode
+	var at time.Time
+	if k.modes {
+		mode = e.mode.Perm()
+	}
+	if k.times && (old == nil || !old.time.Equal(e.time) || !k.mirror) {
+		at = e.time
+	}
+	if !k.dry && (mode != 0 || !at.IsZero()) {
+		if err := k.dst.attr(ctx, to, mode, at); err != nil {
+			return err
+		}
+	}
+	if old != nil && !k.modes && k.mirror {
+		return k.setExec(ctx, to, e, *old)
+	}
+	return nil
+}
+
+// setExec makes a file executable, or not, as its source is.
+func (k *leg) setExec(ctx context.Context, to string, e, old entry) error {
+	if (e.exec() != 0) == (old.exec() != 0) || !k.act("chmod", k.dst.name(to)) {
+		return nil
+	}
+	return k.dst.attr(ctx, to, old.mode.Perm()&^0o111|e.exec(), time.Time{})
+}
+
+// Why a copy is made again.
+var (
+	errTorn  = errors.New("it changed while it was copied")
+	errOther = errors.New("the copy is not what was sent")
+)
+
+// send copies the content.
+func (k *leg) send(ctx context.Context, from, to string, e entry) error {
+	r, err := k.src.open(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	local, isLocal := r.(*os.File)
+	var before fs.FileInfo
+	switch sized, ok := r.(interface{ Size() int64 }); {
+	case isLocal:
+		if before, err = local.Stat(); err != nil {
+			return err
+		}
+		e.size = before.Size()
+	case ok:
+		e.size = sized.Size()
+	default:
+		e.size = -1
+	}
+	in := k.meter.reader(r)
+	var body io.Reader = in
+	sum := xxh3.New()
+	switch {
+	case k.check:
+		body = onlyReader{io.TeeReader(in, sum)}
+	case isLocal:
+		body = &meteredFile{in, local}
+	default:
+		body = onlyReader{in}
+	}
+	if err = k.dst.write(ctx, to, body, e); err == nil && k.check {
+		var got string
+		if got, err = k.dst.digest(ctx, to); err == nil && got != hash(sum) {
+			err = errOther
+		}
+	}
+	if err == nil && isLocal {
+		var after fs.FileInfo
+		if after, err = local.Stat(); err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
+			err = errTorn
+		}
+	}
+	if err != nil {
+		in.undo()
+	}
+	if err == errTorn || err == errOther {
+		err = &fs.PathError{Op: "copy", Path: k.src.name(from), Err: err}
+	}
+	return err
+}
+
+// link copies a link as a link.
+func (k *leg) link(ctx context.Context, from, to string, old *entry) error {
+	mark, err := k.watched(ctx, from, to, func() error { return k.relink(ctx, from, to, old) })
+	if err != nil {
+		return err
+	}
+	return k.moved.add(from, mark)
+}
+
+func (k *leg) relink(ctx context.Context, from, to string, old *entry) error {
+	target, err := k.src.readlink(ctx, from)
+	if err != nil {
+		return err
+	}
+	if !k.mirror && (k.keep || k.update || k.compare) {
+		if there, err := k.dst.look(ctx, to); err == nil {
+			old = &there
+		}
+	}
+	if old != nil && k.keep {
+		k.meter.same.Add(1)
+		return nil
+	}
+	if old != nil && old.mode.Type() == fs.ModeSymlink {
+		if is, err := k.dst.readlink(ctx, to); err == nil && is == target {
+			k.meter.same.Add(1)
+			return nil
+		}
+	}
+	if k.act("link", k.dst.name(to)) {
+		err = k.dst.symlink(ctx, target, to)
+	}
+	if err == nil {
+		k.copied.Add(1)
+	}
+	return err
+}
+
+// survey counts what there is to copy, for those who look.
+func (k *leg) survey(ctx context.Context, rel string) {
+	for e, err := range k.src.entries(ctx, rel) {
+		at := path.Join(rel, e.name)
+		if err != nil || ctx.Err() != nil {
+			return // the copy meets it, too
+		}
+		if e.err != nil || e.why != "" || k.filter.out(at, e.mode.IsDir()) {
+			continue
+		}
+		if e.mode.IsDir() {
+			k.survey(ctx, at)
+			continue
+		}
+		k.meter.allFiles.Add(1)
+		if e.mode.IsRegular() {
+			k.meter.allBytes.Add(e.size)
+		}
+	}
+}
