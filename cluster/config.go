@@ -27,7 +27,7 @@ type Config struct {
 	Expect    int      // how many nodes of Join form a new cluster; 0 means 1
 	Join      []string // node-to-node addresses of peers; may name this node too
 	NonVoter  bool     // joins as a read replica
-	LogStore  string   // "bolt" (default) or "pebble"
+	LogStore  string   // raftlog.Bolt or raftlog.Pebble; "": what the directory has, pebble if it is new
 	Plugins   []vfs.Plugin
 	Runs      func() []string              // the kinds of third-party plugins that this node runs now; nil: none
 	Library   func(vfs.Library) vfs.Plugin // makes a third-party plugin of what the log knows of it; nil: none run
@@ -149,9 +149,6 @@ func (c *Config) fill() error {
 	}
 	if len(c.NodeID) > maxID {
 		return fmt.Errorf("node id is longer than %d bytes", maxID)
-	}
-	if c.LogStore == "" {
-		c.LogStore = "bolt"
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -363,7 +363,7 @@ func TestUnknownEntryType(t *testing.T) {
 	g := newGang(t, 1, func(_ int, c *Config) { c.Fatal = func(error) {} }) // Start says it, too
 	g.write(0, "/m/a", "before")
 	g.stop(0)
-	s, err := raftlog.OpenBolt(filepath.Join(g.conf[0].Dir, raftDir))
+	s, err := raftlog.OpenFound(filepath.Join(g.conf[0].Dir, raftDir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +402,7 @@ func TestLogOlderThanState(t *testing.T) {
 	if err := errors.Join(m.Unlogged(), m.Close()); err != nil {
 		t.Fatal(err)
 	}
-	logs, err := raftlog.OpenBolt(filepath.Join(g.conf[0].Dir, raftDir))
+	logs, err := raftlog.OpenFound(filepath.Join(g.conf[0].Dir, raftDir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,16 +34,35 @@ type logStore struct {
 
 var logStores = map[string]logStore{
 	// Its pages, then the page that makes them count. It knows the system's disk only.
-	"bolt":   {func(_ store.FS, dir string) (raftlog.Store, error) { return raftlog.OpenBolt(dir) }, 2},
-	"pebble": {func(disk store.FS, dir string) (raftlog.Store, error) { return raftlog.OpenPebble(dir, disk) }, 1},
+	raftlog.Bolt:   {func(_ store.FS, dir string) (raftlog.Store, error) { return raftlog.OpenBolt(dir) }, 2},
+	raftlog.Pebble: {func(disk store.FS, dir string) (raftlog.Store, error) { return raftlog.OpenPebble(dir, disk) }, 1},
+}
+
+// logKind is the log store that this node was told to have, or the one that is in
+// its directory, or the one that new directories get.
+func (n *Node) logKind(dir string) (logStore, error) {
+	found, err := raftlog.Found(dir, n.c.disk.files)
+	if err != nil {
+		return logStore{}, spoils(n.c.Dir, fmt.Errorf("raft log in %s: %w", dir, err))
+	}
+	name := cmp.Or(n.c.LogStore, found, raftlog.Pebble)
+	if found != "" && found != name {
+		return logStore{}, fmt.Errorf("%w: the raft log in %s is one of %s, not of %s: leave log_store out, and the node goes on with it", ErrDirectory, dir, found, name)
+	}
+	kind, ok := logStores[name]
+	if !ok {
+		return kind, fmt.Errorf("log store %q is not known", name)
+	}
+	return kind, nil
 }
 
 func (n *Node) openLog() error {
-	kind, ok := logStores[n.c.LogStore]
-	if !ok {
-		return fmt.Errorf("log store %q is not known", n.c.LogStore)
+	dir := filepath.Join(n.c.Dir, raftDir)
+	kind, err := n.logKind(dir)
+	if err != nil {
+		return err
 	}
-	s, err := kind.open(n.vol.FS(n.c.disk.files), filepath.Join(n.c.Dir, raftDir))
+	s, err := kind.open(n.vol.FS(n.c.disk.files), dir)
 	if err != nil {
 		return spoils(n.c.Dir, err)
 	}

@@ -21,7 +21,6 @@ type model struct {
 	first, last uint64
 	logs        map[uint64][]byte
 	stable      map[string]uint64
-	small       bool // never so much that pebble begins a new file
 }
 
 func (m model) clone() model {
@@ -66,7 +65,7 @@ func (m *model) step(r *rand.Rand, s Store) error {
 	}
 	var logs []*raft.Log
 	size := 300
-	if kind == 9 && !m.small {
+	if kind == 9 {
 		size = 100 << 10
 	}
 	for range 1 + r.IntN(8) {

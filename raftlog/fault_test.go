@@ -59,9 +59,7 @@ func oneFault(t *testing.T, n int64, injector errorfs.Injector) (failed bool) {
 	if err != nil {
 		return true
 	}
-	// Should a new file be due, pebble answers a failure with the end of the
-	// process, which says yes to nothing either.
-	m := model{logs: map[uint64][]byte{}, stable: map[string]uint64{}, small: true}
+	m := model{logs: map[uint64][]byte{}, stable: map[string]uint64{}}
 	acked, r := m.clone(), rand.New(rand.NewPCG(uint64(n), 0))
 	for range 60 {
 		switch err := m.step(r, s); {

@@ -32,8 +32,10 @@ const (
 // first index is true, and a restarted follower cannot hold on to a tail that
 // contradicts the snapshot.
 type pebbleStore struct {
-	db    *pebble.DB
-	fault atomic.Pointer[error]
+	db     *pebble.DB
+	fault  atomic.Pointer[error]
+	gone   chan struct{} // closed by the first fault
+	serves atomic.Bool   // it is open, and not about to be closed
 
 	write turn // of a write, from start to end
 
@@ -49,10 +51,14 @@ type turn chan struct{}
 func (t turn) take() { t <- struct{}{} }
 func (t turn) give() { <-t }
 
+func newPebble() *pebbleStore {
+	return &pebbleStore{write: make(turn, 1), gone: make(chan struct{})}
+}
+
 // OpenPebble opens the store in dir and makes it if there is none. fs is where
 // it lives, nil for the disk.
 func OpenPebble(dir string, fs vfs.FS) (Store, error) {
-	s := &pebbleStore{write: make(turn, 1)}
+	s := newPebble()
 	if fs == nil {
 		fs = vfs.Default
 	}
@@ -60,7 +66,7 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)
 	}
 	db, err := openDB(dir, &pebble.Options{
-		FS:                 fs,
+		FS:                 walFS{fs, s},
 		CacheSize:          pebbleCache,
 		MemTableSize:       pebbleMemTable,
 		MaxOpenFiles:       pebbleFiles,
@@ -83,6 +89,7 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 		}
 		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)
 	}
+	s.serves.Store(true)
 	return s, nil
 }
 
@@ -108,7 +115,9 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 
 func (s *pebbleStore) fail(what string, err error) error {
 	err = fmt.Errorf("raft log: %s: %w", what, err)
-	s.fault.CompareAndSwap(nil, &err)
+	if s.fault.CompareAndSwap(nil, &err) {
+		close(s.gone)
+	}
 	return err
 }
 
@@ -272,20 +281,37 @@ func (s *pebbleStore) writable() error {
 	return errors.Join(s.open(), s.failed())
 }
 
-// commit writes one batch and syncs it. The write lock is held.
+// commit writes one batch and syncs it. The write lock is held. pebble does not
+// come back from a fault of its write-ahead log.
 func (s *pebbleStore) commit(what string, fill func(*pebble.Batch) error) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
-	err := fill(b)
-	if err == nil {
-		err = b.Commit(&pebble.WriteOptions{Sync: syncLog})
+	if err := fill(b); err != nil {
+		return s.fail(what, errors.Join(err, b.Close()))
 	}
-	if err = errors.Join(err, b.Close()); err != nil {
-		return s.fail(what, err)
+	done := make(chan error, 1)
+	go func() { done <- commitBatch(b) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return s.fail(what, err)
+		}
+	case <-s.gone:
 	}
 	return s.failed()
+}
+
+// commitBatch makes an error of a panic, which is how pebble says that its log is
+// closed.
+func commitBatch(b *pebble.Batch) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return errors.Join(b.Commit(&pebble.WriteOptions{Sync: syncLog}), b.Close())
 }
 
 // Set keeps a value under a key of the stable store.
@@ -342,7 +368,8 @@ func (s *pebbleStore) Disk() int64 {
 	return int64(s.db.Metrics().DiskSpaceUsage())
 }
 
-// Close waits for a write under way and closes the database.
+// Close waits for a write under way and closes the database. After a fault it is
+// left as it is: calls that did not come back may still hold it.
 func (s *pebbleStore) Close() error {
 	s.write.take()
 	defer s.write.give()
@@ -352,6 +379,10 @@ func (s *pebbleStore) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.serves.Store(false)
+	if s.failed() != nil {
+		return nil
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close raft log: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,14 +15,16 @@ import (
 // changes nothing there. Entries are verified as Watch does; every write fails.
 // A log that a node has open is an error: read a copy, or stop the node.
 func OpenRead(dir string) (Store, error) {
-	if _, err := os.Stat(dir); err != nil {
+	kind, err := Found(dir, nil)
+	if err == nil && kind == "" {
+		err = fmt.Errorf("%s: %w", dir, fs.ErrNotExist)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read raft log: %w", err)
 	}
 	open := readPebble
-	if _, err := os.Stat(filepath.Join(dir, boltFile)); err == nil {
+	if kind == Bolt {
 		open = readBolt
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read raft log: %w", err)
 	}
 	s, err := open(dir)
 	if errors.Is(err, bbolt.ErrTimeout) {
@@ -48,7 +49,7 @@ func readBolt(dir string) (Store, error) {
 }
 
 func readPebble(dir string) (Store, error) {
-	s := &pebbleStore{write: make(turn, 1)}
+	s := newPebble()
 	db, err := openDB(dir, &pebble.Options{ReadOnly: true, MaxOpenFiles: pebbleFiles, Logger: pebbleLog{s}})
 	if err = errors.Join(err, s.failed()); err == nil {
 		s.db = db

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -151,7 +152,7 @@ func defaults() Config {
 	return Config{
 		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s",
 			Backup: BackupConfig{Every: "0s", Keep: 24}},
-		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, LogStore: "bolt", ChunkGrace: "10m", DiskReserve: "0",
+		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, ChunkGrace: "10m", DiskReserve: "0",
 			MaxSnapshot: "512GB", SnapshotRate: "64MB"},
 		External: ExternalConfig{FetchTimeout: "60s"},
 		MCP:      MCPConfig{Enabled: true, Root: "/"},
@@ -215,8 +216,8 @@ func (c *Config) check() error {
 	if n := len(slices.Compact(slices.Sorted(slices.Values(c.Cluster.Join)))); c.Cluster.BootstrapExpect > 1 && 2*c.Cluster.BootstrapExpect <= n {
 		return fmt.Errorf("cluster.bootstrap_expect is %d of the %d addresses in cluster.join: it must be more than half, or two clusters could form", c.Cluster.BootstrapExpect, n)
 	}
-	if s := c.Cluster.LogStore; s != "bolt" && s != "pebble" {
-		return fmt.Errorf("cluster.log_store is %q; it must be bolt or pebble", s)
+	if s := c.Cluster.LogStore; s != "" && s != raftlog.Bolt && s != raftlog.Pebble {
+		return fmt.Errorf("cluster.log_store is %q; it must be bolt or pebble, or empty for what the directory has", s)
 	}
 	if _, err := c.chunkGrace(); err != nil {
 		return err

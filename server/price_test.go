@@ -35,10 +35,10 @@ func prices() []price {
 		{"get 32 KiB", "GET", "/files?path=/memfs/long", "", 47, 53_600},
 		{"stat", "GET", "/stat?path=/memfs/small", "", 32, 2_100},
 		{"list 100", "GET", "/directories?path=/memfs/dir", "", 625, 126_300},
-		{"put", "PUT", "/files?path=/memfs/small", content, 320, 43_400},
-		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 323, 63_500},
-		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 340, 51_400},
-		{"dequeue", "GET", "/files?path=/queuefs/q/dequeue", "", 390, 61_000},
+		{"put", "PUT", "/files?path=/memfs/small", content, 230, 17_000},
+		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 230, 28_000},
+		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 240, 18_500},
+		{"dequeue", "GET", "/files?path=/queuefs/q/dequeue", "", 295, 23_000},
 	}
 }
 
@@ -46,7 +46,7 @@ func prices() []price {
 func followerPrices() []price {
 	return []price{
 		{"follower get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 211, 14_900},
-		{"follower put", "PUT", "/files?path=/memfs/small", content, 1123, 133_200},
+		{"follower put", "PUT", "/files?path=/memfs/small", content, 760, 56_000},
 	}
 }
 

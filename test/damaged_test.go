@@ -18,7 +18,8 @@ import (
 // and refuses without two, and the procedure brings all back.
 func TestDamagedNodes(t *testing.T) {
 	t.Parallel()
-	c := harness.Start(t, harness.Options{Nodes: 3, Args: []string{"-log-level", "warn"}})
+	c := harness.Start(t, harness.Options{Nodes: 3, Args: []string{"-log-level", "warn"},
+		Config: func(int) string { return "cluster: {log_store: bolt}\n" }})
 	cl := c.Client(0)
 	for i := range 40 {
 		if _, err := cl.WriteFile(t.Context(), fmt.Sprintf("/memfs/%d", i), bytes.Repeat([]byte{byte(i)}, 1+i*5000)); err != nil {
