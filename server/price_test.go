@@ -30,11 +30,11 @@ type price struct {
 // and releases of Go; a change that makes a request cheaper lowers its line.
 func prices() []price {
 	return []price{
-		{"get", "GET", "/files?path=/memfs/small", "", 47, 2_800},
-		{"get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 77, 5_200},
-		{"get 32 KiB", "GET", "/files?path=/memfs/long", "", 47, 53_600},
-		{"stat", "GET", "/stat?path=/memfs/small", "", 32, 2_100},
-		{"list 100", "GET", "/directories?path=/memfs/dir", "", 625, 126_300},
+		{"get", "GET", "/files?path=/memfs/small", "", 41, 2_150},
+		{"get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 71, 4_350},
+		{"get 32 KiB", "GET", "/files?path=/memfs/long", "", 43, 53_600},
+		{"stat", "GET", "/stat?path=/memfs/small", "", 29, 1_900},
+		{"list 100", "GET", "/directories?path=/memfs/dir", "", 525, 115_000},
 		{"put", "PUT", "/files?path=/memfs/small", content, 320, 43_400},
 		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 323, 63_500},
 		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 340, 51_400},
@@ -45,7 +45,7 @@ func prices() []price {
 // Prices of three nodes for a request to a follower; all nodes count.
 func followerPrices() []price {
 	return []price{
-		{"follower get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 211, 14_900},
+		{"follower get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 181, 11_000},
 		{"follower put", "PUT", "/files?path=/memfs/small", content, 1123, 133_200},
 	}
 }
