@@ -40,7 +40,8 @@ type Config struct {
 	// ChunkMemory bounds the bytes of chunks in memory on their way in; 0 for
 	// 128 MiB.
 	ChunkMemory int64
-	// CacheBytes is the block cache of the store; 0 for the store's default.
+	// CacheBytes bounds the caches of the store, of blocks and of rows; 0 for
+	// the store's default.
 	CacheBytes int64
 	// Election is how long a follower waits for a leader before it stands; 0
 	// for 500 ms. A leader that reaches no quorum for half of it steps down.

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pfs-project/pfs/store"
 )
 
 // metrics is what a node counts of itself.
@@ -142,10 +144,21 @@ func (n *Node) Collectors() []prometheus.Collector {
 		{"pfs_disk_reserve_bytes", "With less than this free, new content is refused.", func() float64 { return float64(n.vol.Usage().Reserve) }},
 		{"pfs_disk_full", "1 while the disk has less free than the reserve.", func() float64 { return flag(n.vol.Full()) }},
 		{"pfs_call_memory_limit_bytes", "How much memory calls between nodes may hold.", func() float64 { return float64(n.callMem.size) }},
+		{"pfs_row_cache_bytes", "Rows of the state that are kept in memory.", func() float64 { return float64(n.machine.Store().RowCache().Bytes) }},
 		{"pfs_store_disk_bytes", "Files of the state.", func() float64 { return float64(n.machine.Store().Metrics().DiskBytes) }},
 		{"pfs_store_compaction_debt_bytes", "Work that compactions of the state are behind.", func() float64 { return float64(n.machine.Store().Metrics().CompactionDebt) }},
 	} {
 		out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value))
+	}
+	for _, c := range []struct {
+		name, help string
+		value      func(store.RowCache) uint64
+	}{
+		{"pfs_row_cache_hits_total", "Reads of a row of the state that found it in memory.", func(r store.RowCache) uint64 { return r.Hits }},
+		{"pfs_row_cache_misses_total", "Reads of a row of the state that went to the database.", func(r store.RowCache) uint64 { return r.Misses }},
+	} {
+		out = append(out, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
+			func() float64 { return float64(c.value(n.machine.Store().RowCache())) }))
 	}
 	return out
 }

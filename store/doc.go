@@ -10,6 +10,9 @@
 //   - Commits are not synced: the raft log is what makes them durable. Sync is,
 //     and the log may be cut only behind what a Sync has covered.
 //   - A Snapshot is one moment; any number of goroutines may read it.
+//   - Small rows that were read are kept in memory for all views, within a bound.
+//     A view that finds one reads what the database holds at its moment: Commit,
+//     the one way to write, tells that cache before it tells the database.
 //   - The first fault is final: Options.Fatal hears of it once, every later
 //     Commit and Sync fails, and no fault is ever read as absence.
 //   - Keys starting with a zero byte are the node's own and are no part of the

@@ -15,12 +15,13 @@ import (
 // ErrClosed is the answer of a Store after Close.
 var ErrClosed = errors.New("store is closed")
 
-// DefaultCacheBytes is the block cache of a Store that asks for none.
+// DefaultCacheBytes is the room for the caches of a Store that asks for none.
 const DefaultCacheBytes = 64 << 20
 
 const (
 	memTableBytes = 8 << 20
 	openFiles     = 512
+	rowsShare     = 8 // one part in so many of the room for caches is the rows'
 	bloomBits     = 10
 )
 
@@ -31,8 +32,8 @@ type Options struct {
 	// Patient is the same disk, with writes that wait for space, for the files
 	// of the database; nil for FS.
 	Patient FS
-	// CacheBytes bounds the cache of uncompressed blocks; 0 for
-	// [DefaultCacheBytes].
+	// CacheBytes bounds the caches together: an eighth is for single rows, the
+	// rest for uncompressed blocks. 0 for [DefaultCacheBytes].
 	CacheBytes int64
 	// ReadOnly leaves the files as they are: nothing may be committed.
 	ReadOnly bool
@@ -48,6 +49,7 @@ type KV struct{ Key, Value []byte }
 // a time; all else is safe for concurrent use.
 type Store struct {
 	db    *pebble.DB
+	rows  *rowCache
 	fs    FS
 	fault *fault
 	// manifest tells that pebble writes a manifest of its own: it does from the
@@ -72,6 +74,10 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := prepare(s.fs, dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	s.rows = newRowCache(o.CacheBytes / rowsShare)
 	db, err := openDB(dir, s.options(dir, o))
 	if err = errors.Join(err, s.fault.get()); err != nil {
 		if db != nil {
@@ -95,16 +101,13 @@ func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 }
 
 func (s *Store) options(dir string, from Options) *pebble.Options {
-	cache, files := from.CacheBytes, from.Patient
-	if cache <= 0 {
-		cache = DefaultCacheBytes
-	}
+	files := from.Patient
 	if files == nil {
 		files = s.fs
 	}
 	o := &pebble.Options{
 		FS:                 faultFS{files, dir, s.fault},
-		CacheSize:          cache,
+		CacheSize:          from.CacheBytes - from.CacheBytes/rowsShare,
 		MemTableSize:       memTableBytes,
 		MaxOpenFiles:       openFiles,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
@@ -156,7 +159,7 @@ func (s *Store) Commit(o *vfs.Overlay, meta ...KV) error {
 	}
 	defer s.leave()
 	b := s.db.NewBatch()
-	sink := batchSink{b: b}
+	sink := batchSink{b: b, rows: s.rows, n: s.rows.last() + 1}
 	if o != nil {
 		o.Flush(&sink)
 	}
@@ -167,7 +170,11 @@ func (s *Store) Commit(o *vfs.Overlay, meta ...KV) error {
 	if err == nil {
 		err = b.Commit(pebble.NoSync)
 	}
-	return s.settle("commit", errors.Join(err, b.Close()))
+	err = s.settle("commit", errors.Join(err, b.Close()))
+	if err == nil {
+		s.rows.done.Store(sink.n)
+	}
+	return err
 }
 
 // Sync returns once everything committed before the call is durable. An error
@@ -271,10 +278,13 @@ func (s *Store) Metrics() Metrics {
 	return out
 }
 
-// batchSink writes an Overlay's changes into a batch.
+// batchSink writes an Overlay's changes into the batch of commit n, and tells
+// the cache of rows of them before the database has them.
 type batchSink struct {
-	b   *pebble.Batch
-	err error
+	b    *pebble.Batch
+	rows *rowCache
+	n    uint64
+	err  error
 }
 
 func (s *batchSink) keep(err error) {
@@ -283,10 +293,19 @@ func (s *batchSink) keep(err error) {
 	}
 }
 
-func (s *batchSink) Put(key, value []byte) { s.keep(s.b.Set(key, value, nil)) }
-func (s *batchSink) Delete(key []byte)     { s.keep(s.b.Delete(key, nil)) }
+func (s *batchSink) Put(key, value []byte) {
+	s.keep(s.b.Set(key, value, nil))
+	s.rows.change(s.n, key, value, false)
+}
+
+func (s *batchSink) Delete(key []byte) {
+	s.keep(s.b.Delete(key, nil))
+	s.rows.change(s.n, key, nil, true)
+}
+
 func (s *batchSink) DeleteRange(from, to []byte) {
 	if string(from) < string(to) { // an empty range would be an invalid tombstone
 		s.keep(s.b.DeleteRange(from, to, nil))
+		s.rows.wipe(s.n)
 	}
 }

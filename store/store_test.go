@@ -127,12 +127,14 @@ func TestValuesAreCopies(t *testing.T) {
 	check(t, s.Commit(o, KV{key, value}))
 	copy(key, "xxx")
 	copy(value, "xxxxx")
-	v, _ := s.View().Get([]byte("key"))
-	want(t, string(v), "value")
-	v[0] = 'X'
-	v, _ = s.View().Get([]byte("key"))
-	want(t, string(v), "value")
+	first, _ := s.View().Get([]byte("key"))
+	want(t, string(first), "value")
+	_ = append(first, "more"...)
+	again, _ := s.View().Get([]byte("key"))
+	want(t, string(again[:cap(again)]), "value")
+	put(t, s, "key", "other")
 	check(t, s.Close())
+	want(t, string(first), "value")
 }
 
 func TestReopen(t *testing.T) {

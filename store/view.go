@@ -17,17 +17,22 @@ import (
 type View struct{ reader }
 
 // Snapshot is the state at one moment, a [vfs.View] for any number of
-// goroutines. Values that Get returns are copies and stay valid; pairs of a
-// Scan are valid until the next step. A fault panics with a vfs.StoreFault.
+// goroutines. Values that Get returns are shared, must not be changed, and stay
+// valid; pairs of a Scan are valid until the next step. A fault panics with a
+// vfs.StoreFault.
 type Snapshot struct {
 	reader
+	at   uint64 // a commit that is in it; a later one may be too
 	snap *pebble.Snapshot
 	s    *Store
 	once sync.Once
 }
 
 // View returns the live view; it may be kept until Close.
-func (s *Store) View() *View { return &View{reader{r: s.db}} }
+func (s *Store) View() *View { return &View{reader{r: s.db, rows: s.rows}} }
+
+// Get returns the value of key, and whether there is one.
+func (v *View) Get(key []byte) ([]byte, bool) { return v.get(key, v.rows.last()) }
 
 // Snapshot returns the state of this moment, to be closed soon: it holds what
 // later commits replace. After Close it is one whose reads panic.
@@ -35,9 +40,13 @@ func (s *Store) Snapshot() *Snapshot {
 	if err := s.enter(); err != nil {
 		return &Snapshot{reader: reader{err: err}}
 	}
+	at := s.rows.last() // first: a commit may be under way
 	snap := s.db.NewSnapshot()
-	return &Snapshot{reader: reader{r: snap}, snap: snap, s: s}
+	return &Snapshot{reader: reader{r: snap, rows: s.rows}, at: at, snap: snap, s: s}
 }
+
+// Get returns the value of key, and whether there is one.
+func (s *Snapshot) Get(key []byte) ([]byte, bool) { return s.get(key, s.at) }
 
 // Close releases the Snapshot. Nobody may read it any more. Closing twice is
 // harmless.
@@ -53,21 +62,37 @@ func (s *Snapshot) Close() {
 }
 
 type reader struct {
-	r   pebble.Reader
-	err error
+	r    pebble.Reader
+	rows *rowCache
+	err  error
 }
 
-// Get returns a copy of the value of key, and whether there is one.
-func (r reader) Get(key []byte) ([]byte, bool) {
+// get reads a row at a moment that is commit at or later.
+func (r reader) get(key []byte, at uint64) ([]byte, bool) {
 	r.check(r.err)
-	value, closer, err := r.r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false
+	h := r.rows.hash(key)
+	if kept := r.rows.find(h, key, at); kept != nil {
+		return kept.value()
 	}
-	r.check(err)
-	value = append(make([]byte, 0, len(value)), value...)
-	r.check(closer.Close())
-	return value, true
+	value, closer, err := r.r.Get(key)
+	absent := errors.Is(err, pebble.ErrNotFound)
+	if !absent {
+		r.check(err)
+	}
+	var read *row
+	if cacheable(key, value) {
+		read = newRow(key, value, absent)
+		r.rows.fill(h, read, at)
+	} else if !absent {
+		value = append(make([]byte, 0, len(value)), value...)
+	}
+	if !absent {
+		r.check(closer.Close())
+	}
+	if read != nil {
+		return read.value()
+	}
+	return value, !absent
 }
 
 // Scan yields the pairs whose keys start with prefix and are not below from,
