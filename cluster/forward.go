@@ -71,7 +71,7 @@ func called(err error) error {
 	return &elsewhereError{c.cause}
 }
 
-func (n *Node) servePropose(ctx context.Context, _ string, b []byte) (reply, error) {
+func (n *Node) servePropose(ctx context.Context, from string, b []byte) (reply, error) {
 	r, err := wire.Request(b)
 	if err != nil {
 		return reply{}, vfs.Invalid.With(err.Error())
@@ -79,7 +79,7 @@ func (n *Node) servePropose(ctx context.Context, _ string, b []byte) (reply, err
 	if err := checkRequest(r); err != nil {
 		return reply{}, err
 	}
-	out, err := n.pack.submit(ctx, r)
+	out, err := n.pack.relay(ctx, from, r)
 	if err != nil {
 		return reply{}, err
 	}

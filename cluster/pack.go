@@ -19,7 +19,7 @@ const (
 	maxQueued      = 4096
 	maxQueuedBytes = 64 << 20
 	maxPacked      = 4096            // Events in one entry
-	entriesOut     = 4               // entries under way
+	entriesOut     = 4               // entries under way, if there is so much to write
 	maxGap         = 1024            // entries committed and not yet applied
 	enqueueTime    = 2 * time.Second // for raft to take an entry
 )
@@ -28,6 +28,7 @@ const (
 type ticket struct {
 	req   vfs.Request
 	size  int
+	from  string      // the node that forwarded it; "" for this one
 	taken atomic.Bool // by the packer, or by its caller who gave up
 	done  chan settled
 	at    time.Time
@@ -41,7 +42,8 @@ type settled struct {
 }
 
 // packer is the leader's queue: it packs all Requests that wait into one raft
-// entry, and never waits for more.
+// entry. While one is under way it gathers the next, which costs every node a
+// sync and an answer of its own; only what fills an entry goes beside others.
 type packer struct {
 	n     *Node
 	wake  chan struct{}
@@ -63,10 +65,15 @@ var errNotLeader = &elsewhereError{vfs.Unavailable.With("this node does not lead
 // submit has r committed and returns its outcome. Errors: *elsewhereError, it
 // was not proposed; *vfs.Unknown; Throttled.
 func (p *packer) submit(ctx context.Context, r vfs.Request) (vfs.Outcome, error) {
+	return p.relay(ctx, "", r)
+}
+
+// relay is submit for the node with that id, which forwarded r.
+func (p *packer) relay(ctx context.Context, from string, r vfs.Request) (vfs.Outcome, error) {
 	if p.n.reign.Load() == nil {
 		return vfs.Outcome{}, errNotLeader
 	}
-	t := &ticket{req: r, size: wire.Size(r), done: make(chan settled, 1), at: time.Now()}
+	t := &ticket{req: r, size: wire.Size(r), from: from, done: make(chan settled, 1), at: time.Now()}
 	if err := p.push(t); err != nil {
 		return vfs.Outcome{}, err
 	}
@@ -133,7 +140,7 @@ func (p *packer) run(ctx context.Context) {
 			p.drop()
 			return
 		}
-		for {
+		for p.due() {
 			select {
 			case p.slots <- struct{}{}:
 			case <-ctx.Done():
@@ -148,6 +155,13 @@ func (p *packer) run(ctx context.Context) {
 			p.propose(batch)
 		}
 	}
+}
+
+// due reports whether an entry is to go: something waits, and nothing is under
+// way, or it fills an entry.
+func (p *packer) due() bool {
+	count, bytes := p.queued()
+	return count > 0 && (len(p.slots) == 0 || count >= maxPacked || bytes+wire.Overhead >= vfs.MaxEntry)
 }
 
 // take removes from the queue what fits into one entry.
@@ -230,9 +244,10 @@ func (p *packer) propose(batch []*ticket) {
 	go func() { // ends before out is idle
 		defer p.out.leave()
 		outs, err := await(f, len(batch))
-		if <-p.slots; err == nil && p.quiet() {
-			p.n.nudges.all(f.Index())
+		if <-p.slots; err == nil {
+			p.announce(f.Index(), batch)
 		}
+		p.rouse()
 		took := p.n.metrics.entry(&p.n.entries, f, handed, err)
 		for i, t := range batch {
 			s := settled{err: err, queue: handed.Sub(t.at), took: took}
@@ -245,6 +260,21 @@ func (p *packer) propose(batch []*ticket) {
 			p.n.metrics.proposed(s.queue, time.Since(t.at), err)
 		}
 	}()
+}
+
+// announce tells followers that an entry is committed: all if nothing follows
+// that would, and at once those whose clients wait for it, because what
+// follows is synced there first.
+func (p *packer) announce(index uint64, batch []*ticket) {
+	if p.quiet() {
+		p.n.nudges.all(index)
+		return
+	}
+	for _, t := range batch {
+		if t.from != "" {
+			p.n.nudges.send(t.from, index)
+		}
+	}
 }
 
 // quiet reports whether nothing follows: the next entry would tell followers
