@@ -36,10 +36,10 @@ func prices() []price {
 		{"get 32 KiB", "GET", "/files?path=/memfs/long", "", 47, 53_600},
 		{"stat", "GET", "/stat?path=/memfs/small", "", 32, 2_100},
 		{"list 100", "GET", "/directories?path=/memfs/dir", "", 625, 126_300},
-		{"put", "PUT", "/files?path=/memfs/small", content, 320, 43_400},
-		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 323, 63_500},
-		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 340, 51_400},
-		{"dequeue", "GET", "/files?path=/queuefs/q/dequeue", "", 390, 61_000},
+		{"put", "PUT", "/files?path=/memfs/small", content, 295, 37_000},
+		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 290, 52_000},
+		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 310, 42_000},
+		{"dequeue", "GET", "/files?path=/queuefs/q/dequeue", "", 370, 50_000},
 	}
 }
 
