@@ -28,13 +28,15 @@ type call struct {
 	params [4]param // what query is kept in, unless it is long
 	in     *body
 	kept   []byte        // the body, where it was read whole
+	says   bool          // its header may have a field that a change looks at
 	plain  bool          // the Ops of this request take neither its key nor its conditions
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
 	fresh  bool          // this node was behind the one that has passed the request on
 	via    []string      // the clusters that the request has come through
 	lived  *life         // once it is kept, since the request is read meanwhile
-	idem   *string       // the idempotency key, once it was looked at
+	idem   string        // the idempotency key, once it was looked at
+	looked bool          // for it
 	own    string        // a key of the handle's, in place of the client's
 	// refused is why this node would refuse a request with a key, which the
 	// log may have decided before.
@@ -50,6 +52,7 @@ type call struct {
 func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
 	c := &call{s: s, fc: fc, route: r}
 	c.conn, _ = fc.Conn().(*conn)
+	c.says = c.conn == nil || c.conn.says
 	c.id = requestID(fc.Request.Header.Peek("X-Request-Id"))
 	c.trace = trace.New(c.id)
 	fc.Response.Header.Set("X-Request-Id", c.id)
@@ -78,6 +81,9 @@ func (s *Server) handle(fc *fasthttp.RequestCtx) {
 		limit := s.bodyLimit(methodOf(fc.Method()), pathOf(fc.Request.Header.RequestURI()))
 		s.newCall(fc, nil).refuse(refusal{413, tooLarge(limit).Error()})
 	default:
+		if cn != nil {
+			cn.says = f.says
+		}
 		s.router.Handler(fc)
 		if f.length != 0 {
 			leftover(fc, cn)
@@ -170,10 +176,10 @@ func (c *call) value(name string) string {
 	return strings.Clone(v)
 }
 
-// setNumber sets a header of the answer to a number.
+// setNumber sets a header of the answer to a number; its name is as fasthttp writes it.
 func (c *call) setNumber(name string, n uint64) {
 	var b [20]byte
-	c.fc.Response.Header.SetBytesV(name, strconv.AppendUint(b[:0], n, 10))
+	c.fc.Response.Header.SetCanonical([]byte(name), strconv.AppendUint(b[:0], n, 10))
 }
 
 // set sets a header of the answer.
@@ -206,7 +212,7 @@ func tooLarge(n int64) error {
 // body returns the body of the request under the limit of its route.
 func (c *call) body() *body {
 	if c.in == nil {
-		c.in = &body{want: 0, limit: c.s.bodyLimit(c.method(), string(c.fc.Request.URI().PathOriginal()))}
+		c.in = &body{want: 0, limit: c.s.bodyLimit(c.method(), c.fc.Request.URI().PathOriginal())}
 		if r := c.fc.RequestBodyStream(); r != nil {
 			c.in.r, c.in.want = r, int64(c.fc.Request.Header.ContentLength())
 		}
@@ -236,6 +242,8 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.limit > 0 && b.got > b.limit:
 		b.err = tooLarge(b.limit)
 		return 0, b.err
+	case err == nil && b.got == b.want: // who knows that need not ask again
+		return n, io.EOF
 	case err == nil:
 		return n, nil
 	case err == io.EOF && (b.want < 0 || b.got == b.want):

@@ -31,13 +31,13 @@ func (c *call) key() (string, error) {
 	if c.own != "" {
 		return c.own, nil
 	}
-	if c.plain {
+	if c.plain || !c.says {
 		return "", nil
 	}
-	if c.idem != nil { // trailers of the body may have added headers since
-		return *c.idem, nil
+	if c.looked { // trailers of the body may have added headers since
+		return c.idem, nil
 	}
-	c.idem = new(string)
+	c.looked = true
 	all := c.fc.Request.Header.PeekAll("Idempotency-Key")
 	if len(all) == 0 {
 		return "", nil
@@ -50,7 +50,7 @@ func (c *call) key() (string, error) {
 	if !ok {
 		return "", vfs.Invalid.With("Idempotency-Key must be 1 to 128 printable ASCII characters, given once")
 	}
-	c.idem = &k
+	c.idem = k
 	return k, nil
 }
 
@@ -83,6 +83,9 @@ func (q query) flat() []string {
 
 // cond returns what a conditional write or delete asks for.
 func (c *call) cond() (vfs.Cond, error) {
+	if !c.says {
+		return vfs.Cond{}, nil
+	}
 	match, none := c.header("If-Match"), c.header("If-None-Match")
 	switch {
 	case match == "" && none == "" || c.plain:
@@ -219,12 +222,38 @@ func (c *call) done(status int, text string, a change) error {
 	if a.external && json.Unmarshal(extra, &own) == nil && own.Message != "" { // a Device says it in its own words
 		text, extra = own.Message, nil
 	}
+	if len(extra) == 0 && !a.external && plainText(text) {
+		c.said(status, text, a.out.Index)
+		return nil
+	}
 	b, err := json.Marshal(message{text, a.out.Index})
 	if err != nil {
 		return err
 	}
 	c.raw(status, append(joined(b, extra), '\n'))
 	return nil
+}
+
+// said answers a message of plain text, written into the answer's own buffer.
+func (c *call) said(status int, text string, index uint64) {
+	b := append(append(append(c.room(0), `{"message":"`...), text...), '"')
+	if index > 0 {
+		b = strconv.AppendUint(append(b, `,"index":`...), index, 10)
+	}
+	c.fc.SetStatusCode(status)
+	c.fc.Response.Header.SetContentType("application/json")
+	c.fc.Response.SwapBody(append(b, '}', '\n'))
+}
+
+// plainText reports whether s is the same within a JSON string: letters, digits and
+// spaces.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if b := s[i]; b != ' ' && (b < '0' || b > '9') && (b|0x20 < 'a' || b|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 // simple commits an Op on the path in the query and answers with text. body is

@@ -47,6 +47,7 @@ type conn struct {
 	has    bool // first is to be handed out
 	parked bool // ServeConn ended because the connection was idle
 	unread bool // the client may still be sending what nobody will read
+	says   bool // the request has a header field that a change may look at
 	line   int  // bytes since the last newline
 
 	blocked time.Duration // spent waiting for the body in this window

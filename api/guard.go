@@ -27,6 +27,7 @@ type framing struct {
 	length  int64 // bytes; -1 when chunked
 	host    []byte
 	expects bool
+	says    bool // there is a field that a change may look at
 
 	lengths, encodings, hosts, fields int
 }
@@ -111,7 +112,7 @@ func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 		if !bytes.EqualFold(value, []byte("chunked")) || !h.IsHTTP11() {
 			return &refusal{400, "unsupported Transfer-Encoding"}
 		}
-		f.length = -1
+		f.length, f.says = -1, true // its trailers may be any
 	case is(key, "content-encoding"):
 		if !bytes.EqualFold(value, []byte("identity")) {
 			return &refusal{415, "unsupported Content-Encoding"}
@@ -127,8 +128,16 @@ func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 		if !validHost(value) {
 			return &refusal{400, "malformed Host"}
 		}
+	default:
+		f.says = f.says || !mute(key, value)
 	}
 	return nil
+}
+
+// mute reports whether no change looks at a field: those that most clients send.
+func mute(key, value []byte) bool {
+	return is(key, "user-agent") || is(key, "accept") || is(key, "accept-encoding") || is(key, "connection") ||
+		is(key, "content-type") && is(value, "application/octet-stream")
 }
 
 // digits reads a decimal number of at most 18 digits.
@@ -197,7 +206,7 @@ func (s *Server) tooLong(f framing, h *fasthttp.RequestHeader) bool {
 }
 
 // pathOf cuts a request target down to its path, as it was sent.
-func pathOf(uri []byte) string {
+func pathOf(uri []byte) []byte {
 	if i := bytes.IndexAny(uri, "?#"); i >= 0 {
 		uri = uri[:i]
 	}
@@ -206,7 +215,7 @@ func pathOf(uri []byte) string {
 			uri = rest[i:]
 		}
 	}
-	return string(uri)
+	return uri
 }
 
 // malformed answers what fasthttp could not read.

@@ -49,6 +49,9 @@ func (c *call) waitable(m vfs.Mounted, rel vfs.Path) bool {
 
 // askedOfWrite returns those of a write that its file takes.
 func (c *call) askedOfWrite(m vfs.Mounted, rel vfs.Path) (vfs.Options, error) {
+	if !c.says {
+		return nil, nil
+	}
 	o := vfs.Options{}
 	for _, h := range askHeaders {
 		if v := c.header(h.header); v != "" {

@@ -12,12 +12,18 @@ import (
 // check, as no answer lets such a page see it. Other clients send neither of the
 // headers (https://www.w3.org/TR/fetch-metadata/ and RFC 6454).
 func (c *call) fromOurs() error {
+	if !c.says {
+		return nil
+	}
 	switch site := c.header("Sec-Fetch-Site"); site {
 	case "same-origin", "none": // none: the user's own doing
 		return nil
 	case "":
 		origin := c.header("Origin")
-		if u, err := url.Parse(origin); origin == "" || err == nil && u.Host != "" && strings.EqualFold(u.Host, string(c.fc.Host())) {
+		if origin == "" {
+			return nil
+		}
+		if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, string(c.fc.Host())) {
 			return nil
 		}
 	}

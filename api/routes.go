@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/fasthttp/router"
@@ -123,14 +124,14 @@ func (s *Server) routes() *router.Router {
 }
 
 // bodyLimit returns how many bytes the body of a request may have; 0: any.
-func (s *Server) bodyLimit(method, path string) int64 {
+func (s *Server) bodyLimit(method string, path []byte) int64 {
 	kind := object
 	for _, e := range s.bodies {
-		if e.method == method && e.path == path {
+		if e.method == method && e.path == string(path) {
 			kind = e.body
 		}
 	}
-	if method == "PUT" && strings.HasPrefix(path, prefix+"/handles/") {
+	if method == "PUT" && bytes.HasPrefix(path, []byte(prefix+"/handles/")) {
 		kind = stream
 	}
 	switch {

@@ -2,11 +2,15 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/zeebo/blake3"
+
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -107,7 +111,8 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	if err != nil {
 		return a, 0, err
 	}
-	ctx := c.within()
+	base := c.context()
+	ctx := lapse.After(base, c.s.limits.Op)
 	m, rel, err := c.target(ctx, op)
 	ctx.End()
 	switch {
@@ -127,20 +132,21 @@ func (c *call) putOp(op vfs.Op, in *body) (a change, n int64, err error) {
 	if o["batch"] != "" {
 		return c.storeBatch(m, op, rel, o, in)
 	}
-	return c.store(m, op, rel, in)
+	return c.store(base, m, op, rel, in)
 }
 
 // maxRefused is how many bytes of a body are read that would be refused, were
 // it not for its key: no repeat of a longer one is recognised.
 const maxRefused = 1 << 20
 
-// store keeps the body and then commits the one Event that names it.
-func (c *call) store(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
+// store keeps the body and then commits the one Event that names it. base is the
+// context of the request.
+func (c *call) store(base context.Context, m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, error) {
 	limit := in.limit
 	if c.refused != nil {
 		limit = maxRefused
 	}
-	kept, err := c.s.cfg.Node.Keep(c.context(), in, limit)
+	kept, err := c.s.cfg.Node.Keep(base, in, limit)
 	if err != nil && c.refused != nil {
 		return change{}, 0, c.refused
 	}
@@ -155,9 +161,13 @@ func (c *call) store(m vfs.Mounted, op, rel vfs.Op, in *body) (change, int64, er
 	if kept.Upload != 0 {
 		ops = []vfs.Op{{Verb: vfs.Commit, File: kept.Upload}, op}
 	}
-	ctx := c.within()
+	sum := kept.Sum
+	if key, err := c.key(); err == nil && key != "" && len(kept.Refs) == 0 { // nobody else asks for it
+		sum = blake3.Sum256(kept.Data)
+	}
+	ctx := lapse.After(base, c.s.limits.Op)
 	defer ctx.End()
-	a, err := c.propose(ctx, m, rel, kept.Sum, ops...)
+	a, err := c.propose(ctx, m, rel, sum, ops...)
 	return a, kept.Size, err
 }
 

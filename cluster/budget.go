@@ -23,14 +23,36 @@ func newBudget(size int64) *budget { return &budget{free: size, size: size} }
 
 // take waits for n bytes, or all there are if that is less.
 func (b *budget) take(ctx context.Context, n int64) error {
+	if b.takeNow(n) {
+		return nil
+	}
+	return b.takeLater(ctx, n)
+}
+
+// takeNow is take that does not wait; false if it would have to.
+func (b *budget) takeNow(n int64) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.takeFree(n)
+}
+
+// takeFree is takeNow of who holds mu.
+func (b *budget) takeFree(n int64) bool {
 	n = min(n, b.size)
-	if len(b.waiters) == 0 && b.free >= n {
-		b.free -= n
+	if len(b.waiters) > 0 || b.free < n {
+		return false
+	}
+	b.free -= n
+	return true
+}
+
+func (b *budget) takeLater(ctx context.Context, n int64) error {
+	b.mu.Lock()
+	if b.takeFree(n) {
 		b.mu.Unlock()
 		return nil
 	}
-	c := &claim{n, make(chan struct{})}
+	c := &claim{min(n, b.size), make(chan struct{})}
 	b.waiters = append(b.waiters, c)
 	b.mu.Unlock()
 	select {

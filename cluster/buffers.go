@@ -20,7 +20,8 @@ type buffer struct {
 	b     []byte
 	from  *sync.Pool
 	users atomic.Int32
-	done  func() // called at the end; may be nil
+	held  *budget // gets size back at the end; may be nil
+	size  int64
 }
 
 // get returns a buffer with room for n bytes, at most maxFrame, held once.
@@ -34,7 +35,7 @@ func (p *buffers) get(n int) *buffer {
 		b = &buffer{b: make([]byte, sizes[i]), from: &p.pools[i]}
 	}
 	b.users.Store(1)
-	b.done = nil
+	b.held = nil
 	return b
 }
 
@@ -42,8 +43,8 @@ func (b *buffer) hold() { b.users.Add(1) }
 
 func (b *buffer) free() {
 	if b.users.Add(-1) == 0 {
-		if b.done != nil {
-			b.done()
+		if b.held != nil {
+			b.held.give(b.size)
 		}
 		b.from.Put(b)
 	}

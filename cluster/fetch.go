@@ -342,7 +342,7 @@ func (n *Node) serveFetch(ctx context.Context, _ string, b []byte) (reply, error
 		return reply{}, vfs.Throttled
 	}
 	buf := n.buffers.get(int(size))
-	buf.done = func() { n.callMem.give(size) }
+	buf.held, buf.size = n.callMem, size
 	if err := n.blobs.ReadAt(hash, buf.b[:size], 0); err != nil {
 		buf.free()
 		if errors.Is(err, blob.ErrCorrupt) {

@@ -32,8 +32,7 @@ func (n *Node) Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, e
 	if n.removed.Load() {
 		return vfs.Content{}, errRemoved
 	}
-	u := &upload{n: n, max: max, sum: n.hasher()}
-	defer n.hashers.Put(u.sum)
+	u := &upload{n: n, max: max}
 	b, size, last, err := u.read(ctx, r)
 	switch {
 	case err != nil:
@@ -41,8 +40,11 @@ func (n *Node) Keep(ctx context.Context, r io.Reader, max int64) (vfs.Content, e
 	case last && size <= vfs.MaxInline:
 		defer b.free()
 		data := append([]byte(nil), b.b[:size]...) // goes into the log
-		return vfs.Content{Data: data, Size: u.size, Sum: u.total()}, nil
+		return vfs.Content{Data: data, Size: u.size}, nil
 	}
+	u.sum = n.hasher()
+	defer n.hashers.Put(u.sum)
+	_, _ = u.sum.Write(b.b[:size]) // never fails
 	ctx, cancel := context.WithCancelCause(ctx)
 	u.cancel, u.slots = cancel, make(chan struct{}, chunksOut)
 	c, err := u.chunks(ctx, r, b, size, last)
@@ -69,7 +71,7 @@ type upload struct {
 	cancel context.CancelCauseFunc
 	max    int64
 	size   int64
-	sum    *blake3.Hasher
+	sum    *blake3.Hasher // nil while it is not known to be long
 	slots  chan struct{}
 	wg     sync.WaitGroup
 	stager stager
@@ -130,7 +132,9 @@ func (u *upload) read(ctx context.Context, r io.Reader) (b *buffer, size int, la
 	for {
 		end := min(len(b.b), vfs.ChunkSize)
 		n, err := io.ReadFull(r, b.b[size:end])
-		_, _ = u.sum.Write(b.b[size : size+n]) // never fails
+		if u.sum != nil {
+			_, _ = u.sum.Write(b.b[size : size+n]) // never fails
+		}
 		size += n
 		u.size += int64(n)
 		switch {
@@ -183,18 +187,28 @@ func (u *upload) grow(ctx context.Context, b *buffer, size int) (*buffer, error)
 func (n *Node) chunkBuffer(ctx context.Context, size int) (*buffer, error) {
 	b := n.buffers.get(size)
 	held := int64(len(b.b))
+	if !n.chunkMem.takeNow(held) {
+		if err := n.awaitMem(ctx, held); err != nil {
+			b.free()
+			return nil, err
+		}
+	}
+	b.held, b.size = n.chunkMem, held
+	return b, nil
+}
+
+// awaitMem waits for bytes of the budget.
+func (n *Node) awaitMem(ctx context.Context, held int64) error {
 	wait := lapse.After(ctx, memWait)
 	defer wait.End()
-	if err := n.chunkMem.take(wait, held); err != nil {
-		b.free()
-		if cause := context.Cause(ctx); cause != nil {
-			return nil, cause
-		}
-		n.metrics.throttled.Inc()
-		return nil, vfs.Throttled.With("too much content is on its way in")
+	if n.chunkMem.takeLater(wait, held) == nil {
+		return nil
 	}
-	b.done = func() { n.chunkMem.give(held) }
-	return b, nil
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	n.metrics.throttled.Inc()
+	return vfs.Throttled.With("too much content is on its way in")
 }
 
 // send keeps one chunk in the background, once one of the slots is free.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pfs-project/pfs/lapse"
 	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/trace"
 	"github.com/pfs-project/pfs/vfs"
@@ -32,6 +33,7 @@ type ticket struct {
 	taken atomic.Bool // by the packer, or by its caller who gave up
 	done  chan settled
 	at    time.Time
+	late  *time.Timer // its caller's patience; nil until somebody has waited
 }
 
 type settled struct {
@@ -48,7 +50,8 @@ type packer struct {
 	n     *Node
 	wake  chan struct{}
 	slots chan struct{}
-	out   gate // of entries that raft has
+	out   gate      // of entries that raft has
+	spare sync.Pool // of *ticket that were answered
 
 	mu    sync.Mutex
 	queue []*ticket
@@ -73,17 +76,16 @@ func (p *packer) relay(ctx context.Context, from string, r vfs.Request) (vfs.Out
 	if p.n.reign.Load() == nil {
 		return vfs.Outcome{}, errNotLeader
 	}
-	t := &ticket{req: r, size: wire.Size(r), from: from, done: make(chan settled, 1), at: time.Now()}
+	t := p.ticket(r, from)
 	if err := p.push(t); err != nil {
 		return vfs.Outcome{}, err
 	}
-	select {
-	case s := <-t.done:
+	if s, ok := t.wait(ctx); ok {
+		p.reuse(t)
 		tr := trace.From(ctx)
 		tr.Add(stageQueue, s.queue)
 		s.took.note(tr)
 		return s.out, s.err
-	case <-ctx.Done():
 	}
 	if t.taken.CompareAndSwap(false, true) {
 		return vfs.Outcome{}, &elsewhereError{vfs.Unavailable.With("no leader took the write in time")}
@@ -94,6 +96,47 @@ func (p *packer) relay(ctx context.Context, from string, r vfs.Request) (vfs.Out
 	default:
 		return vfs.Outcome{}, &vfs.Unknown{Cause: ctx.Err()}
 	}
+}
+
+func (p *packer) ticket(r vfs.Request, from string) *ticket {
+	t, ok := p.spare.Get().(*ticket)
+	if !ok {
+		t = &ticket{done: make(chan settled, 1)}
+	}
+	t.req, t.size, t.from, t.at = r, wire.Size(r), from, time.Now()
+	t.taken.Store(false)
+	return t
+}
+
+// reuse takes back a ticket that was answered: nobody else has it any more.
+func (p *packer) reuse(t *ticket) {
+	if !plantAck {
+		t.req = vfs.Request{}
+		p.spare.Put(t)
+	}
+}
+
+// wait returns the answer; false if ctx ends before. The ticket has a timer of its
+// own, since one of ctx would be made for every write.
+func (t *ticket) wait(ctx context.Context) (settled, bool) {
+	until, before := lapse.Ends(ctx)
+	var late <-chan time.Time
+	if !until.IsZero() {
+		if t.late == nil {
+			t.late = time.NewTimer(time.Until(until))
+		} else {
+			t.late.Reset(time.Until(until))
+		}
+		defer t.late.Stop()
+		late = t.late.C
+	}
+	select {
+	case s := <-t.done:
+		return s, true
+	case <-before:
+	case <-late:
+	}
+	return settled{}, false
 }
 
 func (p *packer) push(t *ticket) error {
@@ -254,10 +297,10 @@ func (p *packer) propose(batch []*ticket) {
 			if err == nil {
 				s.out = outs[i]
 			}
-			if !plantAck {
-				t.done <- s
-			}
 			p.n.metrics.proposed(s.queue, time.Since(t.at), err)
+			if !plantAck {
+				t.done <- s // its caller uses it again
+			}
 		}
 	}()
 }

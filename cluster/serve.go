@@ -204,7 +204,7 @@ func (l *line) receive(ctx context.Context, r io.Reader, n int) (*buffer, error)
 		return nil, err
 	}
 	b := l.d.buffers.get(n)
-	b.done = func() { l.d.memory.give(int64(n)) }
+	b.held, b.size = l.d.memory, int64(n)
 	if err := l.s.SetReadDeadline(time.Now().Add(frameTime)); err != nil {
 		b.free()
 		return nil, err

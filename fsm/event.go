@@ -36,14 +36,20 @@ type fold struct {
 	seq       uint64
 	now       int64 // log time, nanoseconds
 	table     *vfs.Table
-	remounted bool       // the table was replaced
-	loading   bool       // a backup is being taken in
-	loaded    bool       // one was, just now
-	fresh     [][32]byte // chunks newly referred to
+	remounted bool         // the table was replaced
+	loading   bool         // a backup is being taken in
+	loaded    bool         // one was, just now
+	fresh     [][32]byte   // chunks newly referred to
+	scratch   *vfs.Overlay // of the Event under way: empty between Events
 }
 
+// maxScratch is how many changes of an Event its room is used again after: to empty
+// a long one takes longer than a new one.
+const maxScratch = 64
+
 func (m *Machine) newFold() *fold {
-	return &fold{m: m, over: vfs.NewOverlay(m.store.View()), seq: m.seq, now: m.now, table: m.table, loading: m.loading.Load()}
+	over := vfs.NewOverlay(m.store.View())
+	return &fold{m: m, over: over, seq: m.seq, now: m.now, table: m.table, loading: m.loading.Load(), scratch: vfs.NewOverlay(over)}
 }
 
 // entry folds one raft entry.
@@ -89,7 +95,12 @@ func undecided(err error) bool {
 
 // run folds the Ops of one Event: all of them, or nothing.
 func (f *fold) run(ops []vfs.Op, now int64) vfs.Outcome {
-	e := &event{fold: f, tx: newTx(f.over, disordered(now), f.seq+1), table: f.table, loading: f.loading}
+	if f.scratch.Len() > maxScratch {
+		f.scratch = vfs.NewOverlay(f.over)
+	}
+	f.scratch.Reset() // of what an Event before left
+	t := &tx{Overlay: f.scratch, now: disordered(now), seq: f.seq + 1}
+	e := &event{fold: f, tx: t, table: f.table, loading: f.loading}
 	results, err := e.ops(ops)
 	var fresh [][32]byte
 	if err == nil {

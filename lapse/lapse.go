@@ -86,3 +86,21 @@ func (c *Context) Value(key any) any {
 	c.mu.Unlock()
 	return from.Value(key)
 }
+
+// Ends returns when ctx ends at the latest, zero if that is never, and what is
+// closed if it ends before. It makes no timer: who waits brings one of his own. An
+// End of ctx itself is not seen, so only who ends it may wait so.
+func Ends(ctx context.Context) (until time.Time, before <-chan struct{}) {
+	c, ok := ctx.(*Context)
+	if !ok {
+		return time.Time{}, ctx.Done()
+	}
+	c.mu.Lock()
+	free := c.waited == nil && c.err == nil
+	c.mu.Unlock()
+	if !free {
+		return c.until, c.Done()
+	}
+	_, before = Ends(c.from) // which does not end after c by its time
+	return c.until, before
+}

@@ -95,3 +95,23 @@ func TestCost(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Who brings his own timer hears of all but End.
+func TestEndsWithoutTimer(t *testing.T) {
+	parent, cancel := context.WithCancel(t.Context())
+	c := After(After(parent, time.Hour), 2*time.Hour)
+	until, before := Ends(c)
+	if !until.Equal(c.until) || c.waited != nil {
+		t.Errorf("it ends at %v, not at %v; it has a timer: %v", until, c.until, c.waited != nil)
+	}
+	cancel()
+	<-before
+	c.End()
+	if _, before = Ends(c); before == nil {
+		t.Error("one that has ended is waited for without an end")
+	}
+	<-before
+	if until, before := Ends(t.Context()); !until.IsZero() || before != t.Context().Done() {
+		t.Error("another context ends at", until)
+	}
+}

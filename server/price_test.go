@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pfs-project/pfs/test/ports"
@@ -83,6 +84,32 @@ func BenchmarkPrices(b *testing.B) {
 }
 
 func BenchmarkFollowerPrices(b *testing.B) { benchmark(b, startFollower(b), followerPrices()) }
+
+// crowd is how many connections BenchmarkCrowd has at once.
+const crowd = 64
+
+// BenchmarkCrowd has the requests from many clients at once: what they share, such as
+// an entry of the log, counts as it does under load.
+func BenchmarkCrowd(b *testing.B) {
+	n, _, _ := startNode(b)
+	dialPrice(b, n).furnish(b)
+	for _, p := range prices() {
+		b.Run(strings.ReplaceAll(p.name, " ", "-"), func(b *testing.B) {
+			raw := p.request()
+			b.ReportAllocs()
+			var work sync.WaitGroup
+			for i := range crowd {
+				c := dialPrice(b, n)
+				work.Go(func() {
+					for range b.N/crowd + min(1, max(0, b.N%crowd-i)) {
+						c.do(b, raw)
+					}
+				})
+			}
+			work.Wait()
+		})
+	}
+}
 
 func benchmark(b *testing.B, n *node, all []price) {
 	c := dialPrice(b, n)

@@ -34,7 +34,7 @@ type Content struct {
 	Refs   []ChunkRef
 	Size   int64    // bytes
 	Upload uint64   // not 0: earlier refs were staged under this id
-	Sum    [32]byte // BLAKE3-256 of all bytes
+	Sum    [32]byte // BLAKE3-256 of what Refs hold; that of Data nobody needs but who asks
 }
 
 // Level says how fresh a read must be.

@@ -73,20 +73,30 @@ func (t *Table) locate(ctx context.Context, v View, p Path, final, outside bool)
 		if at.e == nil || at.e.keeps || at.e.FS == nil || at.rel.IsRoot() || at.e.Place != Replicated && !outside {
 			return nil
 		}
-		info, err := at.e.FS.Stat(ctx, at.e.view(v), at.rel)
-		_, hidden := t.virtual(at.path)
-		link := linkIn(err)
-		switch {
-		case hidden:
-		case link != nil:
-			return link
-		case err == nil && final && info.Mode.IsLink():
-			return &LinkError{At: at.rel, Target: info.Target, Rest: Root}
+		link := at.ownLink(ctx, v, final)
+		if link == nil {
+			return nil
 		}
-		return nil
+		if _, hidden := t.virtual(at.path); hidden {
+			return nil
+		}
+		return link
 	})
 	if KindOf(err) == NotFound { // below a link that a mount hides
 		err = nil
 	}
 	return found, err
+}
+
+// ownLink returns the first link of the filesystem's own on the way to the place;
+// one at its end only with final.
+func (at place) ownLink(ctx context.Context, v View, final bool) *LinkError {
+	if l, ok := at.e.FS.(Linker); ok {
+		return l.LinkOn(at.e.view(v), at.rel, final)
+	}
+	info, err := at.e.FS.Stat(ctx, at.e.view(v), at.rel)
+	if err == nil && final && info.Mode.IsLink() {
+		return &LinkError{At: at.rel, Target: info.Target, Rest: Root}
+	}
+	return linkIn(err)
 }

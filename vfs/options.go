@@ -12,6 +12,9 @@ type Options map[string]string
 
 // Encode returns the text for Op.Target. Values must not hold line ends.
 func (o Options) Encode() string {
+	if len(o) == 0 { // most: what follows takes memory even so
+		return ""
+	}
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(o)) {
 		if b.Len() > 0 {

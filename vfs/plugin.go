@@ -156,6 +156,13 @@ type Finder interface {
 	PathOf(v View, file uint64) (Path, bool)
 }
 
+// Linker is a FileSystem with links of its own that finds them for less than a Stat
+// costs: LinkOn returns the first link on the way to p, with final also one at its
+// end; nil for none. It agrees with what Stat answers.
+type Linker interface {
+	LinkOn(v View, p Path, final bool) *LinkError
+}
+
 // Putter is a Device that takes a whole file as it comes: op is a Write that
 // replaces the file, its bytes are in r, whose length is not known. Readers see
 // the old content or the new; after an error, of r too, the old. Unsupported,

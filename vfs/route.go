@@ -285,6 +285,9 @@ func (t *Table) Explain(v View, op Op, err error) error {
 
 // said fills in what a filesystem leaves unsaid in its answer to op.
 func (op *Op) said(err error) error {
+	if err == nil { // what As is given lives on the heap
+		return nil
+	}
 	var link *LinkError
 	switch {
 	case errors.As(err, &link) && link.Rest.IsRoot() && !op.follows():

@@ -22,7 +22,7 @@ func MountPrefix(mount uint64) []byte {
 func Sub(v View, prefix []byte) View { return subView{v, prefix} }
 
 // SubTx is Sub of a Tx: what is put into it lands in tx below the prefix.
-func SubTx(tx Tx, prefix []byte) Tx { return subTx{tx, subView{tx, prefix}} }
+func SubTx(tx Tx, prefix []byte) Tx { return &subTx{Tx: tx, sub: subView{tx, prefix}} }
 
 type subView struct {
 	v      View
@@ -54,15 +54,20 @@ func (s subView) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
 type subTx struct {
 	Tx
 	sub subView
+	// room is for the key of one call, which a Tx does not keep.
+	room [48]byte
 }
 
-func (s subTx) Get(key []byte) ([]byte, bool) { return s.sub.Get(key) }
-func (s subTx) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
+// key is that of subView, and good until the next call.
+func (s *subTx) key(k []byte) []byte { return append(append(s.room[:0], s.sub.prefix...), k...) }
+
+func (s *subTx) Get(key []byte) ([]byte, bool) { return s.Tx.Get(s.key(key)) }
+func (s *subTx) Scan(prefix, from []byte) iter.Seq2[[]byte, []byte] {
 	return s.sub.Scan(prefix, from)
 }
-func (s subTx) Put(key, value []byte)       { s.Tx.Put(s.sub.key(key), value) }
-func (s subTx) Delete(key []byte)           { s.Tx.Delete(s.sub.key(key)) }
-func (s subTx) DeleteRange(from, to []byte) { s.Tx.DeleteRange(s.sub.key(from), s.sub.key(to)) }
+func (s *subTx) Put(key, value []byte)       { s.Tx.Put(s.key(key), value) }
+func (s *subTx) Delete(key []byte)           { s.Tx.Delete(s.key(key)) }
+func (s *subTx) DeleteRange(from, to []byte) { s.Tx.DeleteRange(s.sub.key(from), s.sub.key(to)) }
 
 // PrefixEnd returns the first key after all keys that start with prefix; nil
 // if there is none.

@@ -73,7 +73,7 @@ func (e extent) encode() []byte {
 	case hole:
 		return binary.BigEndian.AppendUint64([]byte{byte(hole)}, uint64(e.len()))
 	}
-	return append([]byte{byte(inline)}, e.data...)
+	return append(append(make([]byte, 0, 1+len(e.data)), byte(inline)), e.data...)
 }
 
 // decode reads the row of the extent that ends at end. Its data is part of

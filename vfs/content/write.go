@@ -27,7 +27,8 @@ func Write(tx vfs.Tx, key []byte, size, off int64, data []byte, refs []vfs.Chunk
 	if off > size {
 		grow(tx, key, size, off)
 	}
-	splice(tx, key, max(size, off), off, off+n, pieces(off, data, refs))
+	var room [1]extent // most writes are one
+	splice(tx, key, max(size, off), off, off+n, pieces(room[:0], off, data, refs))
 	return max(size, off+n), nil
 }
 
@@ -126,9 +127,8 @@ func length(data []byte, refs []vfs.ChunkRef) (int64, error) {
 	return n, nil
 }
 
-// pieces returns data or refs as extents that start at off.
-func pieces(off int64, data []byte, refs []vfs.ChunkRef) []extent {
-	var out []extent
+// pieces appends data or refs to out, as extents that start at off.
+func pieces(out []extent, off int64, data []byte, refs []vfs.ChunkRef) []extent {
 	for len(data) > 0 {
 		n := min(len(data), vfs.MaxInline)
 		out = append(out, extent{kind: inline, start: off, end: off + int64(n), data: data[:n]})
@@ -184,10 +184,17 @@ func splice(tx vfs.Tx, key []byte, size, from, to int64, fresh []extent) {
 		last := len(fresh) - 1
 		fresh[last], tail = joinRight(tx, key, size, fresh[last], tail)
 	}
-	for _, e := range append([]extent{head, tail}, fresh...) {
-		if e.kind != 0 {
-			tx.Put(rowKey(key, e.end), e.encode())
-		}
+	put(tx, key, head)
+	put(tx, key, tail)
+	for _, e := range fresh {
+		put(tx, key, e)
+	}
+}
+
+// put writes the row of e, if there is one.
+func put(tx vfs.Tx, key []byte, e extent) {
+	if e.kind != 0 {
+		tx.Put(rowKey(key, e.end), e.encode())
 	}
 }
 

@@ -48,7 +48,7 @@ type File struct {
 }
 
 // FS is a filesystem of directories, files and links. It is a [vfs.Folder], a
-// [vfs.Timer], a [vfs.Finder] and a [vfs.Checker], and keeps no state: one FS
+// [vfs.Timer], a [vfs.Finder], a [vfs.Linker] and a [vfs.Checker], and keeps no state: one FS
 // serves any number of readers beside its one writer.
 type FS struct{ o Options }
 
@@ -56,6 +56,7 @@ var (
 	_ vfs.Folder  = (*FS)(nil)
 	_ vfs.Timer   = (*FS)(nil)
 	_ vfs.Finder  = (*FS)(nil)
+	_ vfs.Linker  = (*FS)(nil)
 	_ vfs.Checker = (*FS)(nil)
 )
 

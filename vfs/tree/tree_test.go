@@ -460,3 +460,27 @@ func TestUndeclaredVerb(t *testing.T) {
 	}
 	s.must(put("/f", "x"))
 }
+
+// LinkOn finds the links that Stat answers with, on the way and at the end.
+func TestLinkOn(t *testing.T) {
+	s := sample(t, tree.Options{})
+	for _, p := range []vfs.Path{"/", "/d", "/d/f", "/d/none", "/d/f/x", "/none/x", "/l", "/l/f", "/l/sub/deep", "/x", "/x/y", "/f"} {
+		for _, final := range []bool{false, true} {
+			info, err := s.fs.Stat(t.Context(), s.rows, p)
+			if err == nil && final && info.Mode.IsLink() {
+				err = &vfs.LinkError{At: p, Target: info.Target, Rest: vfs.Root}
+			}
+			want := "none"
+			if strings.HasPrefix(outcome(err), "link ") {
+				want = outcome(err)
+			}
+			got := "none"
+			if l := s.fs.LinkOn(s.rows, p, final); l != nil {
+				got = outcome(l)
+			}
+			if got != want {
+				t.Errorf("%s, final %v: the link is %s, Stat knows %s", p, final, got, want)
+			}
+		}
+	}
+}

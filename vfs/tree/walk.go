@@ -72,6 +72,17 @@ func find(v vfs.View, p vfs.Path) (node, error) {
 	return must(v, s.id), nil
 }
 
+// LinkOn returns the first link on the way to p; with final also one at its end.
+// It reads entries alone.
+func (t *FS) LinkOn(v vfs.View, p vfs.Path, final bool) *vfs.LinkError {
+	s, err := walk(v, p)
+	if err == nil && final && s.kind == linkKind {
+		return &vfs.LinkError{At: p, Target: must(v, s.id).target, Rest: vfs.Root}
+	}
+	link, _ := err.(*vfs.LinkError)
+	return link
+}
+
 // follow is find that answers a [*vfs.LinkError] for a link at the end.
 func follow(v vfs.View, p vfs.Path) (node, error) {
 	n, err := find(v, p)
