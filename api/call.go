@@ -28,6 +28,7 @@ type call struct {
 	params [4]param // what query is kept in, unless it is long
 	in     *body
 	kept   []byte        // the body, where it was read whole
+	bare   bool          // there is no header field that a read looks at
 	plain  bool          // the Ops of this request take neither its key nor its conditions
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
@@ -52,7 +53,7 @@ func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
 	c.conn, _ = fc.Conn().(*conn)
 	c.id = requestID(fc.Request.Header.Peek("X-Request-Id"))
 	c.trace = trace.New(c.id)
-	fc.Response.Header.Set("X-Request-Id", c.id)
+	c.head("X-Request-Id", []byte(c.id))
 	return c
 }
 
@@ -71,6 +72,9 @@ func (s *Server) handle(fc *fasthttp.RequestCtx) {
 		cn.body()
 	}
 	f, r := check(&fc.Request.Header)
+	if cn != nil {
+		cn.bare = !f.asks
+	}
 	switch {
 	case r != nil:
 		s.newCall(fc, nil).refuse(*r)
@@ -111,6 +115,7 @@ func leftover(fc *fasthttp.RequestCtx, cn *conn) {
 func (s *Server) run(fc *fasthttp.RequestCtx, r *route) {
 	start := time.Now()
 	c := s.newCall(fc, r)
+	c.bare = c.conn != nil && c.conn.bare
 	s.metrics.inFlight.Add(1)
 	defer func() {
 		if p := recover(); p != nil {
@@ -174,6 +179,12 @@ func (c *call) value(name string) string {
 func (c *call) setNumber(name string, n uint64) {
 	var b [20]byte
 	c.fc.Response.Header.SetBytesV(name, strconv.AppendUint(b[:0], n, 10))
+}
+
+// head sets a header of the answer whose name is as fasthttp writes it: it is not
+// looked at again.
+func (c *call) head(name string, value []byte) {
+	c.fc.Response.Header.SetCanonical([]byte(name), value)
 }
 
 // set sets a header of the answer.

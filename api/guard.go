@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/pfs-project/pfs/remote"
 )
 
 // maxFields is how many header fields one request may have.
@@ -27,6 +29,7 @@ type framing struct {
 	length  int64 // bytes; -1 when chunked
 	host    []byte
 	expects bool
+	asks    bool // there is a field that a read looks at
 
 	lengths, encodings, hosts, fields int
 }
@@ -85,6 +88,18 @@ func is(field []byte, name string) bool {
 	return len(field) == len(name) && strings.EqualFold(string(field), name)
 }
 
+// readsLookAt reports whether the answer to a read may depend on a field: a
+// condition, a range, or what a node that passes a request on says.
+func readsLookAt(key []byte) bool {
+	switch key[0] | 0x20 {
+	case 'i', 'r':
+		return len(key) > 3 && is(key[:3], "if-") || is(key, "range")
+	case 'x':
+		return is(key, remote.HopHeader) || is(key, remote.ViaHeader)
+	}
+	return false
+}
+
 // field judges one header line.
 func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 	if f.fields++; f.fields > maxFields {
@@ -94,10 +109,11 @@ func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 		return &refusal{400, "folded header"}
 	}
 	key, value, ok := bytes.Cut(line, []byte{':'})
-	if !ok || len(key) == 0 || bytes.ContainsAny(key, " \t") {
+	if !ok || len(key) == 0 || bytes.IndexByte(key, ' ') >= 0 || bytes.IndexByte(key, '\t') >= 0 {
 		return &refusal{400, "malformed header"}
 	}
 	value = bytes.Trim(value, " \t")
+	f.asks = f.asks || readsLookAt(key)
 	switch {
 	case is(key, "content-length"):
 		f.lengths++
