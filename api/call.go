@@ -28,7 +28,7 @@ type call struct {
 	params [4]param // what query is kept in, unless it is long
 	in     *body
 	kept   []byte        // the body, where it was read whole
-	says   bool          // its header may have a field that a change looks at
+	says   bool          // its header may have a field that the answer depends on
 	plain  bool          // the Ops of this request take neither its key nor its conditions
 	holds  int64         // bytes of the budget for memory
 	waited time.Duration // for a file to have something
@@ -55,7 +55,7 @@ func (s *Server) newCall(fc *fasthttp.RequestCtx, r *route) *call {
 	c.says = c.conn == nil || c.conn.says
 	c.id = requestID(fc.Request.Header.Peek("X-Request-Id"))
 	c.trace = trace.New(c.id)
-	fc.Response.Header.Set("X-Request-Id", c.id)
+	c.head("X-Request-Id", []byte(c.id))
 	return c
 }
 
@@ -179,7 +179,13 @@ func (c *call) value(name string) string {
 // setNumber sets a header of the answer to a number; its name is as fasthttp writes it.
 func (c *call) setNumber(name string, n uint64) {
 	var b [20]byte
-	c.fc.Response.Header.SetCanonical([]byte(name), strconv.AppendUint(b[:0], n, 10))
+	c.head(name, strconv.AppendUint(b[:0], n, 10))
+}
+
+// head sets a header of the answer whose name is as fasthttp writes it: it is not
+// looked at again.
+func (c *call) head(name string, value []byte) {
+	c.fc.Response.Header.SetCanonical([]byte(name), value)
 }
 
 // set sets a header of the answer.

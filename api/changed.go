@@ -54,8 +54,11 @@ type changing struct {
 // another version, is gone, or the time is over. held: the file is as the client
 // knows it, which has been answered.
 func (c *call) awaitChange(verb string, follows bool) (held bool, err error) {
+	if _, ok := c.query.get("wait"); !ok {
+		return false, nil
+	}
 	known := c.header("If-None-Match")
-	if _, ok := c.query.get("wait"); !ok || known == "" {
+	if known == "" {
 		return false, nil
 	}
 	wait, err := c.duration("wait", 0, maxWait)

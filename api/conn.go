@@ -47,8 +47,10 @@ type conn struct {
 	has    bool // first is to be handed out
 	parked bool // ServeConn ended because the connection was idle
 	unread bool // the client may still be sending what nobody will read
-	says   bool // the request has a header field that a change may look at
+	says   bool // the request has a header field that the answer may depend on
 	line   int  // bytes since the last newline
+
+	readBy, writeBy time.Time // deadlines as they were set; the zero one is not known
 
 	blocked time.Duration // spent waiting for the body in this window
 	moved   int           // bytes of body in this window
@@ -92,13 +94,13 @@ func (c *conn) Read(p []byte) (n int, err error) {
 		p[0], c.has = c.first, false
 		n = 1
 	case c.phase == phaseIdle:
-		n, err = c.readIdle(p, c.s.limits.Warm)
+		n, err = c.readIdle(p, c.s.limits.Warm, 2*c.s.limits.Warm)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			c.parked = !c.stopped()
 			err = io.EOF
 		}
 	case c.phase == phaseHead:
-		if err = c.Conn.SetReadDeadline(c.headBy); err == nil {
+		if err = c.readUntil(c.headBy); err == nil {
 			n, err = c.Conn.Read(p)
 		}
 	default:
@@ -129,7 +131,7 @@ func (c *conn) readBody(p []byte) (int, error) {
 	if !c.until.IsZero() {
 		by = c.until
 	}
-	if err := c.Conn.SetReadDeadline(by); err != nil {
+	if err := c.readUntil(by); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(p)
@@ -150,16 +152,25 @@ func (c *conn) readBody(p []byte) (int, error) {
 	return n, err
 }
 
-// readIdle waits up to d for the first bytes of a request. A shutdown ends it.
-func (c *conn) readIdle(p []byte, d time.Duration) (int, error) {
+// readUntil sets the deadline of reads.
+func (c *conn) readUntil(t time.Time) error {
+	c.readBy = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+// readIdle waits for the first bytes of a request, for at least as long as least
+// and at most as long as most: a deadline in between stays, as each that is set
+// moves a timer of the runtime. A shutdown ends it.
+func (c *conn) readIdle(p []byte, least, most time.Duration) (n int, err error) {
+	now := time.Now()
 	c.mu.Lock()
-	if c.stop {
-		d = -time.Second
-	}
 	c.idle = true
-	err := c.Conn.SetReadDeadline(time.Now().Add(d))
+	if left := c.readBy.Sub(now); c.stop {
+		err = c.readUntil(now.Add(-time.Second))
+	} else if left < least || left > most {
+		err = c.readUntil(now.Add(most))
+	}
 	c.mu.Unlock()
-	n := 0
 	if err == nil {
 		n, err = c.Conn.Read(p)
 	}
@@ -173,7 +184,7 @@ func (c *conn) readIdle(p []byte, d time.Duration) (int, error) {
 // has gone, was idle for too long, or the server stops.
 func (c *conn) park() bool {
 	var b [1]byte
-	if n, _ := c.readIdle(b[:], c.s.limits.Idle); n == 0 {
+	if n, _ := c.readIdle(b[:], c.s.limits.Idle, c.s.limits.Idle); n == 0 {
 		return false
 	}
 	c.first, c.has, c.parked = b[0], true, false
@@ -201,26 +212,32 @@ const looks = 10
 
 // Write writes in pieces, for as long as the client takes some of it within
 // Stall. The kernel may take a few bytes more at each try although the client
-// stands still; so a try is short, and what it moved counts from its own end.
+// stands still; so a try is short, and what it moved counts from its own end. A
+// deadline of which half is left is good for one more try.
 func (c *conn) Write(p []byte) (int, error) {
 	stall := c.s.limits.Stall
-	moved := time.Now()
+	try := stall / looks
+	now := time.Now()
+	moved := now
 	for done := 0; ; {
 		part := p[done:min(len(p), done+piece)]
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(stall / looks)); err != nil {
-			return done, err
+		if c.writeBy.Sub(now) < try/2 {
+			c.writeBy = now.Add(try)
+			if err := c.Conn.SetWriteDeadline(c.writeBy); err != nil {
+				return done, err
+			}
 		}
 		n, err := c.Conn.Write(part)
 		done += n
 		c.s.metrics.out.Add(uint64(n))
-		if n > 0 {
-			moved = time.Now()
-		}
-		switch {
-		case err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || time.Since(moved) >= stall):
-			return done, err
-		case done == len(p):
+		if err == nil && done == len(p) {
 			return done, nil
+		}
+		if now = time.Now(); n > 0 {
+			moved = now
+		}
+		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(moved) >= stall) {
+			return done, err
 		}
 	}
 }

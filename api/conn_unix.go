@@ -44,7 +44,7 @@ func peek(fd uintptr) (closed, more bool) {
 // its next request already is not looked after any more.
 func (c *conn) left() (left <-chan struct{}, stop func()) {
 	sc, ok := c.Conn.(syscall.Conn)
-	if !ok || c.Conn.SetReadDeadline(time.Time{}) != nil {
+	if !ok || c.readUntil(time.Time{}) != nil {
 		return nil, func() {}
 	}
 	raw, err := sc.SyscallConn()

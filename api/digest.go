@@ -62,7 +62,7 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 		return err
 	}
 	defer img.Release()
-	i, at, err := img.Table.Lookup(c.context(), img.View, "read", p)
+	i, file, err := img.Table.Open(c.context(), img.View, "read", p)
 	switch {
 	case err != nil:
 		return err
@@ -74,7 +74,7 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 		return named(errEndless, "read", p)
 	}
 	c.validators(i)
-	f := &fileBody{s: c.life(), img: img, path: at, asked: p}
+	f := &fileBody{s: c.life(), img: img, file: file, asked: p}
 	buf := c.s.windows.get()
 	defer c.s.windows.put(buf)
 	for {

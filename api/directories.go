@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +15,9 @@ import (
 
 // page is how many entries of a directory are held at a time.
 const page = 512
+
+// entryBytes is about what an entry takes as JSON.
+const entryBytes = 256
 
 // mkdir answers POST /directories.
 func (c *call) mkdir() error {
@@ -136,7 +138,6 @@ func (l *listing) next(ctx context.Context) error {
 		l.buf.WriteString(`{"files":[`)
 	}
 	var out info
-	into := json.NewEncoder(&l.buf)
 	for _, i := range entries {
 		if l.sent > 0 {
 			l.buf.WriteByte(',')
@@ -144,10 +145,12 @@ func (l *listing) next(ctx context.Context) error {
 		if out = infoOf(i); i.Mode.IsLink() {
 			out = describe(ctx, l.img, l.path.Child(i.Name), i)
 		}
-		if err := into.Encode(&out); err != nil {
+		l.buf.Grow(entryBytes)
+		b, err := appendInfo(l.buf.AvailableBuffer(), &out)
+		if err != nil {
 			return err
 		}
-		l.buf.Truncate(l.buf.Len() - 1) // the newline of Encode
+		l.buf.Write(b)
 		l.sent++
 		l.after = i.Name
 	}

@@ -36,17 +36,16 @@ func (c *call) readFile() error {
 	if held, err := c.awaitChange("read", true); held || err != nil {
 		return err
 	}
-	img, err := c.image()
+	img, ctx, err := c.imageStep()
 	if err != nil {
 		return err
 	}
+	defer ctx.End()
 	defer func() {
 		if img != nil {
 			img.Release()
 		}
 	}()
-	ctx := c.within()
-	defer ctx.End()
 	f := &fileBody{s: c.life(), img: img, asked: p}
 	_, o := c.query.get("offset")
 	_, s := c.query.get("size")
@@ -61,7 +60,7 @@ func (c *call) readFile() error {
 		case err != nil:
 			return err
 		case i.Consumes():
-			m, rel, _ := img.Table.Route(f.path)
+			m, rel, _ := f.file.Mount()
 			img.Release() // not to be held while it waits
 			img = nil
 			return c.consume(p, m, rel)
@@ -69,8 +68,8 @@ func (c *call) readFile() error {
 			return named(vfs.Invalid.With("use stream mode for reading stream files: stream=true"), "read", p)
 		}
 		c.validators(i)
-		c.whose(img, f.path, i)
-		c.set("Accept-Ranges", "bytes")
+		c.whose(img, f.file.Path, i)
+		c.head("Accept-Ranges", []byte("bytes"))
 		part := span{max(off, 0), size, false}
 		if done, err := c.conditions(i, &part, !o && !s && !i.Endless()); done || err != nil {
 			return err
@@ -85,7 +84,7 @@ func (c *call) readFile() error {
 				continue
 			}
 		}
-		if img, err = c.content(f, i, part); img != nil {
+		if img, err = c.content(ctx, f, i, part); img != nil {
 			f.close()
 		}
 		return err
@@ -94,15 +93,15 @@ func (c *call) readFile() error {
 
 // content answers a part of the file f. It takes over the image and returns
 // what of it the caller must still release.
-func (c *call) content(f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
+func (c *call) content(ctx context.Context, f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
 	n := part.of(i)
 	if i.Endless() && part.size < 0 && c.method() != "HEAD" {
 		return f.img, named(errEndless, "read", f.asked)
 	}
-	m, _, _ := f.img.Table.Route(f.path)
+	m, _, _ := f.file.Mount()
 	live := m.Place > vfs.Replicated // its size may not be known
 	c.fc.Response.Header.SetContentType("application/octet-stream")
-	c.set("X-Content-Type-Options", "nosniff")
+	c.head("X-Content-Type-Options", []byte("nosniff"))
 	status := 200
 	if part.ranged {
 		status = 206
@@ -118,11 +117,11 @@ func (c *call) content(f *fileBody, i vfs.Info, part span) (*fsm.Image, error) {
 	case live && i.Size == 0 && !i.Endless():
 		return f.img, c.unsized(f, part)
 	case n <= small && live: // a Device that was given up may still write into what it was given
-		b, err := f.bytes(make([]byte, max(n, 1)), n)
+		b, err := f.bytesNow(make([]byte, max(n, 1)), n)
 		c.fc.Response.SetBodyRaw(b)
 		return f.img, err
 	case n <= small:
-		b, err := f.bytes(c.room(int(max(n, 1))), n)
+		b, err := f.bytes(ctx, c.room(int(max(n, 1))), n)
 		c.fc.Response.SwapBody(b)
 		return f.img, err
 	}
@@ -145,7 +144,7 @@ func (c *call) unsized(f *fileBody, part span) error {
 		n = min(n, part.size)
 	}
 	f.left = n
-	b, err := f.bytes(make([]byte, max(n, 1)), n)
+	b, err := f.bytesNow(make([]byte, max(n, 1)), n)
 	c.fc.Response.SetBodyRaw(b)
 	return err
 }
@@ -155,7 +154,7 @@ func (c *call) unsized(f *fileBody, part span) error {
 type fileBody struct {
 	s         life
 	img       *fsm.Image
-	path      vfs.Path      // without links
+	file      vfs.File
 	asked     vfs.Path      // as the client named it
 	off, left int64         // bytes
 	from      io.ReadCloser // where a Device has opened it; nil: ReadAt
@@ -163,7 +162,7 @@ type fileBody struct {
 
 // look describes the file, and finds out where links to it lead.
 func (f *fileBody) look(ctx context.Context) (i vfs.Info, err error) {
-	i, f.path, err = f.img.Table.Lookup(ctx, f.img.View, "read", f.asked)
+	i, f.file, err = f.img.Table.Open(ctx, f.img.View, "read", f.asked)
 	if err == nil && i.IsDir() {
 		err = named(vfs.IsDirectory, "read", f.asked)
 	}
@@ -172,7 +171,7 @@ func (f *fileBody) look(ctx context.Context) (i vfs.Info, err error) {
 
 // readAt fills b from the file; fewer bytes come with io.EOF.
 func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
-	n, err = f.img.Table.ReadAt(ctx, f.img.View, f.path, b, f.off)
+	n, err = f.file.ReadAt(ctx, b, f.off)
 	f.off += int64(n)
 	f.left -= int64(n)
 	if err != nil && err != io.EOF {
@@ -181,11 +180,16 @@ func (f *fileBody) readAt(ctx context.Context, b []byte) (n int, err error) {
 	return n, err
 }
 
-// bytes reads up to n bytes into b, which has room for one at least: the file is
-// asked even for none of them, as it may be one that nobody reads.
-func (f *fileBody) bytes(b []byte, n int64) ([]byte, error) {
+// bytesNow is bytes with the time of a step of its own.
+func (f *fileBody) bytesNow(b []byte, n int64) ([]byte, error) {
 	ctx := lapse.After(f.s.context(), f.s.limits.Op)
 	defer ctx.End()
+	return f.bytes(ctx, b, n)
+}
+
+// bytes reads up to n bytes into b, which has room for one at least: the file is
+// asked even for none of them, as it may be one that nobody reads.
+func (f *fileBody) bytes(ctx context.Context, b []byte, n int64) ([]byte, error) {
 	var k int
 	var err error
 	if f.from != nil {
@@ -222,7 +226,7 @@ func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	for f.left > 0 {
 		n, err := f.readAt(f.s.context(), buf[:min(int64(len(buf)), f.left)])
 		if err != nil && err != io.EOF {
-			f.s.log.Error("read failed within a body", "request_id", f.s.trace.ID(), "path", string(f.path), "error", err)
+			f.s.log.Error("read failed within a body", "request_id", f.s.trace.ID(), "path", string(f.file.Path), "error", err)
 			return sent, err
 		}
 		k, werr := w.Write(buf[:n])

@@ -248,7 +248,7 @@ func enough(err error) error {
 // file searches one file, window by window, so that neither its length nor
 // that of its lines matters.
 func (x *search) file(ctx context.Context, p vfs.Path) error {
-	f := &fileBody{s: x.s, img: x.img, path: p, asked: p}
+	f := &fileBody{s: x.s, img: x.img, file: x.img.Table.File(x.img.View, p), asked: p}
 	buf := x.s.windows.get()
 	defer x.s.windows.put(buf)
 	l := lineScanner{x: x, name: x.asked.Join(p.Rel(x.at)), line: 1}

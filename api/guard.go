@@ -27,7 +27,7 @@ type framing struct {
 	length  int64 // bytes; -1 when chunked
 	host    []byte
 	expects bool
-	says    bool // there is a field that a change may look at
+	says    bool // there is a field that the answer may depend on
 
 	lengths, encodings, hosts, fields int
 }
@@ -95,7 +95,7 @@ func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 		return &refusal{400, "folded header"}
 	}
 	key, value, ok := bytes.Cut(line, []byte{':'})
-	if !ok || len(key) == 0 || bytes.ContainsAny(key, " \t") {
+	if !ok || len(key) == 0 || bytes.IndexByte(key, ' ') >= 0 || bytes.IndexByte(key, '\t') >= 0 {
 		return &refusal{400, "malformed header"}
 	}
 	value = bytes.Trim(value, " \t")
@@ -134,9 +134,9 @@ func (f *framing) field(line []byte, h *fasthttp.RequestHeader) *refusal {
 	return nil
 }
 
-// mute reports whether no change looks at a field: those that most clients send.
+// mute reports whether no answer depends on a field: those that most clients send.
 func mute(key, value []byte) bool {
-	return is(key, "user-agent") || is(key, "accept") || is(key, "accept-encoding") || is(key, "connection") ||
+	return is(key, "user-agent") || is(key, "x-request-id") || is(key, "accept") || is(key, "accept-encoding") || is(key, "connection") ||
 		is(key, "content-type") && is(value, "application/octet-stream")
 }
 

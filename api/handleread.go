@@ -48,7 +48,9 @@ func (c *call) handleRead(h *handle) error {
 	part := span{off, size, false}
 	n := part.of(i)
 	c.set("X-Bytes-Read", strconv.FormatInt(n, 10))
-	left, err := c.content(&fileBody{s: c.life(), img: img, path: p, asked: p}, i, part)
+	ctx := c.within()
+	defer ctx.End()
+	left, err := c.content(ctx, &fileBody{s: c.life(), img: img, file: img.Table.File(img.View, p), asked: p}, i, part)
 	img = left
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/pfs-project/pfs/fsm"
@@ -76,15 +77,36 @@ func (c *call) image() (*fsm.Image, error) {
 	return c.imageAt(l)
 }
 
+// imageStep is image, with the context for what is done with it. One that is there
+// at once needs no context of its own.
+func (c *call) imageStep() (*fsm.Image, *lapse.Context, error) {
+	l, err := c.level()
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.Linearizable || l.MinIndex > 0 {
+		img, err := c.imageAt(l)
+		return img, c.within(), err
+	}
+	ctx := c.within()
+	img, err := c.imageIn(ctx, l)
+	return img, ctx, err
+}
+
 func (c *call) imageAt(l vfs.Level) (*fsm.Image, error) {
 	ctx := lapse.After(c.context(), max(l.Wait, c.s.limits.Op))
 	defer ctx.End()
+	return c.imageIn(ctx, l)
+}
+
+func (c *call) imageIn(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	img, err := c.s.cfg.Node.Image(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	c.table = img.Table
-	c.setNumber("X-Pfs-Index", img.Index)
+	var b [20]byte
+	c.head("X-Pfs-Index", strconv.AppendUint(b[:0], img.Index, 10))
 	return img, nil
 }
 
@@ -116,13 +138,12 @@ func (c *call) look(at func(ctx context.Context, img *fsm.Image, p vfs.Path) err
 	if err != nil {
 		return err
 	}
-	img, err := c.image()
+	img, ctx, err := c.imageStep()
 	if err != nil {
 		return err
 	}
-	defer img.Release()
-	ctx := c.within()
 	defer ctx.End()
+	defer img.Release()
 	return at(ctx, img, p)
 }
 
@@ -133,7 +154,7 @@ func (c *call) validators(i vfs.Info) {
 	}
 	if !i.ModTime.IsZero() {
 		var b [len(httpTime)]byte
-		c.fc.Response.Header.SetBytesV("Last-Modified", i.ModTime.UTC().AppendFormat(b[:0], httpTime))
+		c.head("Last-Modified", i.ModTime.UTC().AppendFormat(b[:0], httpTime))
 	}
 }
 

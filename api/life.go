@@ -26,7 +26,7 @@ func (c *call) life() life {
 		return *c.lived
 	}
 	v, _ := c.query.get("consistency")
-	return life{c.s, c.trace, c.header(remote.HopHeader) != "", c.via, v == "linearizable"}
+	return life{c.s, c.trace, c.says && c.header(remote.HopHeader) != "", c.via, v == "linearizable"}
 }
 
 // maxVia is through how many clusters a request may come.
@@ -35,6 +35,9 @@ const maxVia = 8
 // comesFrom finds out through which clusters the request has come, and refuses
 // one that has been here before.
 func (c *call) comesFrom() error {
+	if !c.says {
+		return nil
+	}
 	v := c.header(remote.ViaHeader)
 	if v == "" {
 		return nil

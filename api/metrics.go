@@ -19,6 +19,7 @@ type metrics struct {
 	latency  *prometheus.HistogramVec
 	problems *prometheus.CounterVec
 	mounts   *mountMetrics
+	answers  kept[outcome, *answered]
 	inFlight atomic.Int64
 	in, out  atomic.Uint64 // bytes
 	refused  atomic.Uint64 // requests with doubtful framing
@@ -94,14 +95,42 @@ func (s *Server) Totals() (in, out int64) {
 
 // observe counts a request that was answered after a time.
 func (m *metrics) observe(c *call, took time.Duration) {
-	m.requests.WithLabelValues(c.route.path, c.method(), strconv.Itoa(c.fc.Response.StatusCode())).Inc()
-	m.latency.WithLabelValues(c.route.path).Observe(took.Seconds())
+	a := m.answered(outcome{c.route, c.method(), c.fc.Response.StatusCode()})
+	a.all.Inc()
+	a.seconds.Observe(took.Seconds())
 	if c.table != nil && c.asked != "" {
 		if c.in != nil {
 			took -= c.in.took
 		}
-		m.mounts.observe(c.table, c.asked, operation(c.method(), c.route), c.code, took)
+		m.mounts.observe(c.table, c.asked, a.operation, c.code, took)
 	}
+}
+
+// outcome is a kind of answer.
+type outcome struct {
+	route  *route
+	method string
+	status int
+}
+
+// answered is the figures of a kind of answer.
+type answered struct {
+	all       prometheus.Counter
+	seconds   prometheus.Observer
+	operation string
+}
+
+func (m *metrics) answered(a outcome) *answered {
+	if f, ok := m.answers.look(a); ok {
+		return f
+	}
+	f := &answered{
+		all:       m.requests.WithLabelValues(a.route.path, a.method, strconv.Itoa(a.status)),
+		seconds:   m.latency.WithLabelValues(a.route.path),
+		operation: operation(a.method, a.route),
+	}
+	m.answers.add(a, f)
+	return f
 }
 
 // Metrics returns all figures: those of the API, and those it was given.

@@ -26,7 +26,8 @@ type mountMetrics struct {
 
 	mu     sync.Mutex
 	known  map[vfs.Path]bool // those with a label of their own
-	looked *vfs.Table        // when room was last made
+	kept   kept[asked, *taken]
+	looked *vfs.Table // when room was last made
 }
 
 func newMountMetrics() *mountMetrics {
@@ -42,10 +43,38 @@ func newMountMetrics() *mountMetrics {
 	}
 }
 
-// label is the mount's path, or otherMounts if there are too many.
-func (m *mountMetrics) label(at vfs.Path, t *vfs.Table) string {
+// asked is a kind of request for something in a mount.
+type asked struct {
+	mount           vfs.Path
+	kind, operation string
+}
+
+// taken is the figures of such requests.
+type taken struct {
+	mount   string // the label
+	ops     prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// taken returns figures. Those of a mount without a label of its own are looked up
+// each time: there may be room for it by now.
+func (m *mountMetrics) taken(a asked, t *vfs.Table) *taken {
+	if f, ok := m.kept.look(a); ok {
+		return f
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	at := m.label(a.mount, t)
+	f := &taken{at, m.ops.WithLabelValues(at, a.kind, a.operation), m.seconds.WithLabelValues(at)}
+	if at != otherMounts {
+		m.kept.add(a, f)
+	}
+	return f
+}
+
+// label is the mount's path, or otherMounts if there are too many. The caller
+// holds mu.
+func (m *mountMetrics) label(at vfs.Path, t *vfs.Table) string {
 	if !m.known[at] && len(m.known) >= mountLabels {
 		m.makeRoom(t)
 		if len(m.known) >= mountLabels {
@@ -62,6 +91,7 @@ func (m *mountMetrics) makeRoom(t *vfs.Table) {
 		return // nothing has gone since
 	}
 	m.looked = t
+	m.kept.forget()
 	gone := maps.Clone(m.known)
 	for _, mt := range t.Mounts() {
 		delete(gone, mt.Path)
@@ -81,11 +111,11 @@ func (m *mountMetrics) observe(t *vfs.Table, p vfs.Path, operation, code string,
 	if !ok {
 		return
 	}
-	at := m.label(mt.Path, t)
-	m.ops.WithLabelValues(at, mt.Type, operation).Inc()
-	m.seconds.WithLabelValues(at).Observe(took.Seconds())
+	f := m.taken(asked{mt.Path, mt.Type, operation}, t)
+	f.ops.Inc()
+	f.seconds.Observe(took.Seconds())
 	if code != "" {
-		m.errors.WithLabelValues(at, mt.Type, code).Inc()
+		m.errors.WithLabelValues(f.mount, mt.Type, code).Inc()
 	}
 }
 

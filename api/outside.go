@@ -215,7 +215,7 @@ const openTries = 4
 // open opens the file on a Device that reads all of it from one content: that
 // with a version. again says that it has changed since it was looked at.
 func (f *fileBody) open(version uint64, try int) (again bool, err error) {
-	m, rel, _ := f.img.Table.Route(f.path)
+	m, rel, _ := f.file.Mount()
 	d, ok := m.FS.(vfs.Streamer)
 	if !ok {
 		return false, nil

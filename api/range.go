@@ -38,6 +38,9 @@ func (s span) of(i vfs.Info) int64 {
 // conditions applies the conditional headers of a read, in the order of RFC
 // 9110, and its Range. done: an answer has been given.
 func (c *call) conditions(i vfs.Info, part *span, rangeAllowed bool) (done bool, err error) {
+	if !c.says {
+		return false, nil
+	}
 	if v := c.header("If-Match"); v != "" {
 		if !matches(v, i.Version, false) {
 			return false, &vfs.Error{Kind: vfs.Stale, Version: i.Version}

@@ -31,7 +31,7 @@ type Limits struct {
 	Handles int           // open handles of this node; 10,000
 	Head    time.Duration // to send the header of a request; 10 s
 	Idle    time.Duration // between requests; 60 s
-	Warm    time.Duration // between requests until buffers are given back; 20 ms
+	Warm    time.Duration // between requests until buffers are given back; 20 ms, and at most twice that
 	Stall   time.Duration // a body or an answer that does not move; 30 s
 	MinRate int           // bytes a second of a body, averaged over Stall; 1,024
 	Held    int           // bytes of bodies and answers that are held whole, together; 256 MiB

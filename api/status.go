@@ -160,7 +160,7 @@ func (c *call) raw(status int, b []byte) {
 // setTag sets the ETag of the answer.
 func (c *call) setTag(version uint64) {
 	var b [22]byte
-	c.fc.Response.Header.SetBytesV("ETag", append(strconv.AppendUint(append(b[:0], '"'), version, 10), '"'))
+	c.head("Etag", append(strconv.AppendUint(append(b[:0], '"'), version, 10), '"')) // as fasthttp spells it
 }
 
 func etag(version uint64) string { return `"` + strconv.FormatUint(version, 10) + `"` }

@@ -23,12 +23,8 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	if n.removed.Load() {
 		return nil, errRemoved
 	}
-	if !l.Present {
-		select {
-		case <-n.fresh:
-		case <-ctx.Done():
-			return nil, vfs.Unavailable.With("this node has just started and has not caught up")
-		}
+	if !l.Present && !n.awaitFresh(ctx) {
+		return nil, vfs.Unavailable.With("this node has just started and has not caught up")
 	}
 	if l.Linearizable {
 		start := time.Now()
@@ -38,7 +34,7 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 			return nil, err
 		}
 	}
-	if l.MinIndex > n.machine.Applied() && !plantIndex {
+	if l.MinIndex > 0 && l.MinIndex > n.machine.Applied() && !plantIndex {
 		wait := l.Wait
 		if wait <= 0 {
 			wait = waitTime
@@ -65,6 +61,23 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 		return nil, errLoading
 	}
 	return im, nil
+}
+
+// awaitFresh waits until reads see what was acknowledged before the start; false if
+// ctx ends first. Nearly always there is nothing to wait for, and a context that
+// is asked when it ends makes a timer.
+func (n *Node) awaitFresh(ctx context.Context) bool {
+	select {
+	case <-n.fresh:
+		return true
+	default:
+	}
+	select {
+	case <-n.fresh:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 var errLoading = vfs.Unavailable.With("a backup is being restored into this cluster")

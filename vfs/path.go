@@ -37,6 +37,9 @@ func ParsePath(s string) (Path, error) {
 			return "", Invalid.With("backslash in path")
 		}
 	}
+	if clean(s) {
+		return Path(s), nil
+	}
 	elems := make([]string, 0, 8)
 	for e := range strings.SplitSeq(s, "/") {
 		switch {
@@ -57,6 +60,23 @@ func ParsePath(s string) (Path, error) {
 		return "", Invalid.With("path too long")
 	}
 	return Path(p), nil
+}
+
+// clean reports whether ParsePath has nothing to change in s or to refuse: most
+// paths are sent as they are to be, and need no copy.
+func clean(s string) bool {
+	if len(s) > MaxPath || s[0] != '/' {
+		return false
+	}
+	depth := 0
+	for rest := s[1:]; rest != ""; depth++ {
+		e, below, deeper := strings.Cut(rest, "/")
+		if e == "" || e == "." || e == ".." || len(e) > MaxName || deeper && below == "" {
+			return false
+		}
+		rest = below
+	}
+	return depth <= MaxDepth
 }
 
 // String returns the path as text.

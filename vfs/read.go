@@ -23,17 +23,23 @@ func (t *Table) Stat(ctx context.Context, v View, p Path) (info Info, err error)
 // Lookup describes the file that p leads to, through a link at its end too,
 // and returns that file's own path. verb is what errors are to name.
 func (t *Table) Lookup(ctx context.Context, v View, verb string, p Path) (info Info, real Path, err error) {
+	info, at, err := t.lookup(v, verb, p, func(at place) (Info, error) { return t.statAt(ctx, v, at) })
+	return info, at.path, err
+}
+
+// lookup is Lookup that has stat describe what is at a place.
+func (t *Table) lookup(v View, verb string, p Path, stat func(place) (Info, error)) (info Info, found place, err error) {
 	err = t.walk(v, p, true, func(at place) (err error) {
-		if info, err = t.statAt(ctx, v, at); err == nil && info.Mode.IsLink() {
+		if info, err = stat(at); err == nil && info.Mode.IsLink() {
 			return &LinkError{At: at.rel, Target: info.Target, Rest: Root}
 		}
-		real = at.path
+		found = at
 		return err
 	})
 	if err != nil {
-		return Info{}, "", At(err, verb, p)
+		return Info{}, place{}, At(err, verb, p)
 	}
-	return info, real, nil
+	return info, found, nil
 }
 
 // Readlink returns the target of the link at p as it was given. What is not a
@@ -82,10 +88,15 @@ func (at place) stat(ctx context.Context, v View) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	return at.dress(info), nil
+}
+
+// dress completes what the filesystem says of the place.
+func (at place) dress(info Info) Info {
 	if at.rel.IsRoot() {
 		info.Name = at.path.Base()
 	}
-	return asLink(info, at.e), nil
+	return asLink(info, at.e)
 }
 
 // asLink gives a link that the filesystem keeps the looks that all links have.

@@ -46,6 +46,7 @@ type entry struct {
 	Mounted
 	prefix []byte // of its state
 	folder Folder // FS, if it is one
+	opener Opener // FS, if it is one
 	keeps  bool   // the Table keeps its links, since its plugin cannot
 }
 
@@ -73,6 +74,7 @@ func NewTable(mounts []Mounted) *Table {
 	for _, m := range mounts {
 		e := &entry{Mounted: m, prefix: MountPrefix(m.ID), keeps: !m.Verbs.Has(Symlink)}
 		e.folder, _ = m.FS.(Folder)
+		e.opener = OpenerOf(m.FS)
 		if old := t.byPath[m.Path]; old != nil {
 			t.mounts = slices.DeleteFunc(t.mounts, func(o *entry) bool { return o == old })
 			delete(t.byID, old.ID)

@@ -63,6 +63,7 @@ var (
 	_ vfs.Finder   = (*FS)(nil)
 	_ vfs.Checker  = (*FS)(nil)
 	_ vfs.Optioned = (*FS)(nil)
+	_ vfs.Opener   = (*FS)(nil)
 )
 
 // Options returns what a client may ask of a write: how long the key lives.
@@ -80,6 +81,21 @@ func (f *FS) Stat(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, error)
 		i = withEnd(v, i)
 	}
 	return i, err
+}
+
+// Opens reports whether f is this filesystem itself.
+func (f *FS) Opens(o vfs.FileSystem) bool {
+	own, ok := o.(*FS)
+	return ok && own == f
+}
+
+// Open is Stat, with the content of a file.
+func (f *FS) Open(ctx context.Context, v vfs.View, p vfs.Path) (vfs.Info, vfs.Opened, error) {
+	i, from, err := f.FS.Open(ctx, v, p)
+	if err == nil {
+		i = withEnd(v, i)
+	}
+	return i, from, err
 }
 
 // List returns the entries of a directory, as Stat describes them.

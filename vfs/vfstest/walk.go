@@ -150,8 +150,32 @@ func listAgrees(c *court) error {
 		if err := f.sizeHolds(e); err != nil {
 			return err
 		}
+		if err := f.opens(c, v, e); err != nil {
+			return err
+		}
 	}
 	return c.unread(f, v, all)
+}
+
+// opens compares what an Opener gives with what was listed and read.
+func (f *Fold) opens(c *court, v vfs.View, e entry) error {
+	o := vfs.OpenerOf(f.FS)
+	if o == nil {
+		return nil
+	}
+	info, from, err := o.Open(c.ctx, v, e.path)
+	if err != nil || !sameInfo(info, e.info) {
+		return fmt.Errorf("%s: listed as %+v, opened as %+v, %v", e.path, e.info, info, err)
+	}
+	if from == nil {
+		return nil
+	}
+	b := make([]byte, len(e.data)+1)
+	n, err := from.ReadAt(c.ctx, b, 0)
+	if !bytes.Equal(b[:n], e.data) || err != io.EOF {
+		return fmt.Errorf("%s: %d bytes were read, and %d, %v, of what was opened", e.path, len(e.data), n, err)
+	}
+	return nil
 }
 
 // sizeHolds compares a file's size with what was read.
