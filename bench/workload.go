@@ -30,13 +30,16 @@ type Options struct {
 	For     time.Duration
 	Rate    float64 // requests a second, open loop; 0: closed
 	Rounds  int
-	Size    int   // of a small value, bytes
-	Keys    int   // of small reads
-	Large   int64 // bytes of a large file
-	Entries int   // of a large directory
-	Mounts  int   // to look one up among
-	State   int64 // bytes to recover
-	Counts  []int // of keys, rising, for scale
+	Size    int           // of a small value, bytes
+	Keys    int           // of small reads
+	Large   int64         // bytes of a large file
+	Entries int           // of a large directory
+	Mounts  int           // to look one up among
+	State   int64         // bytes to recover
+	Counts  []int         // of keys, rising, for scale
+	Idle    time.Duration // a node has nothing to do, for footprint
+	// Connections to hold open, for footprint.
+	Connections int
 	// Usage is what client and servers have used, as Meter tells; nil: not asked.
 	Usage func() load.Usage `json:"-"`
 }
@@ -68,6 +71,7 @@ func Workloads() []Workload {
 		{Name: "mounts", Doc: "small reads with many mounts (--mounts), and with one", run: manyMounts},
 		{Name: "fresh", Doc: "linearizable reads beside local ones, on the leader and on a follower", run: freshReads},
 		{Name: "scale", Doc: "reads, writes, memory and restart as the number of keys grows (--keys)", Alone: true, run: scale},
+		{Name: "footprint", Doc: "memory of an idle node and with many connections (--connections); the program's length", Single: true, Alone: true, run: footprint},
 		{Name: "recovery", Doc: "restart after a stop and after a kill with state of --state bytes; a follower catches up", Single: true, Alone: true, run: recovery},
 	}
 }

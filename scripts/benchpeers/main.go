@@ -81,21 +81,32 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.dir, "dir", ".", "a folder on the disk to measure; data go into one inside it, which is removed")
 	f.StringVar(&c.page, "page", "", "write this page, with plots beside it, as docs/benchmarks.md")
 	f.StringVar(&c.json, "json", "", "write all figures to this file")
-	only := f.String("only", "", "measure these alone: put,put3,floor,memory,queue,large,large3")
+	only := f.String("only", "", "measure these alone: "+strings.Join(names(), ","))
 	f.IntVar(&c.Rounds, "rounds", 6, "turns of each side")
 	f.DurationVar(&c.For, "for", 2500*time.Millisecond, "length of a turn")
 	f.DurationVar(&c.Warm, "warm", 500*time.Millisecond, "of a turn, before anything is counted")
 	f.IntVar(&c.Size, "size", 256, "bytes of a small value")
 	f.Int64Var(&c.Large, "large", 128<<20, "bytes of a large file")
+	f.Int64Var(&c.State, "state", 1<<30, "bytes of state to restart with")
+	f.DurationVar(&c.Idle, "idle", 10*time.Second, "time with nothing to do before a node's memory is asked for")
+	f.IntVar(&c.Connections, "connections", 10_000, "connections to hold open")
+	keys := f.Int("keys", 0, "the most keys of one node (default 1,000,000; 10,000,000 with -long)")
+	long := f.Bool("long", false, "take the time for many keys")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
+	if *keys == 0 {
+		if *keys = 1_000_000; *long {
+			*keys = 10_000_000
+		}
+	}
+	c.Counts = []int{min(10_000, *keys/10), *keys}
 	for _, s := range scenes() {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), s.name) {
 			c.scenes = append(c.scenes, s.name)
 		}
 	}
-	if f.NArg() > 0 || len(c.scenes) == 0 || *only != "" && len(c.scenes) != len(strings.Split(*only, ",")) {
+	if f.NArg() > 0 || *keys < 20 || len(c.scenes) == 0 || *only != "" && len(c.scenes) != len(strings.Split(*only, ",")) {
 		return c, errors.New("benchpeers takes flags alone; -only takes names of what -help lists")
 	}
 	var err error
@@ -136,7 +147,7 @@ func (c config) measure(ctx context.Context, out io.Writer) (p page, err error) 
 		if ctx.Err() != nil {
 			return p, errors.Join(err, wrong)
 		}
-		for _, m := range s.matches[len(p.Results)-held:] {
+		for _, m := range s.matches[min(len(p.Results)-held, len(s.matches)):] {
 			p.Results = append(p.Results, result{Name: m.name, Clients: m.clients, Error: wrong.Error()})
 		}
 		err = errors.Join(err, wrong, os.RemoveAll(site.Dir))
@@ -152,6 +163,11 @@ func (c config) play(ctx context.Context, sc scene, site peers.Site, p *page, ou
 		site.Clients = max(site.Clients, m.clients)
 	}
 	if err := os.MkdirAll(site.Dir, 0o755); err != nil {
+		return err
+	}
+	if sc.work != "" {
+		r, err := c.alone(ctx, sc, site, out)
+		p.add(r, out)
 		return err
 	}
 	s := &servers{site: site}
@@ -174,13 +190,7 @@ func (c config) play(ctx context.Context, sc scene, site peers.Site, p *page, ou
 		if err != nil {
 			return err
 		}
-		p.Results = append(p.Results, r)
-		for i := range r.Lines {
-			fmt.Fprintln(out, r.say(i))
-		}
-		if r.Error != "" {
-			fmt.Fprintf(out, "%s: no number: %s\n", r.Name, r.Error)
-		}
+		p.add(r, out)
 	}
 	return nil
 }
