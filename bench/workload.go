@@ -53,6 +53,9 @@ func (o Options) Spec(name string, bytes int64, op load.Op) load.Spec {
 func Workloads() []Workload {
 	return []Workload{
 		{Name: "put", Doc: "small durable writes, each client to 64 keys of its own; all read back", Quick: true, Case: putCase},
+		{Name: "put-hot", Doc: "small durable writes of one key by all clients", Case: putKeys("put-hot", hot)},
+		{Name: "put-uniform", Doc: "small durable writes, all keys alike, of all clients", Case: putKeys("put-uniform", uniform)},
+		{Name: "put-zipf", Doc: "small durable writes, a few keys most of the time", Case: putKeys("put-zipf", zipf)},
 		{Name: "get", Doc: "small reads of one key", Quick: true, Case: getCase("get", hot)},
 		{Name: "get-uniform", Doc: "small reads, all keys alike", Case: getCase("get-uniform", uniform)},
 		{Name: "get-zipf", Doc: "small reads, a few keys most of the time", Case: getCase("get-zipf", zipf)},
@@ -62,6 +65,7 @@ func Workloads() []Workload {
 		{Name: "download", Doc: "a large file out", Quick: true, Single: true, Case: downloadCase},
 		{Name: "range", Doc: "64 KiB at random places of a large file", run: ranges},
 		{Name: "cas", Doc: "conditional writes, each over the version that the last one made (If-Match)", run: conditional},
+		{Name: "contended", Doc: "one number that all clients add to by conditional writes; a write that comes too late is made again", run: contended},
 		{Name: "meta", Doc: "create, stat, list and delete, in a directory of each client's own", run: metadata},
 		{Name: "dir", Doc: "pages of 1,000 entries of a directory of many", run: directory},
 		{Name: "append", Doc: "lines added to a log of each client's own; counted at the end", run: appendLog},

@@ -76,6 +76,18 @@ func scenes() []scene {
 	}
 }
 
+// theirs is the scene of a server that runs already, by its URL; "": none.
+func theirs(url, files string) []scene {
+	if url == "" {
+		return nil
+	}
+	return []scene{{name: "url", nodes: 1, others: []start{peers.AtURL(url, files)}, matches: []match{
+		{"small PUT, over the server at the URL", 64, work("put", 0), []float64{0}, false},
+		{"small GET, over the server at the URL", 64, reads(0), []float64{0}, false},
+		{"large file in, over the server at the URL", 1, work("upload", 0), []float64{0}, false},
+		{"large file out, over the server at the URL", 1, work("download", 0), []float64{0}, false}}}}
+}
+
 // names are those of all scenes.
 func names() (all []string) {
 	for _, s := range scenes() {
