@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,4 +23,21 @@ func dataSync(f *os.File) error {
 // apart has a node not hear what the terminal sends, and die with this process.
 func apart(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// roomForFiles lets this process, and those that it starts, have so many files
+// and connections open.
+func roomForFiles(n int) error {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return err
+	}
+	want := uint64(n)
+	if l.Cur >= want {
+		return nil
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: want, Max: max(l.Max, want)}); err != nil {
+		return fmt.Errorf("%d files may not be open at once, of %d that are needed (ulimit -n): %w", l.Cur, n, err)
+	}
+	return nil
 }

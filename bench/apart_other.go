@@ -15,3 +15,6 @@ func dataSync(f *os.File) error { return f.Sync() }
 
 // apart leaves a node as it is.
 func apart(*exec.Cmd) {}
+
+// roomForFiles leaves the limit as it is.
+func roomForFiles(int) error { return nil }

@@ -21,21 +21,21 @@ func appendLog(ctx context.Context, s *stage) error {
 		stem := unique("log")
 		name := func(c int) string { return stem + "-" + strconv.Itoa(c) }
 		before := func(ctx context.Context) error {
-			return each(ctx, o.Clients, 64, func(_ context.Context, _, c int) error {
-				_, err := s.sessions()[c].do("POST", "/files?"+s.file(name(c)), nil)
+			return each(ctx, o.Clients, 64, func(ctx context.Context, _, c int) error {
+				_, err := s.sessions()[c].do(ctx, "POST", "/files?"+s.file(name(c)), nil)
 				return err
 			})
 		}
-		op := func(_ context.Context, c, _ int) error {
+		op := func(ctx context.Context, c, _ int) error {
 			l := &logs[c]
 			l.buf = append(v.write(l.buf, c, len(l.acked)), '\n')
-			_, err := s.sessions()[c].do("PUT", "/files?flags=append&"+s.file(name(c)), l.buf)
+			_, err := s.sessions()[c].do(ctx, "PUT", "/files?flags=append&"+s.file(name(c)), l.buf)
 			l.acked = append(l.acked, err == nil)
 			return err
 		}
 		after := func(ctx context.Context) error {
-			return each(ctx, o.Clients, 64, func(_ context.Context, _, c int) error {
-				body, err := s.sessions()[c].do("GET", "/files?"+s.file(name(c)), nil)
+			return each(ctx, o.Clients, 64, func(ctx context.Context, _, c int) error {
+				body, err := s.sessions()[c].do(ctx, "GET", "/files?"+s.file(name(c)), nil)
 				if err != nil {
 					return fmt.Errorf("%w: %w", ErrLost, err)
 				}

@@ -22,7 +22,7 @@ func conditional(ctx context.Context, s *stage) error {
 		var w witness
 		stem := unique("cas")
 		name := func(c int) string { return stem + "-" + strconv.Itoa(c) }
-		op := func(_ context.Context, c, _ int) error {
+		op := func(ctx context.Context, c, _ int) error {
 			f, one := &files[c], s.sessions()[c]
 			f.tried++
 			f.buf = v.write(f.buf, c, f.tried)
@@ -30,7 +30,7 @@ func conditional(ctx context.Context, s *stage) error {
 			if f.etag == "" {
 				cond = nil // the first, or the first after a failure: whatever is there
 			}
-			_, err := one.do("PUT", "/files?"+s.file(name(c)), f.buf, cond...)
+			_, err := one.do(ctx, "PUT", "/files?"+s.file(name(c)), f.buf, cond...)
 			if r, is := err.(*refusal); is && r.status == 412 {
 				return w.saw(fmt.Errorf("client %d wrote over its own version and was refused: %w", c, err))
 			}
@@ -40,11 +40,11 @@ func conditional(ctx context.Context, s *stage) error {
 			return err
 		}
 		after := func(ctx context.Context) error {
-			err := each(ctx, o.Clients, 64, func(_ context.Context, _, c int) error {
+			err := each(ctx, o.Clients, 64, func(ctx context.Context, _, c int) error {
 				if files[c].acked == 0 {
 					return nil
 				}
-				body, err := s.sessions()[c].do("GET", "/files?"+s.file(name(c)), nil)
+				body, err := s.sessions()[c].do(ctx, "GET", "/files?"+s.file(name(c)), nil)
 				if err != nil {
 					return fmt.Errorf("%w: %w", ErrLost, err)
 				}
@@ -56,7 +56,7 @@ func conditional(ctx context.Context, s *stage) error {
 					return fmt.Errorf("%w: %s: %w", ErrLost, name(c), err)
 				}
 				// A version that is gone must be refused, or the load measured no condition.
-				if _, err := s.sessions()[c].do("PUT", "/files?"+s.file(name(c)), body, "If-Match", `"1"`); err == nil {
+				if _, err := s.sessions()[c].do(ctx, "PUT", "/files?"+s.file(name(c)), body, "If-Match", `"1"`); err == nil {
 					return fmt.Errorf("%w: a write over a version that is gone was taken", ErrLost)
 				}
 				return nil

@@ -84,8 +84,13 @@ func settle(ctx context.Context, cases []Case) error {
 		}
 	}
 	flush()
+	return sleep(ctx, settled)
+}
+
+// sleep waits for d, or until ctx ends, which is its error.
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(settled):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -116,6 +121,9 @@ func around(ctx context.Context, cases []Case, do func() error) error {
 		if wrong := c.After(ctx); wrong != nil {
 			err = errors.Join(fmt.Errorf("%s: %w", c.Spec.Name, wrong), err)
 		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // what could not be asked any more is not lost
 	}
 	return err
 }

@@ -170,6 +170,7 @@ func TestBrokenWord(t *testing.T) {
 		{"put", &shop{drop: 7}}, {"put", &shop{damage: 7}},
 		{"mixed", &shop{drop: 7}}, {"mixed", &shop{damage: 7}},
 		{"get-uniform", &shop{damage: 7}},
+		{"put-uniform", &shop{drop: 7}}, {"put-uniform", &shop{damage: 7}},
 		{"queue", &shop{drop: 7}}, {"queue", &shop{twice: 7}}, {"queue", &shop{damage: 7}},
 		{"upload", &shop{drop: 1}}, {"upload", &shop{damage: 1}},
 		{"download", &shop{damage: 1}},
@@ -369,5 +370,26 @@ func TestNumber3(t *testing.T) {
 		if got := number3(v); got != want {
 			t.Errorf("%v: %s, not %s", v, got, want)
 		}
+	}
+}
+
+// Of keys that all clients write, the last write may stay, and no write that ended
+// before another one of the same key was sent.
+func TestSharedKeys(t *testing.T) {
+	at := func(n int) time.Time { return time.Unix(int64(n), 0) }
+	m := &shared{values: newValues(64), rows: make([]sharer, 2)}
+	m.rows[0].tried, m.rows[0].acked = 3, map[int]written{0: {2, at(1), at(3)}}
+	m.rows[1].tried, m.rows[1].acked = 2, map[int]written{0: {1, at(4), at(5)}, 1: {2, at(6), at(7)}}
+	for _, c := range []struct {
+		key, client, n int
+		good           bool
+	}{{0, 1, 1, true}, {0, 0, 3, true}, {1, 1, 2, true}, {0, 0, 2, false}, {0, 0, 1, false}, {0, 0, 4, false}, {1, 1, 1, false}, {0, 7, 1, false}} {
+		if err := m.fits(c.key, m.write(nil, c.client, c.n)); (err == nil) != c.good {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	m.rows[1].acked[0] = written{1, at(2), at(5)}
+	if err := m.fits(0, m.write(nil, 0, 2)); err != nil {
+		t.Errorf("two writes at once: %v", err)
 	}
 }

@@ -31,6 +31,7 @@ type node struct {
 	args []string
 	log  string // file that has what it says
 	cmd  *exec.Cmd
+	from time.Time // its start
 	end  chan error
 }
 
@@ -71,7 +72,7 @@ func StartCluster(ctx context.Context, program, dir string, nodes int) (*Cluster
 		}
 		n := &node{url: "http://" + api[i], args: args, log: filepath.Join(home, "bench.log")}
 		c.nodes, c.URLs = append(c.nodes, n), append(c.URLs, n.url)
-		if err := n.start(); err != nil {
+		if err := n.start(ctx); err != nil {
 			c.Stop()
 			return nil, err
 		}
@@ -117,9 +118,9 @@ func environ(all []string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return strings.HasPrefix(s, "PFS_") })
 }
 
-// start starts the process. A parent's death signal comes from the thread that
+// start starts the process; when ctx ends it is killed. A parent's death signal comes from the thread that
 // started it, so the goroutine that waits keeps its thread.
-func (n *node) start() error {
+func (n *node) start(ctx context.Context) error {
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -128,11 +129,12 @@ func (n *node) start() error {
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		cmd := exec.Command(n.args[0], n.args[1:]...)
+		cmd := exec.CommandContext(ctx, n.args[0], n.args[1:]...)
 		cmd.Stderr, cmd.Env = log, environ(os.Environ())
 		defer log.Close()
 		apart(cmd)
 		n.cmd = cmd
+		n.from = time.Now()
 		err := cmd.Start()
 		begun <- err
 		if err == nil {
@@ -147,20 +149,21 @@ func (n *node) start() error {
 	return nil
 }
 
-// ready waits until the node serves, and says how long that took.
+// ready waits until the node's /readyz says that it serves, and tells how long
+// that took from its start.
 func (n *node) ready(ctx context.Context) (time.Duration, error) {
-	at := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	one, err := client.New(client.Config{URLs: []string{n.url}, Retries: -1})
+	probe, err := dial(n.url, "", nil)
 	if err != nil {
 		return 0, err
 	}
-	defer one.Close()
+	defer probe.close()
+	probe.base = n.url
 	for {
-		err := one.Ready(ctx)
+		_, err := probe.once(ctx, "GET", "/readyz", nil)
 		if err == nil {
-			return time.Since(at), nil
+			return time.Since(n.from), nil
 		}
 		select {
 		case end := <-n.end:
@@ -226,17 +229,21 @@ func (c *Cluster) Groups() (ids []int) {
 // tell.
 func (c *Cluster) memory() (sum int64) {
 	for _, n := range c.nodes {
-		if n.cmd == nil {
-			continue
-		}
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.cmd.Process.Pid))
-		if err != nil {
-			return 0
-		}
-		if f := strings.Fields(string(b)); len(f) > 1 {
-			pages, _ := strconv.ParseInt(f[1], 10, 64)
-			sum += pages * int64(os.Getpagesize())
-		}
+		sum += n.memory()
 	}
 	return sum
+}
+
+// memory is what the node holds resident, in bytes; 0 if it does not run, or
+// where the system does not tell.
+func (n *node) memory() int64 {
+	if n.cmd == nil {
+		return 0
+	}
+	f := strings.Fields(proc(fmt.Sprintf("%d/statm", n.cmd.Process.Pid)))
+	if len(f) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(f[1], 10, 64) // 0 is what is wanted then
+	return pages * int64(os.Getpagesize())
 }

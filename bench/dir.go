@@ -17,11 +17,11 @@ func directory(ctx context.Context, s *stage) error {
 	name, _ := strings.CutPrefix(s.file("many"), "path=")
 	sessions := s.sessions()
 	fmt.Fprintf(s.Log, "  filling a directory with %d entries\n", s.Entries)
-	if _, err := sessions[0].do("POST", "/directories?path="+name, nil); err != nil {
+	if _, err := sessions[0].do(ctx, "POST", "/directories?path="+name, nil); err != nil {
 		return err
 	}
-	err := each(ctx, s.Entries, len(sessions), func(_ context.Context, w, i int) error {
-		_, err := sessions[w].do("PUT", "/files?path="+name+fmt.Sprintf("%%2Fe%08d", i), []byte("x"))
+	err := each(ctx, s.Entries, len(sessions), func(ctx context.Context, w, i int) error {
+		_, err := sessions[w].do(ctx, "PUT", "/files?path="+name+fmt.Sprintf("%%2Fe%08d", i), []byte("x"))
 		return err
 	})
 	if err != nil {
@@ -35,9 +35,9 @@ func directory(ctx context.Context, s *stage) error {
 		}
 		walks := make([]walk, o.Clients)
 		var w witness
-		op := func(_ context.Context, c, _ int) error {
+		op := func(ctx context.Context, c, _ int) error {
 			k := &walks[c]
-			body, err := sessions[c].do("GET", fmt.Sprintf("/directories?path=%s&limit=%d&cursor=%s", name, pageSize, url.QueryEscape(k.cursor)), nil)
+			body, err := sessions[c].do(ctx, "GET", fmt.Sprintf("/directories?path=%s&limit=%d&cursor=%s", name, pageSize, url.QueryEscape(k.cursor)), nil)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func directory(ctx context.Context, s *stage) error {
 		before := func(ctx context.Context) error {
 			return each(ctx, min(o.Clients, 16), 16, func(ctx context.Context, _, c int) error {
 				return arrives(ctx, func() error {
-					_, err := sessions[c].do("GET", "/stat?path="+name+fmt.Sprintf("%%2Fe%08d", s.Entries-1), nil)
+					_, err := sessions[c].do(ctx, "GET", "/stat?path="+name+fmt.Sprintf("%%2Fe%08d", s.Entries-1), nil)
 					return err
 				})
 			})

@@ -47,11 +47,11 @@ func (s *stage) freshAt(ctx context.Context, o Options, place, url string) error
 		}
 		query := "/files?" + s.file("fresh") + "&consistency=" + consistency
 		// A read that waits for the write makes the node have it before the load.
-		if _, err := r.sessions[0].do("GET", fmt.Sprintf("/files?%s&min_index=%d", s.file("fresh"), w.Index), nil); err != nil {
+		if _, err := r.sessions[0].do(ctx, "GET", fmt.Sprintf("/files?%s&min_index=%d", s.file("fresh"), w.Index), nil); err != nil {
 			return Case{}, nil, err
 		}
-		op := func(_ context.Context, c, _ int) error {
-			body, err := r.sessions[c].do("GET", query, nil)
+		op := func(ctx context.Context, c, _ int) error {
+			body, err := r.sessions[c].do(ctx, "GET", query, nil)
 			if err != nil {
 				return err
 			}

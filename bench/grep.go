@@ -25,7 +25,7 @@ func grepTree(ctx context.Context, s *stage) error {
 		return err
 	}
 	v := newValues(64)
-	err := each(ctx, grepFiles, len(sessions), func(_ context.Context, w, i int) error {
+	err := each(ctx, grepFiles, len(sessions), func(ctx context.Context, w, i int) error {
 		var text []byte
 		for line := range 64 {
 			text = append(append(text, v.write(nil, i, line)...), '\n')
@@ -33,7 +33,7 @@ func grepTree(ctx context.Context, s *stage) error {
 		if i%grepEach == 0 {
 			text = append(text, "here is the NEEDLE\n"...)
 		}
-		_, err := sessions[w].do("PUT", "/files?"+s.file(fmt.Sprintf("d%d/f%d", i%grepDirs, i)), text)
+		_, err := sessions[w].do(ctx, "PUT", "/files?"+s.file(fmt.Sprintf("d%d/f%d", i%grepDirs, i)), text)
 		return err
 	})
 	if err != nil {
@@ -43,8 +43,8 @@ func grepTree(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	search := func(c int) error {
-		body, err := sessions[c].do("POST", "/grep", ask)
+	search := func(ctx context.Context, c int) error {
+		body, err := sessions[c].do(ctx, "POST", "/grep", ask)
 		if err != nil {
 			return err
 		}
@@ -55,8 +55,8 @@ func grepTree(ctx context.Context, s *stage) error {
 	}
 	return s.perClients(ctx, func(o Options) (Case, error) {
 		var w witness
-		op := func(_ context.Context, c, _ int) error {
-			err := search(c)
+		op := func(ctx context.Context, c, _ int) error {
+			err := search(ctx, c)
 			if err != nil && strings.Contains(err.Error(), "were found") {
 				return w.saw(err)
 			}
@@ -64,7 +64,7 @@ func grepTree(ctx context.Context, s *stage) error {
 		}
 		before := func(ctx context.Context) error {
 			return each(ctx, min(o.Clients, 16), 16, func(ctx context.Context, _, c int) error {
-				return arrives(ctx, func() error { return search(c) })
+				return arrives(ctx, func() error { return search(ctx, c) })
 			})
 		}
 		return Case{Spec: o.Spec(fmt.Sprintf("grep %d files", grepFiles), grepFiles*65*64, op), Before: before, After: w.verdict}, nil

@@ -60,12 +60,12 @@ func newShelf(kv target.KV, o Options, how pick) *shelf {
 
 func (s *shelf) key(k int) string { return "key-" + strconv.Itoa(k) }
 
-// fill writes the keys from a number on with all clients, 64 at most.
+// fill writes the keys from a number on with all clients, fillers at most. One
+// that is refused is written again.
 func (s *shelf) fill(ctx context.Context, from int) error {
-	workers := min(len(s.read), 64)
-	err := each(ctx, s.keys-from, workers, func(ctx context.Context, w, i int) error {
+	err := each(ctx, s.keys-from, min(len(s.read), fillers), func(ctx context.Context, w, i int) error {
 		s.read[w].buf = s.write(s.read[w].buf, from+i, from+i)
-		return s.kv.Put(ctx, w, s.key(from+i), s.read[w].buf)
+		return arrives(ctx, func() error { return s.kv.Put(ctx, w, s.key(from+i), s.read[w].buf) })
 	})
 	if err != nil {
 		return err
@@ -96,7 +96,9 @@ func arrives(ctx context.Context, ask func() error) error {
 		if err == nil || ctx.Err() != nil || time.Now().After(until) {
 			return err
 		}
-		time.Sleep(pause)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
 	}
 }
 

@@ -20,21 +20,21 @@ func metadata(ctx context.Context, s *stage) error {
 		var w witness
 		dir := func(c int) string { return "meta-" + strconv.Itoa(o.Clients) + "-" + strconv.Itoa(c) }
 		before := func(ctx context.Context) error {
-			return each(ctx, o.Clients, 64, func(_ context.Context, _, c int) error {
-				_, err := s.sessions()[c].do("POST", "/directories?"+s.file(dir(c)), nil)
+			return each(ctx, o.Clients, 64, func(ctx context.Context, _, c int) error {
+				_, err := s.sessions()[c].do(ctx, "POST", "/directories?"+s.file(dir(c)), nil)
 				return err
 			})
 		}
-		op := func(_ context.Context, c, i int) error {
+		op := func(ctx context.Context, c, i int) error {
 			one, name := s.sessions()[c], "f"+strconv.Itoa(i)
 			file := s.file(dir(c) + "/" + name)
-			if _, err := one.do("POST", "/files?"+file, nil); err != nil {
+			if _, err := one.do(ctx, "POST", "/files?"+file, nil); err != nil {
 				return err
 			}
-			if _, err := one.do("GET", "/stat?"+file, nil); err != nil {
+			if _, err := one.do(ctx, "GET", "/stat?"+file, nil); err != nil {
 				return w.saw(fmt.Errorf("%s was made and is not there: %w", name, err))
 			}
-			body, err := one.do("GET", "/directories?"+s.file(dir(c)), nil)
+			body, err := one.do(ctx, "GET", "/directories?"+s.file(dir(c)), nil)
 			if err != nil {
 				return err
 			}
@@ -42,12 +42,12 @@ func metadata(ctx context.Context, s *stage) error {
 			if err := json.Unmarshal(body, &l); err != nil || len(l.Files) != 1 || l.Files[0].Name != name {
 				return w.saw(fmt.Errorf("the directory of %s lists %.200s", name, body))
 			}
-			_, err = one.do("DELETE", "/files?"+file, nil)
+			_, err = one.do(ctx, "DELETE", "/files?"+file, nil)
 			return err
 		}
 		after := func(ctx context.Context) error {
-			err := each(ctx, o.Clients, 64, func(_ context.Context, _, c int) error {
-				body, err := s.sessions()[c].do("GET", "/directories?"+s.file(dir(c)), nil)
+			err := each(ctx, o.Clients, 64, func(ctx context.Context, _, c int) error {
+				body, err := s.sessions()[c].do(ctx, "GET", "/directories?"+s.file(dir(c)), nil)
 				if err != nil {
 					return err
 				}

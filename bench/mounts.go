@@ -26,8 +26,8 @@ func manyMounts(ctx context.Context, s *stage) error {
 		}
 	}()
 	var w witness
-	get := func(c, k int) error {
-		body, err := s.sessions()[c].do("GET", "/files?path="+mount(k)+"/f", nil)
+	get := func(ctx context.Context, c, k int) error {
+		body, err := s.sessions()[c].do(ctx, "GET", "/files?path="+mount(k)+"/f", nil)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func manyMounts(ctx context.Context, s *stage) error {
 			}
 		}
 		return each(ctx, len(s.server.URLs), 16, func(ctx context.Context, _, c int) error {
-			return arrives(ctx, func() error { return get(c, upTo-1) })
+			return arrives(ctx, func() error { return get(ctx, c, upTo-1) })
 		})
 	}
 	for _, turn := range []int{1, s.Mounts} {
@@ -54,7 +54,7 @@ func manyMounts(ctx context.Context, s *stage) error {
 			return err
 		}
 		err := s.perClients(ctx, func(o Options) (Case, error) {
-			op := func(_ context.Context, c, _ int) error { return get(c, rand.IntN(turn)) }
+			op := func(ctx context.Context, c, _ int) error { return get(ctx, c, rand.IntN(turn)) }
 			return Case{Spec: o.Spec("get, "+count(turn, "mount"), int64(v.size), op), After: w.verdict}, nil
 		})
 		if err != nil {

@@ -25,10 +25,10 @@ func ranges(ctx context.Context, s *stage) error {
 	}
 	return s.perClients(ctx, func(o Options) (Case, error) {
 		var w witness
-		op := func(_ context.Context, c, _ int) error {
+		op := func(ctx context.Context, c, _ int) error {
 			at := rand.Int64N(s.Large - slice + 1)
 			one := s.sessions()[c]
-			body, err := one.do("GET", "/files?"+s.file("ranges"), nil, "Range", fmt.Sprintf("bytes=%d-%d", at, at+slice-1))
+			body, err := one.do(ctx, "GET", "/files?"+s.file("ranges"), nil, "Range", fmt.Sprintf("bytes=%d-%d", at, at+slice-1))
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func ranges(ctx context.Context, s *stage) error {
 		before := func(ctx context.Context) error {
 			return each(ctx, min(o.Clients, 16), 16, func(ctx context.Context, _, c int) error {
 				return arrives(ctx, func() error {
-					_, err := s.sessions()[c].do("GET", "/stat?"+s.file("ranges"), nil)
+					_, err := s.sessions()[c].do(ctx, "GET", "/stat?"+s.file("ranges"), nil)
 					return err
 				})
 			})

@@ -30,6 +30,7 @@ func recovery(ctx context.Context, s *stage) error {
 	if err := books.fill(ctx, 0); err != nil {
 		return err
 	}
+	s.peak("peak resident while it was written, each node")
 	size := fmt.Sprintf(", %d MiB", int64(o.Keys)*recoveryValue>>20)
 	// The last node: with several, a leader that goes would be another measurement.
 	n := s.cluster.nodes[len(s.cluster.nodes)-1]
@@ -38,14 +39,11 @@ func recovery(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	if err := s.restart(ctx, "restart after a stop"+size, n, false); err != nil {
+	if err := s.restart(ctx, "restart to ready after a stop"+size, n, false); err != nil {
 		return err
 	}
-	if err := s.restart(ctx, "restart after a kill"+size, n, true); err != nil {
+	if err := s.restart(ctx, "restart to ready after a kill"+size, n, true); err != nil {
 		return err
-	}
-	if m := s.cluster.memory(); m > 0 {
-		s.fact("resident, each node"+size, float64(m)/float64(len(s.cluster.nodes))/(1<<20), "MiB")
 	}
 	if len(s.cluster.nodes) > 1 {
 		if err := s.catchUp(ctx, o, n, size); err != nil {
@@ -106,7 +104,7 @@ func (s *stage) catchUp(ctx context.Context, o Options, n *node, size string) er
 		return err
 	}
 	at := time.Now()
-	if err := n.start(); err != nil {
+	if err := n.start(ctx); err != nil {
 		return err
 	}
 	if _, err := n.ready(ctx); err != nil {

@@ -43,7 +43,7 @@ func (s Server) Target(ctx context.Context, clients int) (target.Target, error) 
 	}
 	t := target.Target{Name: "PFS", Nodes: len(s.URLs), KV: r, Blob: r, Close: r.close,
 		Durability: "synced by a quorum of the nodes and applied on the one that answers"}
-	body, err := r.sessions[0].do("GET", "/health", nil)
+	body, err := r.sessions[0].do(ctx, "GET", "/health", nil)
 	if err != nil {
 		return t, fmt.Errorf("%s does not answer: %w", s.URLs[0], err)
 	}
@@ -52,11 +52,11 @@ func (s Server) Target(ctx context.Context, clients int) (target.Target, error) 
 		return t, fmt.Errorf("%s/api/v1/health: %w", s.URLs[0], err)
 	}
 	t.Version = health.Version
-	if _, err := r.sessions[0].do("GET", "/cluster", nil); err != nil {
+	if _, err := r.sessions[0].do(ctx, "GET", "/cluster", nil); err != nil {
 		t.Name, t.Durability = "compatible server", "what the server promises; it is not PFS"
 	}
 	if s.Queue != "" {
-		if _, err := r.sessions[0].do("POST", "/directories?path="+url.QueryEscape(s.Queue), nil); err != nil {
+		if _, err := r.sessions[0].do(ctx, "POST", "/directories?path="+url.QueryEscape(s.Queue), nil); err != nil {
 			return t, fmt.Errorf("the queue %s cannot be made: %w", s.Queue, err)
 		}
 		t.Queue = r
@@ -86,30 +86,30 @@ func (r *rest) close() error {
 }
 
 // Put writes a file.
-func (r *rest) Put(_ context.Context, client int, key string, value []byte) error {
-	_, err := r.sessions[client].do("PUT", r.files+key, value)
+func (r *rest) Put(ctx context.Context, client int, key string, value []byte) error {
+	_, err := r.sessions[client].do(ctx, "PUT", r.files+key, value)
 	return err
 }
 
 // Get reads a file as the node has it that the client asks.
-func (r *rest) Get(_ context.Context, client int, key string, dst []byte) ([]byte, error) {
+func (r *rest) Get(ctx context.Context, client int, key string, dst []byte) ([]byte, error) {
 	query := r.files + key
 	if r.server.Consistency != "" {
 		query += "&consistency=" + r.server.Consistency
 	}
-	body, err := r.sessions[client].do("GET", query, nil)
+	body, err := r.sessions[client].do(ctx, "GET", query, nil)
 	return append(dst[:0], body...), err
 }
 
 // Enqueue adds a message to the queue.
-func (r *rest) Enqueue(_ context.Context, client int, body []byte) error {
-	_, err := r.sessions[client].do("PUT", r.queue+"/enqueue", body)
+func (r *rest) Enqueue(ctx context.Context, client int, body []byte) error {
+	_, err := r.sessions[client].do(ctx, "PUT", r.queue+"/enqueue", body)
 	return err
 }
 
 // Dequeue takes the oldest message out for good.
-func (r *rest) Dequeue(_ context.Context, client int) ([]byte, error) {
-	body, err := r.sessions[client].once("GET", r.queue+"/dequeue", nil)
+func (r *rest) Dequeue(ctx context.Context, client int) ([]byte, error) {
+	body, err := r.sessions[client].once(ctx, "GET", r.queue+"/dequeue", nil)
 	if err != nil || bytes.Equal(bytes.TrimSpace(body), []byte("{}")) {
 		return nil, err
 	}

@@ -116,6 +116,9 @@ func (c Config) all(ctx context.Context, r *Report, works []Workload, cl *Cluste
 	for _, w := range works {
 		fmt.Fprintf(c.Log, "%s on %s\n", w.Name, count(len(c.Server.URLs), "node"))
 		res, err := c.one(ctx, w, cl)
+		if ctx.Err() != nil {
+			err = ctx.Err() // what could not be asked any more is not lost
+		}
 		if err == nil || res != nil && len(res.Loads)+len(res.Facts) > 0 {
 			r.Results = append(r.Results, *res)
 		}
@@ -210,15 +213,19 @@ func (s *stage) mounted(ctx context.Context) error {
 func (s *stage) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for _, dir := range []string{s.server.Files, s.server.Queue} {
-		if dir == "" || s.cluster != nil {
-			continue // a cluster that was started here goes as a whole
+	dirs, mounts := []string{s.server.Files, s.server.Queue}, s.mounts
+	if s.cluster != nil {
+		dirs, mounts = nil, nil // a cluster that was started here goes as a whole
+	}
+	for _, dir := range dirs {
+		if dir == "" {
+			continue
 		}
 		if err := s.api.RemoveAll(ctx, dir); err != nil {
 			fmt.Fprintf(s.Log, "  %s is left: %v\n", dir, err)
 		}
 	}
-	for _, path := range s.mounts {
+	for _, path := range mounts {
 		if err := s.api.Unmount(ctx, path); err != nil {
 			fmt.Fprintf(s.Log, "  the mount %s is left: %v\n", path, err)
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ const patience = 60 * time.Second
 type session struct {
 	base  string // of the API, as http://127.0.0.1:8080/api/v1
 	token string
+	line  line
 	hc    *fasthttp.HostClient
 	req   fasthttp.Request
 	resp  fasthttp.Response
@@ -37,30 +39,33 @@ func dial(base, token string, roots *tls.Config) (*session, error) {
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("%q is no URL of a server, as http://127.0.0.1:8080", base)
 	}
-	return &session{base: base + "/api/v1", token: token, hc: &fasthttp.HostClient{
-		Addr: u.Host, IsTLS: u.Scheme == "https", TLSConfig: roots, MaxConns: 1, NoDefaultUserAgentHeader: true,
+	s := &session{base: base + "/api/v1", token: token}
+	s.hc = &fasthttp.HostClient{
+		Addr: fasthttp.AddMissingPort(u.Host, u.Scheme == "https"), IsTLS: u.Scheme == "https", TLSConfig: roots, MaxConns: 1, NoDefaultUserAgentHeader: true,
 		DisablePathNormalizing: true, ReadTimeout: patience, WriteTimeout: patience, StreamResponseBody: false,
-		ReadBufferSize: 8 << 10, WriteBufferSize: 8 << 10, MaxIdemponentCallAttempts: 1,
+		ReadBufferSize: 8 << 10, WriteBufferSize: 8 << 10, MaxIdemponentCallAttempts: 1, Dial: s.line.dial,
 		MaxIdleConnDuration: time.Hour, // while others have their turns; else ten seconds
 		// A request that was sent twice would count as one.
 		RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
-	}}, nil
+	}
+	return s, nil
 }
 
 // do is once, and a GET that found its connection closed is sent again: it was
 // closed while nothing was asked.
-func (s *session) do(method, query string, body []byte, headers ...string) ([]byte, error) {
-	answer, err := s.once(method, query, body, headers...)
+func (s *session) do(ctx context.Context, method, query string, body []byte, headers ...string) ([]byte, error) {
+	answer, err := s.once(ctx, method, query, body, headers...)
 	if errors.Is(err, fasthttp.ErrConnectionClosed) && method == "GET" {
-		return s.once(method, query, body, headers...)
+		return s.once(ctx, method, query, body, headers...)
 	}
 	return answer, err
 }
 
 // once sends one request, and never again: a GET that takes a message out of a
 // queue may have done so. query is what follows the API's base. The answer's body
-// is good until the next request. Any status of 300 or more is a *refusal.
-func (s *session) once(method, query string, body []byte, headers ...string) ([]byte, error) {
+// is good until the next request. Any status of 300 or more is a *refusal. When
+// ctx ends so does the request, with its error.
+func (s *session) once(ctx context.Context, method, query string, body []byte, headers ...string) ([]byte, error) {
 	s.uri = append(append(s.uri[:0], s.base...), query...)
 	s.req.Reset()
 	s.req.Header.SetMethod(method)
@@ -74,8 +79,15 @@ func (s *session) once(method, query string, body []byte, headers ...string) ([]
 	if body != nil {
 		s.req.SetBodyRaw(body)
 	}
-	err := s.hc.Do(&s.req, &s.resp)
+	err := s.line.begin(ctx)
+	if err == nil {
+		err = s.hc.Do(&s.req, &s.resp)
+		s.line.end()
+	}
 	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return nil, err
 	}
 	if code := s.resp.StatusCode(); code >= 300 {
@@ -87,4 +99,7 @@ func (s *session) once(method, query string, body []byte, headers ...string) ([]
 // header is one of the last answer's.
 func (s *session) header(name string) string { return string(s.resp.Header.Peek(name)) }
 
-func (s *session) close() { s.hc.CloseIdleConnections() }
+func (s *session) close() {
+	s.hc.CloseIdleConnections()
+	s.line.forget()
+}

@@ -30,13 +30,16 @@ type Options struct {
 	For     time.Duration
 	Rate    float64 // requests a second, open loop; 0: closed
 	Rounds  int
-	Size    int   // of a small value, bytes
-	Keys    int   // of small reads
-	Large   int64 // bytes of a large file
-	Entries int   // of a large directory
-	Mounts  int   // to look one up among
-	State   int64 // bytes to recover
-	Counts  []int // of keys, rising, for scale
+	Size    int           // of a small value, bytes
+	Keys    int           // of small reads
+	Large   int64         // bytes of a large file
+	Entries int           // of a large directory
+	Mounts  int           // to look one up among
+	State   int64         // bytes to recover
+	Counts  []int         // of keys, rising, for scale
+	Idle    time.Duration // a node has nothing to do, for footprint
+	// Connections to hold open, for footprint.
+	Connections int
 	// Usage is what client and servers have used, as Meter tells; nil: not asked.
 	Usage func() load.Usage `json:"-"`
 }
@@ -50,6 +53,9 @@ func (o Options) Spec(name string, bytes int64, op load.Op) load.Spec {
 func Workloads() []Workload {
 	return []Workload{
 		{Name: "put", Doc: "small durable writes, each client to 64 keys of its own; all read back", Quick: true, Case: putCase},
+		{Name: "put-hot", Doc: "small durable writes of one key by all clients", Case: putKeys("put-hot", hot)},
+		{Name: "put-uniform", Doc: "small durable writes, all keys alike, of all clients", Case: putKeys("put-uniform", uniform)},
+		{Name: "put-zipf", Doc: "small durable writes, a few keys most of the time", Case: putKeys("put-zipf", zipf)},
 		{Name: "get", Doc: "small reads of one key", Quick: true, Case: getCase("get", hot)},
 		{Name: "get-uniform", Doc: "small reads, all keys alike", Case: getCase("get-uniform", uniform)},
 		{Name: "get-zipf", Doc: "small reads, a few keys most of the time", Case: getCase("get-zipf", zipf)},
@@ -59,6 +65,7 @@ func Workloads() []Workload {
 		{Name: "download", Doc: "a large file out", Quick: true, Single: true, Case: downloadCase},
 		{Name: "range", Doc: "64 KiB at random places of a large file", run: ranges},
 		{Name: "cas", Doc: "conditional writes, each over the version that the last one made (If-Match)", run: conditional},
+		{Name: "contended", Doc: "one number that all clients add to by conditional writes; a write that comes too late is made again", run: contended},
 		{Name: "meta", Doc: "create, stat, list and delete, in a directory of each client's own", run: metadata},
 		{Name: "dir", Doc: "pages of 1,000 entries of a directory of many", run: directory},
 		{Name: "append", Doc: "lines added to a log of each client's own; counted at the end", run: appendLog},
@@ -68,6 +75,7 @@ func Workloads() []Workload {
 		{Name: "mounts", Doc: "small reads with many mounts (--mounts), and with one", run: manyMounts},
 		{Name: "fresh", Doc: "linearizable reads beside local ones, on the leader and on a follower", run: freshReads},
 		{Name: "scale", Doc: "reads, writes, memory and restart as the number of keys grows (--keys)", Alone: true, run: scale},
+		{Name: "footprint", Doc: "memory of an idle node and with many connections (--connections); the program's length", Single: true, Alone: true, run: footprint},
 		{Name: "recovery", Doc: "restart after a stop and after a kill with state of --state bytes; a follower catches up", Single: true, Alone: true, run: recovery},
 	}
 }

@@ -31,23 +31,23 @@ type price struct {
 // and releases of Go; a change that makes a request cheaper lowers its line.
 func prices() []price {
 	return []price{
-		{"get", "GET", "/files?path=/memfs/small", "", 26, 1_800},
-		{"get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 63, 4_900},
-		{"get 32 KiB", "GET", "/files?path=/memfs/long", "", 26, 52_700},
-		{"stat", "GET", "/stat?path=/memfs/small", "", 20, 1_350},
-		{"list 100", "GET", "/directories?path=/memfs/dir", "", 625, 126_300},
-		{"put", "PUT", "/files?path=/memfs/small", content, 230, 17_000},
-		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 230, 28_000},
-		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 240, 18_500},
-		{"dequeue", "GET", "/files?path=/queuefs/q/dequeue", "", 295, 23_000},
+		{"get", "GET", "/files?path=/memfs/small", "", 23, 1_500},
+		{"get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 58, 4_400},
+		{"get 32 KiB", "GET", "/files?path=/memfs/long", "", 25, 52_600},
+		{"stat", "GET", "/stat?path=/memfs/small", "", 18, 1_400},
+		{"list 100", "GET", "/directories?path=/memfs/dir", "", 510, 110_000},
+		{"put", "PUT", "/files?path=/memfs/small", content, 188, 14_500},
+		{"append", "PUT", "/files?path=/memfs/log&flags=append,create", content, 185, 25_800},
+		{"enqueue", "PUT", "/files?path=/queuefs/q/enqueue", content, 208, 16_000},
+		{"dequeue", "GET", "/files?path=/queuefs/q/dequeue", "", 255, 21_000},
 	}
 }
 
 // Prices of three nodes for a request to a follower; all nodes count.
 func followerPrices() []price {
 	return []price{
-		{"follower get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 211, 14_900},
-		{"follower put", "PUT", "/files?path=/memfs/small", content, 760, 56_000},
+		{"follower get linearizable", "GET", "/files?path=/memfs/small&consistency=linearizable", "", 180, 14_000},
+		{"follower put", "PUT", "/files?path=/memfs/small", content, 705, 53_000},
 	}
 }
 

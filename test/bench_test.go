@@ -76,8 +76,9 @@ func TestBench(t *testing.T) {
 // TestBenchNodes starts three nodes, and stops and kills them.
 func TestBenchNodes(t *testing.T) {
 	t.Parallel()
-	r := benched(t, harness.Build(t), t.TempDir(), "fresh", "scale", "recovery", "--nodes", "3", "--clients", "4", "--counts", "50,200", "--state", "1MiB")
-	if len(r.Results) != 3 || len(r.Results[0].Ratios) != 2 || len(r.Results[1].Facts) != 4 || len(r.Results[2].Facts) != 4 {
+	r := benched(t, harness.Build(t), t.TempDir(), "fresh", "scale", "footprint", "recovery", "--nodes", "3", "--clients", "4",
+		"--counts", "50,200", "--state", "1MiB", "--idle", "50ms", "--connections", "100")
+	if len(r.Results) != 4 || len(r.Results[0].Ratios) != 2 || len(r.Results[1].Facts) < 10 || len(r.Results[2].Facts) < 3 || len(r.Results[3].Facts) != 6 {
 		t.Errorf("%+v", r.Results)
 	}
 	for _, res := range r.Results {

@@ -39,8 +39,8 @@ type child struct {
 }
 
 // start runs a program in the folder dir, which it makes, with its output in a
-// file there.
-func start(dir, program string, args ...string) (*child, error) {
+// file there. When ctx ends it is killed.
+func start(ctx context.Context, dir, program string, args ...string) (*child, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,8 @@ func start(dir, program string, args ...string) (*child, error) {
 		return nil, err
 	}
 	defer log.Close()
-	c.cmd = exec.Command(program, args...)
+	c.cmd = exec.CommandContext(ctx, program, args...)
+	c.cmd.Cancel = func() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) } // with what it started
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, log, log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	begun := make(chan error)

@@ -38,7 +38,7 @@ func StartEtcd(ctx context.Context, s Site, nodes int) (*target.Target, error) {
 	for i := range nodes {
 		dir := filepath.Join(s.Dir, fmt.Sprintf("etcd%d", nodes), fmt.Sprint(i))
 		api, peer := "http://"+addrs[i], "http://"+addrs[nodes+i]
-		c, err := start(dir, "etcd", "--name", fmt.Sprintf("e%d", i+1), "--data-dir", filepath.Join(dir, "data"),
+		c, err := start(ctx, dir, "etcd", "--name", fmt.Sprintf("e%d", i+1), "--data-dir", filepath.Join(dir, "data"),
 			"--listen-client-urls", api, "--advertise-client-urls", api,
 			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 			"--initial-cluster", strings.Join(cluster, ","), "--initial-cluster-state", "new",

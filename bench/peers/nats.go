@@ -41,7 +41,7 @@ func StartNATS(ctx context.Context, s Site) (*target.Target, error) {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, natsConfig, addrs[0], filepath.Join(dir, "data")), 0o600); err != nil {
 		return nil, errors.Join(err, end())
 	}
-	c, err := start(dir, "nats-server", "-c", conf)
+	c, err := start(ctx, dir, "nats-server", "-c", conf)
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}

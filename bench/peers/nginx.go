@@ -64,7 +64,7 @@ func StartNginx(ctx context.Context, s Site) (*target.Target, error) {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConfig, dir, addrs[0], who.Username), 0o600); err != nil {
 		return nil, errors.Join(err, end())
 	}
-	c, err := start(dir, "nginx", "-c", conf, "-p", dir)
+	c, err := start(ctx, dir, "nginx", "-c", conf, "-p", dir)
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}

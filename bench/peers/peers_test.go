@@ -99,7 +99,7 @@ func TestTargets(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			harness.Need(t, installs, c.needs...)
-			tg, err := c.start(t.Context(), site(t))
+			tg, err := c.start(context.WithoutCancel(t.Context()), site(t)) // its end is told after the test
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -316,7 +316,7 @@ func TestNATSInbox(t *testing.T) {
 // A server that ends at once is told of with its last words, and one that does
 // not listen to SIGTERM ends all the same.
 func TestChildren(t *testing.T) {
-	c, err := start(t.TempDir(), "sh", "-c", "echo last words; exit 3")
+	c, err := start(t.Context(), t.TempDir(), "sh", "-c", "echo last words; exit 3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,10 +324,10 @@ func TestChildren(t *testing.T) {
 	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("last words")) {
 		t.Error(err)
 	}
-	if _, err := start(t.TempDir(), "no-such-program"); err == nil {
+	if _, err := start(t.Context(), t.TempDir(), "no-such-program"); err == nil {
 		t.Error("a program that is not there was started")
 	}
-	if c, err = start(t.TempDir(), "sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"); err != nil {
+	if c, err = start(t.Context(), t.TempDir(), "sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"); err != nil {
 		t.Fatal(err)
 	}
 	deaf := func(context.Context) error {

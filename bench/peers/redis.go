@@ -23,7 +23,7 @@ func StartRedis(ctx context.Context, s Site) (*target.Target, error) {
 		return nil, err
 	}
 	host, port, _ := net.SplitHostPort(addrs[0])
-	c, err := start(filepath.Join(s.Dir, "redis"), "redis-server", "--bind", host, "--port", port,
+	c, err := start(ctx, filepath.Join(s.Dir, "redis"), "redis-server", "--bind", host, "--port", port,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxclients", "10000")
 	if err != nil {
 		free()

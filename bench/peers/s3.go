@@ -42,7 +42,7 @@ func StartS3(ctx context.Context, s Site) (*target.Target, error) {
 	if err := os.MkdirAll(filepath.Join(root, bucket), 0o755); err != nil {
 		return nil, errors.Join(err, end())
 	}
-	c, err := start(dir, "versitygw", "--access", s3Key, "--secret", s3Secret, "--port", addrs[0],
+	c, err := start(ctx, dir, "versitygw", "--access", s3Key, "--secret", s3Secret, "--port", addrs[0],
 		"--quiet", "--keep-alive", "posix", root)
 	if err != nil {
 		return nil, errors.Join(err, end())

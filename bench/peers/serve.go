@@ -79,7 +79,7 @@ func self(ctx context.Context, s Site, kind string) (addr string, c *child, end 
 	if err != nil {
 		return "", nil, nil, err
 	}
-	c, err = start(filepath.Join(s.Dir, kind), s.Self, ServeArg, kind, addrs[0])
+	c, err = start(ctx, filepath.Join(s.Dir, kind), s.Self, ServeArg, kind, addrs[0])
 	if err != nil {
 		free()
 		return "", nil, nil, err

@@ -56,6 +56,8 @@ there are no figures, and the exit code is 1. docs/bench.md tells more.`,
 	fl.IntVar(&b.Mounts, "mounts", 1000, "mounts of mounts")
 	fl.StringVar(&f.large, "large", "128MiB", "size of a large file")
 	fl.StringVar(&f.state, "state", "64MiB", "state that recovery restarts with")
+	fl.DurationVar(&b.Idle, "idle", 10*time.Second, "time with nothing to do of footprint")
+	fl.IntVar(&b.Connections, "connections", 10_000, "connections that footprint holds open")
 	fl.StringVar(&b.Dir, "data-dir", ".", "where clusters that are started keep their data while they run")
 	fl.StringVar(&b.Server.Files, "files", "/memfs", "with --url: directory to work below")
 	fl.StringVar(&b.Server.Queue, "queues", "/queuefs", "with --url: directory to make a queue in")
@@ -104,7 +106,7 @@ func (a *app) benchConfig(cmd *cobra.Command, b *bench.Config, f runFlags) error
 	if b.State, err = cli.Size(f.state); err != nil {
 		return cli.UsageError{Err: err}
 	}
-	for name, n := range map[string]int{"--rounds": b.Rounds, "--keys": b.Keys, "--entries": b.Entries, "--mounts": b.Mounts, "--large": int(b.Large), "--state": int(b.State), "--for": int(b.For)} {
+	for name, n := range map[string]int{"--rounds": b.Rounds, "--keys": b.Keys, "--entries": b.Entries, "--mounts": b.Mounts, "--large": int(b.Large), "--state": int(b.State), "--for": int(b.For), "--connections": b.Connections} {
 		if n < 1 {
 			return cli.Usage("%s must be at least 1", name)
 		}

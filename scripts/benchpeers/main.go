@@ -40,7 +40,8 @@ func main() {
 // config is what to measure and where to write it.
 type config struct {
 	pfs, dir, page, json string
-	scenes               []string
+	url, files           string // of a server to measure, and where in it
+	scenes               []scene
 	bench.Options
 }
 
@@ -81,21 +82,34 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.dir, "dir", ".", "a folder on the disk to measure; data go into one inside it, which is removed")
 	f.StringVar(&c.page, "page", "", "write this page, with plots beside it, as docs/benchmarks.md")
 	f.StringVar(&c.json, "json", "", "write all figures to this file")
-	only := f.String("only", "", "measure these alone: put,put3,floor,memory,queue,large,large3")
+	only := f.String("only", "", "measure these alone: "+strings.Join(names(), ","))
 	f.IntVar(&c.Rounds, "rounds", 6, "turns of each side")
-	f.DurationVar(&c.For, "for", 2500*time.Millisecond, "length of a turn")
+	f.DurationVar(&c.For, "for", 2*time.Second, "length of a turn")
 	f.DurationVar(&c.Warm, "warm", 500*time.Millisecond, "of a turn, before anything is counted")
 	f.IntVar(&c.Size, "size", 256, "bytes of a small value")
 	f.Int64Var(&c.Large, "large", 128<<20, "bytes of a large file")
+	f.Int64Var(&c.State, "state", 1<<30, "bytes of state to restart with")
+	f.DurationVar(&c.Idle, "idle", 10*time.Second, "time with nothing to do before a node's memory is asked for")
+	f.IntVar(&c.Connections, "connections", 10_000, "connections to hold open")
+	f.StringVar(&c.url, "url", "", "measure the server of the compatible API at this URL, too: the scene url")
+	f.StringVar(&c.files, "files", "/memfs", "a folder of that server to work below")
+	keys := f.Int("keys", 0, "the most keys of one node (default 1,000,000; 10,000,000 with -long)")
+	long := f.Bool("long", false, "take the time for many keys")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
-	for _, s := range scenes() {
-		if *only == "" || slices.Contains(strings.Split(*only, ","), s.name) {
-			c.scenes = append(c.scenes, s.name)
+	if *keys == 0 {
+		if *keys = 1_000_000; *long {
+			*keys = 10_000_000
 		}
 	}
-	if f.NArg() > 0 || len(c.scenes) == 0 || *only != "" && len(c.scenes) != len(strings.Split(*only, ",")) {
+	c.Counts = []int{min(10_000, *keys/10), *keys}
+	for _, s := range append(scenes(), theirs(c.url, c.files)...) {
+		if *only == "" || slices.Contains(strings.Split(*only, ","), s.name) {
+			c.scenes = append(c.scenes, s)
+		}
+	}
+	if f.NArg() > 0 || *keys < 20 || len(c.scenes) == 0 || *only != "" && len(c.scenes) != len(strings.Split(*only, ",")) {
 		return c, errors.New("benchpeers takes flags alone; -only takes names of what -help lists")
 	}
 	var err error
@@ -122,10 +136,8 @@ func (c config) measure(ctx context.Context, out io.Writer) (p page, err error) 
 	if err != nil {
 		return p, err
 	}
-	for _, s := range scenes() {
-		if !slices.Contains(c.scenes, s.name) {
-			continue
-		}
+	for i, s := range c.scenes {
+		fmt.Fprintf(out, "%s: scene %d of %d; about %s are left\n", s.name, i+1, len(c.scenes), c.left(i).Round(10*time.Second))
 		site := peers.Site{Dir: filepath.Join(dir, s.name), Self: self, PFS: c.pfs}
 		held := len(p.Results)
 		wrong := c.play(ctx, s, site, &p, out)
@@ -136,13 +148,33 @@ func (c config) measure(ctx context.Context, out io.Writer) (p page, err error) 
 		if ctx.Err() != nil {
 			return p, errors.Join(err, wrong)
 		}
-		for _, m := range s.matches[len(p.Results)-held:] {
+		for _, m := range s.matches[min(len(p.Results)-held, len(s.matches)):] {
 			p.Results = append(p.Results, result{Name: m.name, Clients: m.clients, Error: wrong.Error()})
 		}
 		err = errors.Join(err, wrong, os.RemoveAll(site.Dir))
 	}
 	p.Took = time.Since(p.Began).Round(time.Second)
 	return p, err
+}
+
+// left is about how long the scenes from a number on will take.
+func (c config) left(from int) (all time.Duration) {
+	turn := c.Warm + c.For + 200*time.Millisecond
+	for _, s := range c.scenes[from:] {
+		all += 8 * time.Second // its servers start and end, and what was written is read
+		for _, m := range s.matches {
+			all += turn * time.Duration(c.Rounds*(1+len(m.wanted)))
+		}
+		switch s.work { // at the rates of a small machine
+		case "scale":
+			all += time.Duration(c.Counts[1])*time.Second/10_000 + turn*time.Duration(2*c.Rounds)
+		case "recovery":
+			all += time.Duration(c.State>>20) * time.Second / 40
+		case "footprint":
+			all += c.Idle + time.Duration(c.Connections)*time.Second/2000
+		}
+	}
+	return all
 }
 
 // play starts a scene's servers, measures and ends them. After an error the scene
@@ -152,6 +184,11 @@ func (c config) play(ctx context.Context, sc scene, site peers.Site, p *page, ou
 		site.Clients = max(site.Clients, m.clients)
 	}
 	if err := os.MkdirAll(site.Dir, 0o755); err != nil {
+		return err
+	}
+	if sc.work != "" {
+		r, err := c.alone(ctx, sc, site, out)
+		p.add(r, out)
 		return err
 	}
 	s := &servers{site: site}
@@ -174,13 +211,7 @@ func (c config) play(ctx context.Context, sc scene, site peers.Site, p *page, ou
 		if err != nil {
 			return err
 		}
-		p.Results = append(p.Results, r)
-		for i := range r.Lines {
-			fmt.Fprintln(out, r.say(i))
-		}
-		if r.Error != "" {
-			fmt.Fprintf(out, "%s: no number: %s\n", r.Name, r.Error)
-		}
+		p.add(r, out)
 	}
 	return nil
 }

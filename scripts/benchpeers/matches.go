@@ -19,6 +19,11 @@ type scene struct {
 	nodes   int // of PFS
 	others  []start
 	matches []match
+
+	// One node alone is measured by a workload of pfs bench instead.
+	work, about string
+	clients     int
+	wants       []want
 }
 
 type start func(context.Context, peers.Site) (*target.Target, error)
@@ -45,26 +50,50 @@ func scenes() []scene {
 		return func(ctx context.Context, s peers.Site) (*target.Target, error) { return peers.StartEtcd(ctx, s, nodes) }
 	}
 	return []scene{
-		{"put", 1, []start{etcd(1), peers.StartRedis}, []match{
+		{name: "put", nodes: 1, others: []start{etcd(1), peers.StartRedis}, matches: []match{
 			{"small durable PUT, one node", 64, work("put", 0, 1), []float64{2, 0}, false}}},
-		{"put3", 3, []start{etcd(3)}, []match{
+		{name: "put3", nodes: 3, others: []start{etcd(3)}, matches: []match{
 			{"small durable PUT, three nodes", 64, work("put", 0), []float64{3}, false},
 			{"linearizable GET on a follower, over a local one", 64, followers, []float64{0.5}, false}}},
-		{"floor", 1, []start{peers.StartFloor, peers.StartAppendFloor}, []match{
+		{name: "floor", nodes: 1, others: []start{peers.StartFloor, peers.StartAppendFloor}, matches: []match{
 			{"time of one PUT by one client", 1, bare, []float64{1.5, 0}, true}}},
-		{"memory", 1, []start{peers.StartHandler, peers.StartStandin}, []match{
+		{name: "memory", nodes: 1, others: []start{peers.StartHandler, peers.StartStandin}, matches: []match{
 			{"small GET, 64 clients", 64, reads(0), []float64{0.8}, false},
 			{"small GET, 256 clients", 256, reads(0, 1), []float64{0.8, 1.1}, false},
 			{"small PUT, durable over in memory", 256, work("put", 1), []float64{0.6}, false}}},
-		{"queue", 1, []start{peers.StartNATS, peers.StartRedis}, []match{
+		{name: "queue", nodes: 1, others: []start{peers.StartNATS, peers.StartRedis}, matches: []match{
 			{"a message in and out of a queue", 64, work("queue", 0, 1), []float64{1, 0}, false}}},
-		{"large", 1, []start{peers.StartDD, peers.StartNginx, peers.StartS3}, []match{
+		{name: "large", nodes: 1, others: []start{peers.StartDD, peers.StartNginx, peers.StartS3}, matches: []match{
 			{"large file in, one node", 1, uploads, []float64{0.7}, false},
 			{"large file in, over a server that does not sync", 1, work("upload", 2), []float64{0}, false},
 			{"large file out", 1, work("download", 1, 2), []float64{0.7, 0}, false}}},
-		{"large3", 3, []start{peers.StartDD}, []match{
+		{name: "large3", nodes: 3, others: []start{peers.StartDD}, matches: []match{
 			{"large file in, three nodes", 1, uploads, []float64{0.25}, false}}},
+		{name: "keys", work: "scale", about: "a node with more and more keys", clients: 64},
+		{name: "restart", work: "recovery", about: "a restart with much state", clients: 1},
+		{name: "footprint", work: "footprint", about: "what a node takes", clients: 1,
+			wants: []want{{"resident with ", 1536}}},
 	}
+}
+
+// theirs is the scene of a server that runs already, by its URL; "": none.
+func theirs(url, files string) []scene {
+	if url == "" {
+		return nil
+	}
+	return []scene{{name: "url", nodes: 1, others: []start{peers.AtURL(url, files)}, matches: []match{
+		{"small PUT, over the server at the URL", 64, work("put", 0), []float64{0}, false},
+		{"small GET, over the server at the URL", 64, reads(0), []float64{0}, false},
+		{"large file in, over the server at the URL", 1, work("upload", 0), []float64{0}, false},
+		{"large file out, over the server at the URL", 1, work("download", 0), []float64{0}, false}}}}
+}
+
+// names are those of all scenes.
+func names() (all []string) {
+	for _, s := range scenes() {
+		all = append(all, s.name)
+	}
+	return all
 }
 
 // named gives a case the name of its server.

@@ -41,7 +41,8 @@ type result struct {
 	Clients int            `json:"clients"`
 	Sides   []load.Figures `json:"sides,omitempty"`
 	Lines   []line         `json:"lines,omitempty"`
-	Error   string         `json:"error,omitempty"` // why there are no figures
+	Figures []figure       `json:"figures,omitempty"` // of one node alone
+	Error   string         `json:"error,omitempty"`   // why there are no figures
 }
 
 // line is one ratio and what was wanted of it.
@@ -56,6 +57,22 @@ func (p *page) met(t target.Target) {
 	s := server{t.Name, t.Version, t.Durability}
 	if !slices.Contains(p.Servers, s) {
 		p.Servers = append(p.Servers, s)
+	}
+}
+
+// add notes a result, and says it.
+func (p *page) add(r result, out io.Writer) {
+	p.Results = append(p.Results, r)
+	for i := range r.Lines {
+		fmt.Fprintln(out, r.say(i))
+	}
+	for _, f := range r.Figures {
+		if f.Wanted > 0 { // the others were said as they came
+			fmt.Fprintf(out, "%s: %s: %s; wanted: %s\n", r.Name, f.Name, f, f.Want())
+		}
+	}
+	if r.Error != "" {
+		fmt.Fprintf(out, "%s: no number: %s\n", r.Name, r.Error)
 	}
 }
 
@@ -122,6 +139,9 @@ func (p page) print(w io.Writer) {
 	for _, r := range p.Results {
 		for _, l := range r.Lines {
 			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%.2f\t%.2f to %.2f\t%s\n", r.Name, r.Clients, l.Ratio.B, l.Want(), l.Ratio.Median, l.Ratio.Min, l.Ratio.Max, l.Reached())
+		}
+		for _, f := range r.Figures {
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t-\t%s\n", r.Name, r.Clients, f.Name, f.Want(), f, f.Reached())
 		}
 		if r.Error != "" {
 			fmt.Fprintf(t, "%s\t%d\t-\t-\tno number\t-\tno\n", r.Name, r.Clients)
