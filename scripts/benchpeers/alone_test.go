@@ -64,7 +64,7 @@ func TestAlone(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(text, "at most 1536.00 MiB | **") {
+	if !strings.Contains(text, "at most 60.00 MiB | **") {
 		t.Error("the page does not tell what was wanted")
 	}
 }

@@ -69,10 +69,12 @@ func scenes() []scene {
 			{"large file out", 1, work("download", 1, 2), []float64{0.7, 0}, false}}},
 		{name: "large3", nodes: 3, others: []start{peers.StartDD}, matches: []match{
 			{"large file in, three nodes", 1, uploads, []float64{0.25}, false}}},
-		{name: "keys", work: "scale", about: "a node with more and more keys", clients: 64},
-		{name: "restart", work: "recovery", about: "a restart with much state", clients: 1},
+		{name: "keys", work: "scale", about: "a node with more and more keys", clients: 64,
+			wants: []want{{"p99 of get", 2}, {"peak resident", 1024}}},
+		{name: "restart", work: "recovery", about: "a restart with much state", clients: 1,
+			wants: []want{{"restart to ready", 3}, {"resident after", 1024}}},
 		{name: "footprint", work: "footprint", about: "what a node takes", clients: 1,
-			wants: []want{{"resident with ", 1536}}},
+			wants: []want{{"resident after", 60}, {"resident with 10000 ", 190}, {"pfs, stripped", 60e6 / (1 << 20)}}},
 	}
 }
 
