@@ -36,13 +36,16 @@ func measure(t *testing.T, d vfs.Device, verbs vfs.VerbSet, size int64) *Report 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if told < len(r.Costs)+len(r.Rates) {
+	if told < len(r.Costs)+len(r.Rates)+1 {
 		t.Errorf("it told %d times what is under way", told)
 	}
 	for _, c := range r.Costs {
 		if c.Calls < rounds || c.P50 <= 0 || c.P99 < c.P50 || c.BuiltinP50 <= 0 || c.BuiltinP99 < c.BuiltinP50 || c.Added != c.P50-c.BuiltinP50 {
 			t.Errorf("%+v", c)
 		}
+	}
+	if len(r.Floors) != 2 || r.Floors[0].P50 <= 0 || r.Floors[1].P99 < r.Floors[1].P50 {
+		t.Errorf("%+v", r.Floors)
 	}
 	for _, w := range r.Rates {
 		if w.MBs <= 0 || w.Builtin <= 0 {

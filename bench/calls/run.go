@@ -52,9 +52,10 @@ type Rate struct {
 
 // Report is all that was measured.
 type Report struct {
-	Costs []Cost   `json:"calls"`
-	Rates []Rate   `json:"rates"`
-	Notes []string `json:"notes"` // what was not, and why
+	Costs  []Cost   `json:"calls"`
+	Rates  []Rate   `json:"rates"`
+	Floors []Floor  `json:"floors"`
+	Notes  []string `json:"notes"` // what was not, and why
 }
 
 // side is one of the two that are compared.
@@ -78,7 +79,7 @@ type runner struct {
 
 // Run measures. What the plugin cannot do is left out, and noted.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	r := &runner{Config: c, plugin: &device{Device: c.Device, verbs: c.Verbs}, report: Report{Costs: []Cost{}, Rates: []Rate{}, Notes: []string{}}}
+	r := &runner{Config: c, plugin: &device{Device: c.Device, verbs: c.Verbs}, report: Report{Costs: []Cost{}, Rates: []Rate{}, Floors: []Floor{}, Notes: []string{}}}
 	var err error
 	if r.builtin, err = newBuiltin(); err != nil {
 		return nil, err
@@ -98,10 +99,15 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if r.dir, r.dot, err = r.builtin.fill(ctx, r.sample.entries, r.sample.size); err != nil {
 		return err
 	}
-	if err := r.calls(ctx); err != nil || r.Size == 0 {
+	if err := r.calls(ctx); err != nil {
 		return err
 	}
-	if !r.sample.writable {
+	r.Tell("this machine")
+	if r.report.Floors, err = Floors(ctx, r.For/2); err != nil {
+		r.report.Floors = []Floor{}
+		r.note("what this machine takes at least is not measured: %v", err)
+	}
+	if r.Size == 0 || !r.sample.writable {
 		return nil
 	}
 	return r.large(ctx)

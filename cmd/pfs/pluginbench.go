@@ -39,7 +39,8 @@ func (a *app) pluginBench() *cobra.Command {
 		Long: `Runs each plugin as a server runs it, with the same limits, and measures stat, list,
 reading and writing 4 KiB, then one large file, beside memfs, which is built in and
 does the same work in the same run: rounds of both alternate. "added" is what it
-costs at the median that the plugin is from outside. What a plugin cannot do is left
+costs at the median that the plugin is from outside; what this machine takes for a
+question to another process that asks nothing follows. What a plugin cannot do is left
 out and said. No server is needed; the API, the log and the network are not in it.
 It writes to the plugin: give it settings of a place that may be changed.`,
 		Example: "  pfs plugin bench build/notes.so\n  pfs plugin bench --size 64MB --for 200ms build/*.so notes.wasm\n" +
@@ -167,6 +168,9 @@ func (a *app) printMeasured(m measured) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for _, f := range m.Floors {
+		a.Printf("%s, on this machine: %s µs, p99 %s\n", f.What, micros(f.P50), micros(f.P99))
 	}
 	for _, n := range m.Notes {
 		a.Printf("%s\n", shortened(cli.Plain(n)))
