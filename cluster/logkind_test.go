@@ -3,9 +3,11 @@ package cluster
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/pfs-project/pfs/raftlog"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -30,6 +32,23 @@ func TestLogKindStays(t *testing.T) {
 				t.Errorf("as %s: %v", other, err)
 			}
 			g.conf[0].LogStore = ""
+			beside := filepath.Join(g.conf[0].Dir, raftDir)
+			if s, err := map[string]func() (raftlog.Store, error){
+				"bolt":   func() (raftlog.Store, error) { return raftlog.OpenBolt(beside) },
+				"pebble": func() (raftlog.Store, error) { return raftlog.OpenPebble(beside, nil) },
+			}[other](); err != nil || s.Close() != nil {
+				t.Fatal(err)
+			}
+			if n, err := Start(context.Background(), g.conf[0]); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), "which one") {
+				t.Errorf("with both: %v", err)
+				if err == nil {
+					_ = n.Stop(context.Background())
+				}
+			}
+			g.conf[0].LogStore = was
+			if was == "" {
+				g.conf[0].LogStore = "pebble"
+			}
 			g.start(0)
 			if got, err := g.read(0, "/m/a", vfs.Level{}); err != nil || string(got) != "before" {
 				t.Errorf("as it was: %q, %v", got, err)

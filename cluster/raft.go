@@ -1,11 +1,12 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -45,9 +46,16 @@ func (n *Node) logKind(dir string) (logStore, error) {
 	if err != nil {
 		return logStore{}, spoils(n.c.Dir, fmt.Errorf("raft log in %s: %w", dir, err))
 	}
-	name := cmp.Or(n.c.LogStore, found, raftlog.Pebble)
-	if found != "" && found != name {
-		return logStore{}, fmt.Errorf("%w: the raft log in %s is one of %s, not of %s: leave log_store out, and the node goes on with it", ErrDirectory, dir, found, name)
+	name := n.c.LogStore
+	switch {
+	case name == "" && len(found) == 0:
+		name = raftlog.Pebble
+	case name == "" && len(found) == 1:
+		name = found[0]
+	case name == "":
+		return logStore{}, fmt.Errorf("%w: %s has raft logs of %s: say with log_store which one this node has used", ErrDirectory, dir, strings.Join(found, " and of "))
+	case len(found) > 0 && !slices.Contains(found, name):
+		return logStore{}, fmt.Errorf("%w: the raft log in %s is one of %s, not of %s: leave log_store out, and the node goes on with it", ErrDirectory, dir, found[0], name)
 	}
 	kind, ok := logStores[name]
 	if !ok {

@@ -80,17 +80,17 @@ func openBolt(dir string) (Store, error) {
 
 // StoreLogs appends entries, all or none of them.
 func (s boltStore) StoreLogs(logs []*raft.Log) error {
-	return boltError(safely(func() error { return s.BoltStore.StoreLogs(logs) }))
+	return final(safely(func() error { return s.BoltStore.StoreLogs(logs) }))
 }
 
 // Set keeps a value under a key.
 func (s boltStore) Set(key, val []byte) error {
-	return boltError(safely(func() error { return s.BoltStore.Set(key, val) }))
+	return final(safely(func() error { return s.BoltStore.Set(key, val) }))
 }
 
 // SetUint64 is Set of a number.
 func (s boltStore) SetUint64(key []byte, val uint64) error {
-	return boltError(safely(func() error { return s.BoltStore.SetUint64(key, val) }))
+	return final(safely(func() error { return s.BoltStore.SetUint64(key, val) }))
 }
 
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
@@ -126,13 +126,14 @@ func safely(f func() error) (err error) {
 	return f()
 }
 
-// boltError hides want of space where trying again would not do: a transaction
-// is taken back if its pages found no space, but a failed sync is final.
-func boltError(err error) error {
+// final hides want of space where trying again would not do: a transaction of bolt is
+// taken back if its pages found no space, but a failed sync is final, and so is what
+// a database does on its own.
+func final(err error) error {
 	var at *fs.PathError
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	if full && !(errors.As(err, &at) && at.Op == "write") {
-		return fmt.Errorf("bolt: %s", err.Error())
+		return errors.New(err.Error())
 	}
 	return err
 }
@@ -193,7 +194,7 @@ func (s boltStore) DeleteRange(min, max uint64) error {
 }
 
 func (s boltStore) remove(min, max uint64) error {
-	return boltError(safely(func() error { return s.BoltStore.DeleteRange(min, max) }))
+	return final(safely(func() error { return s.BoltStore.DeleteRange(min, max) }))
 }
 
 // makeDir makes dir and its missing parents, durably: a power cut must not take

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -86,4 +88,42 @@ func oneFault(t *testing.T, n int64, injector errorfs.Injector) (failed bool) {
 	}
 	_ = s.Close()
 	return failed
+}
+
+// A sync that finds no space is final: what the system dropped then it would not
+// report twice. The node hears of it, though it waits for space where that helps.
+func TestSyncWithoutSpaceIsFinal(t *testing.T) {
+	for name, kind := range map[string]errorfs.OpKind{"log": errorfs.OpFileSyncData, "all files": errorfs.OpFileSync} {
+		t.Run(name, func(t *testing.T) {
+			var full atomic.Bool
+			noSpace := errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if full.Load() && (op.Kind == kind || op.Kind == errorfs.OpFileSyncData) {
+					return syscall.ENOSPC
+				}
+				return nil
+			})
+			s, err := OpenPebble("node/raft", errorfs.Wrap(vfs.NewCrashableMem(), noSpace))
+			check(t, err)
+			fault := make(chan error, 1)
+			isFull := func(err error) bool { return errors.Is(err, syscall.ENOSPC) }
+			w := Watch(s, WatchOptions{OnFault: func(err error) { fault <- err }, NoSpace: isFull, Retry: isFull,
+				Starving: full.Load})
+			check(t, w.StoreLogs(entries(1, 3)))
+			full.Store(true)
+			if err := w.StoreLogs(entries(4, 5)); err == nil || errors.Is(err, ErrNoSpace) {
+				t.Errorf("append: %v", err)
+			}
+			select {
+			case err := <-fault:
+				t.Log(err)
+			case <-time.After(10 * time.Second):
+				t.Fatal("nobody hears of it")
+			}
+			full.Store(false)
+			if err := w.SetUint64([]byte("term"), 2); err == nil {
+				t.Error("a write after it")
+			}
+			check(t, w.Close())
+		})
+	}
 }

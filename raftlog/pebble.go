@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -32,10 +33,15 @@ const (
 // first index is true, and a restarted follower cannot hold on to a tail that
 // contradicts the snapshot.
 type pebbleStore struct {
-	db     *pebble.DB
-	fault  atomic.Pointer[error]
-	gone   chan struct{} // closed by the first fault
-	serves atomic.Bool   // it is open, and not about to be closed
+	db    *pebble.DB
+	fault atomic.Pointer[error]
+	gone  chan struct{} // closed by the first fault
+
+	ending sync.Mutex // of serves, and held while a fault of the write-ahead log is told
+	serves bool       // it is open, and not about to be closed
+
+	figures sync.Mutex // held while pebble is asked for its figures, or closed
+	size    int64      // as it said last
 
 	write turn // of a write, from start to end
 
@@ -89,18 +95,23 @@ func OpenPebble(dir string, fs vfs.FS) (Store, error) {
 		}
 		return nil, fmt.Errorf("open raft log in %s: %w", dir, err)
 	}
-	s.serves.Store(true)
+	s.serves = true
 	return s, nil
 }
 
-// openDB is pebble.Open, which panics when a directory cannot be synced.
+// openDB is pebble.Open, which panics when a directory cannot be synced. A lock that
+// another process has is ErrInUse.
 func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	return pebble.Open(dir, o)
+	db, err = pebble.Open(dir, o)
+	if errors.Is(err, syscall.EAGAIN) {
+		err = ErrInUse
+	}
+	return db, err
 }
 
 // pebbleLog is where pebble reports that it cannot go on; it then returns as
@@ -114,7 +125,7 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 }
 
 func (s *pebbleStore) fail(what string, err error) error {
-	err = fmt.Errorf("raft log: %s: %w", what, err)
+	err = final(fmt.Errorf("raft log: %s: %w", what, err))
 	if s.fault.CompareAndSwap(nil, &err) {
 		close(s.gone)
 	}
@@ -358,14 +369,22 @@ func (s *pebbleStore) GetUint64(key []byte) (uint64, error) {
 // Size returns about how many bytes the entries take.
 func (s *pebbleStore) Size() int64 { return s.Disk() }
 
-// Disk returns the bytes of the store's files.
+// Disk returns the bytes of the store's files. pebble is asked without the lock of
+// reads and writes: it may have to wait for its disk.
 func (s *pebbleStore) Disk() int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return 0
+	s.figures.Lock()
+	defer s.figures.Unlock()
+	if s.going() {
+		s.size = int64(s.db.Metrics().DiskSpaceUsage())
 	}
-	return int64(s.db.Metrics().DiskSpaceUsage())
+	return s.size
+}
+
+// going reports whether the store is open and has no fault.
+func (s *pebbleStore) going() bool {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	return s.serves && s.failed() == nil
 }
 
 // Close waits for a write under way and closes the database. After a fault it is
@@ -379,10 +398,15 @@ func (s *pebbleStore) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.serves.Store(false)
-	if s.failed() != nil {
+	s.ending.Lock()
+	s.serves = false
+	fault := s.failed()
+	s.ending.Unlock()
+	if fault != nil {
 		return nil
 	}
+	s.figures.Lock()
+	defer s.figures.Unlock()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close raft log: %w", err)
 	}

@@ -3,7 +3,6 @@ package raftlog
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,10 +14,7 @@ import (
 // changes nothing there. Entries are verified as Watch does; every write fails.
 // A log that a node has open is an error: read a copy, or stop the node.
 func OpenRead(dir string) (Store, error) {
-	kind, err := Found(dir, nil)
-	if err == nil && kind == "" {
-		err = fmt.Errorf("%s: %w", dir, fs.ErrNotExist)
-	}
+	kind, err := only(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read raft log: %w", err)
 	}
@@ -27,7 +23,7 @@ func OpenRead(dir string) (Store, error) {
 		open = readBolt
 	}
 	s, err := open(dir)
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolt.ErrTimeout) || errors.Is(err, ErrInUse) {
 		err = errors.New("it is in use: stop the node, or read a copy")
 	}
 	if err != nil {

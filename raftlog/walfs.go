@@ -72,9 +72,18 @@ func (f walFile) SyncTo(n int64) (bool, error) {
 // keepBack does not return an error of an open store: whoever called belongs to a
 // database that is not used any more.
 func (s *pebbleStore) keepBack(what, name string, err error) error {
-	if err == nil || !s.serves.Load() {
+	if err == nil || !s.tell(what, name, err) {
 		return err
 	}
-	_ = s.fail(what, fmt.Errorf("%s: %w", name, err))
 	select {}
+}
+
+// tell makes an error the store's fault, if it is open.
+func (s *pebbleStore) tell(what, name string, err error) bool {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	if s.serves {
+		_ = s.fail(what, fmt.Errorf("%s: %w", name, err))
+	}
+	return s.serves
 }
