@@ -73,6 +73,7 @@ func (c *call) lookOpen(p vfs.Path) (*handle, vfs.Info, error) {
 	if err != nil {
 		return nil, i, err
 	}
+	at = vfs.Path(strings.Clone(string(at))) // the request's would be kept whole, for as long
 	m, _, ok := img.Table.Route(at)
 	if !ok {
 		return &handle{path: at}, i, nil // a directory above the mounts

@@ -77,6 +77,9 @@ func (c *call) image() (*fsm.Image, error) {
 	return c.imageAt(l)
 }
 
+// longWait is how long a wait for an image may be a part of the step behind it.
+const longWait = 100 * time.Millisecond
+
 // imageStep is image, with the context for what is done with it. One that is there
 // at once needs no context of its own.
 func (c *call) imageStep() (*fsm.Image, *lapse.Context, error) {
@@ -88,8 +91,12 @@ func (c *call) imageStep() (*fsm.Image, *lapse.Context, error) {
 		img, err := c.imageAt(l)
 		return img, c.within(), err
 	}
-	ctx := c.within()
+	ctx, began := c.within(), time.Now()
 	img, err := c.imageIn(ctx, l)
+	if time.Since(began) > longWait {
+		ctx.End()
+		ctx = c.within()
+	}
 	return img, ctx, err
 }
 

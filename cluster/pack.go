@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -94,7 +95,7 @@ func (p *packer) relay(ctx context.Context, from string, r vfs.Request) (vfs.Out
 	case s := <-t.done:
 		return s.out, s.err
 	default:
-		return vfs.Outcome{}, &vfs.Unknown{Cause: ctx.Err()}
+		return vfs.Outcome{}, &vfs.Unknown{Cause: cmp.Or(ctx.Err(), context.DeadlineExceeded)}
 	}
 }
 

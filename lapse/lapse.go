@@ -89,7 +89,8 @@ func (c *Context) Value(key any) any {
 
 // Ends returns when ctx ends at the latest, zero if that is never, and what is
 // closed if it ends before. It makes no timer: who waits brings one of his own. An
-// End of ctx itself is not seen, so only who ends it may wait so.
+// End of ctx itself, or of a Context above it, is not seen: only who ends them may
+// wait so.
 func Ends(ctx context.Context) (until time.Time, before <-chan struct{}) {
 	c, ok := ctx.(*Context)
 	if !ok {

@@ -66,7 +66,7 @@ func newRowCache(limit int64) *rowCache {
 		s := &c.shards[i]
 		s.slots = make([]atomic.Pointer[row], buckets*rowWays)
 		s.written = make([]uint64, buckets)
-		s.limit = limit/rowShards - buckets*(rowWays+1)*8
+		s.limit = max(0, limit/rowShards-buckets*(rowWays+1)*8)
 	}
 	return c
 }
