@@ -291,8 +291,8 @@ func opensPebble() bool {
 
 // inBubble has f run in a bubble of false time. A bubble must end with all its
 // goroutines, but pebble v2.1.7 leaves some behind when it fails to open (its
-// open.go stops neither its log writer nor its cleaner): they are let pass, and
-// no others.
+// open.go stops neither its log writer nor its cleaner), and a log store whose disk
+// failed leaves its database as it is: they are let pass, and no others.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	bubble := ""
 	defer func() {
@@ -311,12 +311,14 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
-// onlyPebble reports whether pebble has made all goroutines of a bubble.
+// onlyPebble reports whether pebble has made all goroutines of a bubble, or the log
+// store for a commit that did not come back.
 func onlyPebble(bubble string) bool {
 	for g := range strings.SplitSeq(stacks(true), "\n\n") {
 		head, _, _ := strings.Cut(g, "\n")
 		_, maker, _ := strings.Cut(g, "\ncreated by ")
-		if strings.HasSuffix(head, bubble) && !strings.HasPrefix(maker, "github.com/cockroachdb/pebble/") {
+		if strings.HasSuffix(head, bubble) && !strings.HasPrefix(maker, "github.com/cockroachdb/pebble/") &&
+			!strings.HasPrefix(maker, "github.com/pfs-project/pfs/raftlog.(*pebbleStore).commit ") {
 			return false
 		}
 	}
