@@ -161,20 +161,29 @@ func (p *powered) reader(n *harness.Node) *client.Client {
 // TestPowerCuts takes the power of all three nodes at once, again and again,
 // with either log store: nothing acknowledged may be lost.
 func TestPowerCuts(t *testing.T) {
-	t.Run("bolt", func(t *testing.T) { powerCuts(t, "bolt", rounds(20, 100)) })
-	t.Run("pebble", func(t *testing.T) { powerCuts(t, "pebble", rounds(6, 100)) })
+	t.Run("bolt", func(t *testing.T) { powerCuts(t, "bolt", rounds(6, 100)) })
+	t.Run("pebble", func(t *testing.T) { powerCuts(t, "pebble", rounds(20, 100)) })
 }
 
-// powerCuts goes on until n cuts came within 10 ms of an acknowledgement.
+// soon is what a power cut comes within of an acknowledgement, to count: ext4 writes
+// back on its own what is five seconds old, so what was not synced is lost then. On
+// a machine at rest it is within 10 ms.
+const soon = 100 * time.Millisecond
+
+// powerCuts goes on until n cuts came soon after an acknowledgement.
 func powerCuts(t *testing.T, logStore string, n int) {
 	p := startPowered(t, "", logStore)
-	good := 0
+	good, at10 := 0, 0
 	for round := 0; good < n; round++ {
 		if round == 3*n {
-			t.Fatalf("of %d cuts only %d came within 10 ms of an acknowledgement", round, good)
+			t.Fatalf("of %d cuts only %d came within %v of an acknowledgement", round, good, soon)
 		}
-		if p.cut(round, nil) <= 10*time.Millisecond {
+		after := p.cut(round, nil)
+		if after <= soon {
 			good++
+		}
+		if after <= 10*time.Millisecond {
+			at10++
 		}
 		p.StartAll()
 		p.Ready()
@@ -183,6 +192,6 @@ func powerCuts(t *testing.T, logStore string, n int) {
 		}
 	}
 	index, digest := p.SameDigest()
-	t.Logf("%s: %d power cuts of all three nodes within 10 ms of an acknowledgement, %d acknowledged writes: lost 0; digest at %d %.16s",
-		logStore, good, len(p.acked), index, digest)
+	t.Logf("%s: %d power cuts of all three nodes within %v of an acknowledgement, %d of them within 10 ms, %d acknowledged writes: lost 0; digest at %d %.16s",
+		logStore, good, soon, at10, len(p.acked), index, digest)
 }
