@@ -265,7 +265,8 @@ func TestTailOutside(t *testing.T) {
 			t.Fatalf("%q, want %q", l.text, want)
 		}
 	}
-	if !strings.Contains(p.stderr.String(), "the file was cut") {
+	// Its two outputs are read beside each other.
+	if !harness.Poll(10*time.Second, func() bool { return strings.Contains(p.stderr.String(), "the file was cut") }) {
 		t.Error(p.stderr)
 	}
 }
