@@ -19,7 +19,7 @@ import (
 func TestDamagedNodes(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Nodes: 3, Args: []string{"-log-level", "warn"},
-		Config: func(int) string { return "cluster: {log_store: bolt}\n" }})
+		Config: func(int) string { return "cluster: {log_store: bolt}\nplugins: {memfs: {path: /memfs}}\n" }})
 	cl := c.Client(0)
 	for i := range 40 {
 		if _, err := cl.WriteFile(t.Context(), fmt.Sprintf("/memfs/%d", i), bytes.Repeat([]byte{byte(i)}, 1+i*5000)); err != nil {
