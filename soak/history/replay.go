@@ -162,22 +162,24 @@ func (w *Witness) keyed(ev *Event, kind Kind, where string) *entry {
 }
 
 // claim finds whose event it is that carries no identity: that of an Op whose
-// answer says so, or else of one that does not know its outcome.
+// answer says so, or else of one that does not know its outcome. Of several in
+// one entry of the log, whose order their answers tell, it is the first.
 func (w *Witness) claim(ev *Event, kind Kind, where string) *entry {
-	var unsure *entry
+	var sure, unsure *entry
 	v := w.m.judge(&Op{Kind: kind, Path: where})
 	for _, e := range w.nobody[anonymous(kind, where)] {
 		switch {
 		case e.done:
-		case e.Status == OK && e.Index == ev.Index && (kind != Dequeue || e.Out == v.out):
-			return e
-		case e.Status == Failed && e.Index == ev.Index && slices.Contains(v.codes, e.Code):
-			return e
+		case e.Status == OK && e.Index == ev.Index && (kind != Dequeue || e.Out == v.out),
+			e.Status == Failed && e.Index == ev.Index && slices.Contains(v.codes, e.Code):
+			if sure == nil || e.Seq < sure.Seq {
+				sure = e
+			}
 		case e.Status == Unknown && unsure == nil:
 			unsure = e
 		}
 	}
-	return unsure
+	return cmp.Or(sure, unsure)
 }
 
 // meet notes the place of an Op and that the event says what it asked for.

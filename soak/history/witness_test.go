@@ -152,6 +152,8 @@ func pieces() []piece {
 		{"a wrong place", []string{"write /q/a/enqueue m"}, []*Op{enqueue("m", 1, 7).from(0, 1)}, "violation: its place in the queue should be 1"},
 		{"a take whose answer was lost", []string{"write /q/a/enqueue m", "consume /q/a/dequeue", "consume /q/a/dequeue"}, []*Op{
 			enqueue("m", 1, 1).from(0, 1), with(Op{Kind: Dequeue, Path: "/q/a"}, unknown).from(2, 3), dequeue("", "", 3).from(4, 5)}, ""},
+		{"two that find nothing, in one entry", []string{"consume /q/a/dequeue;consume /q/a/dequeue"}, []*Op{
+			with(dequeue("", "", 1), func(o *Op) { o.Seq = 2 }).from(0, 9), dequeue("", "", 1).from(0, 9)}, ""},
 		{"another name of a message", []string{"write /q/a/enqueue m", "consume /q/a/dequeue key=d1"}, []*Op{
 			with(enqueue("m", 1, 1), func(o *Op) { o.Message = "x" }).from(0, 1),
 			with(dequeue("d1", "m", 2), func(o *Op) { o.Message = "y" }).from(2, 3)}, "violation: the message was called x"},
