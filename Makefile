@@ -28,7 +28,8 @@ test: build ## everything fast: vet, the house's rules, unit, black-box and faul
 	@$(GO) vet ./...
 	@$(GO) vet -tags inprocess ./ffi/... ./server ./cmd/pfs-server
 	@$(GO) test -tags inprocess -run TestIsolation $(GOTEST_FLAGS) ./server
-	@$(GO) test -timeout 60m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -v '/soak$$')
+	@$(GO) test -timeout 30m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -vE '/(test|soak)$$')
+	@$(GO) test -timeout 60m -parallel 4 $(GOTEST_FLAGS) ./test
 	@$(GO) test -timeout 30m $(GOTEST_FLAGS) ./soak
 
 check: ## gofmt, vet, and all tests under the race detector

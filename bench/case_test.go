@@ -263,7 +263,7 @@ func TestRefusals(t *testing.T) {
 
 // One side that breaks its word takes the figures of all.
 func TestCompare(t *testing.T) {
-	o := Options{Clients: 2, For: 20 * time.Millisecond, Size: 64, Keys: 100}
+	o := Options{Clients: 2, For: 200 * time.Millisecond, Size: 64, Keys: 100}
 	good, _ := putCase(newShop().target(), o)
 	bad, _ := putCase((&shop{files: map[string][]byte{}, drop: 5}).target(), o)
 	if c, err := Compare(t.Context(), 1, good, good); err != nil || len(c.Ratios) != 1 || len(c.Sides) != 2 {

@@ -266,7 +266,7 @@ func (s *slowly) Read(b []byte) (int, error) {
 // be lost meanwhile, but not the node that restores it.
 func TestRestoreAcrossFailures(t *testing.T) {
 	data := sampleBackup(t)
-	g := newGang(t, 3, func(_ int, c *Config) { c.loadLife = 3 * time.Second })
+	g := newGang(t, 3, nil)
 	lead := g.leader()
 	at, other := (lead+1)%3, (lead+2)%3
 	body := newSlowly(data)

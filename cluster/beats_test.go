@@ -100,9 +100,7 @@ func TestHeartbeatsKeepMounts(t *testing.T) {
 		hear[i]()
 	}
 	g.wires.isolate(2, true)
-	if err := g.nodes[g.leader()].handOver(testContext(t), ""); err != nil {
-		t.Fatal(err)
-	}
+	poll(t, "leadership to be handed over", func() bool { return g.nodes[g.leader()].handOver(testContext(t), "") == nil })
 	pollFor(t, time.Minute, "the mount elsewhere", func() bool { on := o.on(); return on == "n1" || on == "n2" })
 	g.wires.isolate(2, false)
 	g.ready()

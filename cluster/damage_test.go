@@ -268,7 +268,7 @@ func (g *gang) damaged(h harm, want map[vfs.Path][]byte) (fared int) {
 	if h.told {
 		g.t.Errorf("%s: it starts", name)
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for n.Ready() != nil {
 		select {
 		case <-told:

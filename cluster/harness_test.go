@@ -127,7 +127,7 @@ func newGang(t testing.TB, n int, edit func(i int, c *Config)) *gang {
 		c := Config{NodeID: fmt.Sprintf("n%d", i+1), Dir: filepath.Join(t.TempDir(), "data"), Address: addrs[i],
 			HTTP: fmt.Sprintf("http://api%d", i+1), Expect: n, Plugins: plugins.Builtin(nil),
 			Mounts: []fsm.FileMount{{Path: "/m", Type: "memfs"}},
-			dial:   g.wires.dialFrom(i), Election: 150 * time.Millisecond}
+			dial:   g.wires.dialFrom(i), Election: pace * 150 * time.Millisecond}
 		if n > 1 {
 			c.Join = addrs
 		}
@@ -181,7 +181,7 @@ func (g *gang) stopAll() {
 // poll waits until f is true.
 func poll(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	pollFor(t, 20*time.Second, what, f)
+	pollFor(t, time.Minute, what, f)
 }
 
 func pollFor(t testing.TB, long time.Duration, what string, f func() bool) {
@@ -202,7 +202,7 @@ func (g *gang) ready() {
 			continue
 		}
 		var err error
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for err = n.Ready(); err != nil && time.Now().Before(deadline); err = n.Ready() {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -228,7 +228,7 @@ func (g *gang) leader() int {
 }
 
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -69,7 +69,9 @@ func tryContradict(t *testing.T, store string, before uint64, noForget bool) (_ 
 	poll(t, "the node to give up", func() bool { return n.raft.State() != raft.Leader })
 	end := n.raft.LastIndex() - before
 	if end < from+15 {
-		t.Fatalf("only %d entries before it stepped down", n.raft.LastIndex()-from)
+		t.Logf("only %d entries before it stepped down", n.raft.LastIndex()-from)
+		g.stopAll()
+		return nil, 0, false
 	}
 	lead := g.leader()
 	for k := 0; g.nodes[lead].raft.LastIndex() < end; k++ {
@@ -124,7 +126,7 @@ func TestEndlessInstall(t *testing.T) {
 // loops reports whether a node is sent one snapshot after another; a leader may
 // happen to tell it more first.
 func (g *gang) loops(i int) bool {
-	for until := time.Now().Add(5 * time.Second); g.taken() <= 5; time.Sleep(retryPause) {
+	for until := time.Now().Add(20 * time.Second); g.taken() <= 5; time.Sleep(retryPause) {
 		if time.Now().After(until) {
 			return false
 		}

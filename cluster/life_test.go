@@ -207,7 +207,7 @@ func TestNoClusterBeside(t *testing.T) {
 
 // TestStages sends an upload whose references go old while it is under way.
 func TestStages(t *testing.T) {
-	g := newGang(t, 3, func(_ int, c *Config) { c.ChunkGrace = 400 * time.Millisecond })
+	g := newGang(t, 3, func(_ int, c *Config) { c.ChunkGrace = 2 * time.Second })
 	n := g.nodes[0]
 	data := make([]byte, 4*vfs.ChunkSize+5)
 	rand.New(rand.NewSource(3)).Read(data)

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -19,17 +17,12 @@ import (
 func TestSlowClock(t *testing.T) {
 	const slow = 2
 	g := newGang(t, 3, func(i int, c *Config) {
-		c.patience = time.Second
+		c.patience, c.Election = time.Second, 2*time.Second
 		if i == slow { // not the first: that one begins the cluster
 			c.Election = 20 * time.Second // a lease of ten
 		}
 	})
-	if now := g.leader(); now != slow {
-		f := g.nodes[now].raft.LeadershipTransferToServer(raft.ServerID("n3"), raft.ServerAddress(g.conf[slow].Address))
-		if err := f.Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	g.handTo(slow)
 	poll(t, "n3 leads", func() bool { return g.nodes[slow].reign.Load() != nil })
 	g.write(slow, "/m/a", "old")
 	g.wires.isolate(slow, true)
@@ -106,7 +99,7 @@ func TestAnswersOnTheirWay(t *testing.T) {
 	const slow = 2
 	in, out := &valve{}, &valve{}
 	g := newGang(t, 3, func(i int, c *Config) {
-		c.patience = time.Second
+		c.patience, c.Election = time.Second, 2*time.Second
 		if i != slow {
 			return
 		}
@@ -121,12 +114,7 @@ func TestAnswersOnTheirWay(t *testing.T) {
 			return &valved{conn, in, out}, err
 		}
 	})
-	if now := g.leader(); now != slow {
-		f := g.nodes[now].raft.LeadershipTransferToServer(raft.ServerID("n3"), raft.ServerAddress(g.conf[slow].Address))
-		if err := f.Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	g.handTo(slow)
 	poll(t, "n3 leads", func() bool { return g.nodes[slow].reign.Load() != nil })
 	g.write(slow, "/m/a", "old")
 	t.Cleanup(in.release) // before the nodes are stopped

@@ -105,6 +105,7 @@ func TestUnreachable(t *testing.T) {
 	var log bytes.Buffer
 	g := newGang(t, 3, func(_ int, c *Config) {
 		c.warnAfter = time.Millisecond
+		c.Election = 2 * time.Second // one leader warns
 		c.Log = slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))
 	})
 	away := (g.leader() + 1) % 3
@@ -113,7 +114,7 @@ func TestUnreachable(t *testing.T) {
 	warned := func() int {
 		mu.Lock()
 		defer mu.Unlock()
-		return strings.Count(log.String(), "a member is unreachable")
+		return strings.Count(log.String(), `remove it" node=`+g.conf[away].NodeID+" ")
 	}
 	poll(t, "the leader to warn", func() bool { return warned() > 0 })
 	for i, n := range g.nodes {

@@ -117,7 +117,7 @@ func TestRounds(t *testing.T) {
 		rounds = 1000
 	}
 	h := newHost(t)
-	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: time.Second, Memory: 64 << 20}, 0)
+	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20}, 0)
 	other := mount(t, p, nil)
 	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/bell", "/bells", "/forge", "/forge2",
 		"/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
@@ -261,7 +261,7 @@ func TestWrites(t *testing.T) {
 func TestLoads(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	h.start = 3 * time.Second
+	h.start = 6 * time.Second
 	whole := trap(t, "hostile")
 	arch := bytes.Clone(whole)
 	binary.LittleEndian.PutUint16(arch[18:], 8) // MIPS

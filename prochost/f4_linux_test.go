@@ -158,7 +158,7 @@ class S(S):
         if method == "VFS.Open" and d["Path"] == "/f":
             pass; `+c.do+`
         return super().answer(method, d)
-`, vfs.Limits{Call: time.Second})
+`, vfs.Limits{Call: 5 * time.Second})
 			if got, err := readAll(f, "/f", 5); vfs.KindOf(err) != vfs.Crashed || !strings.Contains(err.Error(), c.why) {
 				if !(vfs.KindOf(err) == vfs.Timeout && strings.Contains(c.why, "come to an end")) {
 					t.Errorf("%q, %v; expected: %s", got, err, c.why)
@@ -219,7 +219,7 @@ class S(S):
     def take(self, message):
         if message["t"] == 0 and message["m"] == "VFS.Open" and message["d"]["Path"] == "/late":
             def later():
-                time.sleep(0.7); self.send({"t": 1, "i": message["i"], "d": {"ID": 4242, "Size": 5}})
+                time.sleep(5); self.send({"t": 1, "i": message["i"], "d": {"ID": 4242, "Size": 5}})
             threading.Thread(target=later).start()
             return None
         if message["t"] == 0 and message["m"] == "VFS.CloseFile" and message["d"]["ID"] == 4242:
@@ -230,7 +230,7 @@ class S(S):
 class Q(P):
     def stat(self, path): return File("late", 5) if path in ("/late", "/never") else super().stat(path)
 P = Q
-`, vfs.Limits{Call: 300 * time.Millisecond})
+`, vfs.Limits{Call: 3 * time.Second})
 	if _, err := readAll(f, "/late", 5); vfs.KindOf(err) != vfs.Timeout {
 		t.Error(err)
 	}

@@ -266,7 +266,7 @@ func TestHostileHTTP(t *testing.T) {
 	}{
 		"too much":         {`self.say(200, b"x" * (int(self.q["len"]) + 1))`, "more than", vfs.Crashed},
 		"without an end":   {"\n    self.send_response(200); self.end_headers()\n    while True: self.wfile.write(b'x' * 65536)", "more than", vfs.Crashed},
-		"a byte at times":  {"\n    self.send_response(200); self.send_header('Content-Length', '5'); self.end_headers()\n    for c in b'hello': self.wfile.write(bytes([c])); time.sleep(1)", "in time", vfs.Timeout},
+		"a byte at times":  {"\n    self.send_response(200); self.send_header('Content-Length', '5'); self.end_headers()\n    for c in b'hello': self.wfile.write(bytes([c])); time.sleep(3)", "in time", vfs.Timeout},
 		"silence":          {`time.sleep(1000)`, "in time", vfs.Timeout},
 		"garbage":          {`self.wfile.write(b"\x00\x01\x02 garbage\r\n\r\n"); self.close_connection = True`, "as a server does", vfs.Crashed},
 		"a huge header":    {`self.send_response(200); self.send_header("X", "x" * 200000); self.end_headers()`, "as a server does", vfs.Crashed},
@@ -280,7 +280,7 @@ func TestHostileHTTP(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, _ := listens(t, "def bad(self):\n    pass; "+c.do+"\nH.read = bad\n", vfs.Library{Limits: vfs.Limits{Call: time.Second}}, nil)
+			f, _ := listens(t, "def bad(self):\n    pass; "+c.do+"\nH.read = bad\n", vfs.Library{Limits: vfs.Limits{Call: 5 * time.Second}}, nil)
 			got, err := readAll(f, "/f", 5)
 			if vfs.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 5000 {
 				t.Errorf("%q, %.300v", got, err)
@@ -381,7 +381,7 @@ func TestListings(t *testing.T) {
 
 // One that never answers is ended after a few calls, and is there again.
 func TestDeafHTTP(t *testing.T) {
-	f, l := listens(t, "first = H.files\ndef deaf(self, path):\n    if path.endswith('/read'): time.sleep(1000)\n    first(self, path)\nH.files = deaf\n", vfs.Library{Limits: vfs.Limits{Call: 200 * time.Millisecond}}, nil)
+	f, l := listens(t, "first = H.files\ndef deaf(self, path):\n    if path.endswith('/read'): time.sleep(1000)\n    first(self, path)\nH.files = deaf\n", vfs.Library{Limits: vfs.Limits{Call: 2 * time.Second}}, nil)
 	var wg sync.WaitGroup
 	for range mostSilent + 4 {
 		wg.Go(func() { _, _ = readAll(f, "/f", 5) })

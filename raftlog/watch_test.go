@@ -76,7 +76,7 @@ func allWritesFail(t *testing.T, s Store, next uint64) {
 }
 
 func TestWatchLateWrite(t *testing.T) {
-	w, s, f := watchStub(t, WatchOptions{Deadline: 20 * time.Millisecond, MaxCacheBytes: 1 << 20})
+	w, s, f := watchStub(t, WatchOptions{Deadline: 500 * time.Millisecond, MaxCacheBytes: 1 << 20})
 	check(t, w.StoreLogs(entries(1, 3)))
 	hang, ended := make(chan struct{}), make(chan struct{})
 	s.write = func() error {
@@ -84,7 +84,7 @@ func TestWatchLateWrite(t *testing.T) {
 		<-hang
 		return nil
 	}
-	if err := w.StoreLogs(entries(4, 5)); err == nil || !strings.Contains(err.Error(), "longer than 20ms") {
+	if err := w.StoreLogs(entries(4, 5)); err == nil || !strings.Contains(err.Error(), "longer than 500ms") {
 		t.Fatalf("hanging write: %v", err)
 	}
 	f.want(t, 1, "append took longer")

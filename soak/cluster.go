@@ -108,7 +108,7 @@ func (c *cluster) prepare() error {
 	if err != nil {
 		return err
 	}
-	_, found, err := c.judge(ops, index)
+	_, found, err := c.judge(ops, index, c.now())
 	if err == nil && len(found) > 0 {
 		err = fmt.Errorf("prepare: %s: %s", found[0].What, found[0].Text)
 	}

@@ -83,7 +83,7 @@ func (c *cluster) grown() error {
 		var over []string
 		var u usage
 		var err error
-		harness.Poll(5*time.Second, func() bool { // what a round held is let go of in time
+		harness.Poll(30*time.Second, func() bool { // what a round held is let go of in time
 			if u, err = use(n); err != nil || c.round == baseRound {
 				return true
 			}

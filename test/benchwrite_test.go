@@ -15,8 +15,8 @@ import (
 func TestBenchWrite(t *testing.T) {
 	c := harness.Start(t, harness.Options{Nodes: 3})
 	cmd := exec.Command(filepath.Join(c.Bin, "pfs"), "--url", c.Nodes[0].URL+","+c.Nodes[1].URL+","+c.Nodes[2].URL,
-		"bench", "write", "--clients", "16", "--for", "5s", "-o", "json")
-	kill := time.AfterFunc(1500*time.Millisecond, func() {
+		"bench", "write", "--clients", "16", "--for", "12s", "-o", "json")
+	kill := time.AfterFunc(4*time.Second, func() { // it writes by then, also where it starts late
 		if l := c.Leader(); l != nil {
 			l.Kill()
 		}

@@ -38,7 +38,7 @@ func TestClientFailover(t *testing.T) {
 		t.Parallel()
 	}
 	c := harness.Start(t, harness.Options{Nodes: 3})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
 	if rounds > 2 {
 		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Minute)
 	}
@@ -122,8 +122,8 @@ func dialNodes(t *testing.T, config client.Config) *client.Client {
 func (l *life) progress(jobs int64) {
 	l.t.Helper()
 	want := l.jobs.Load() + jobs
-	if !harness.Poll(time.Minute, func() bool { return l.jobs.Load() >= want }) {
-		l.t.Errorf("%d jobs were enqueued in a minute, not %d", jobs+l.jobs.Load()-want, jobs)
+	if !harness.Poll(3*time.Minute, func() bool { return l.jobs.Load() >= want }) {
+		l.t.Errorf("%d jobs were enqueued in three minutes, not %d", jobs+l.jobs.Load()-want, jobs)
 	}
 }
 

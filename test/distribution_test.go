@@ -259,8 +259,12 @@ func TestPluginReload(t *testing.T) {
 		if second.Sum == before.Sum || second.Name != before.Name {
 			t.Errorf("%s was not replaced: %+v", k.name, second)
 		}
-		if got := w.want(200, "GET", "/files?path="+at+"/hello", "").body; got != k.hello {
-			t.Errorf("%s, just replaced: %q", k.name, got)
+		var got answer
+		if !harness.Poll(time.Minute, func() bool { // where it starts slowly, a read says so after 3 s
+			got, err = w.do("GET", "/files?path="+at+"/hello", nil)
+			return err != nil || got.status != 503 || !strings.Contains(got.body, "starting")
+		}) || err != nil || got.status != 200 || got.body != k.hello {
+			t.Errorf("%s, just replaced: %v %d %q", k.name, err, got.status, got.body)
 		}
 
 		replace(t, file, first[:len(first)/3])

@@ -101,9 +101,14 @@ func TestExamples(t *testing.T) {
 			c := harness.Start(t, harness.Options{Nodes: nodes, Config: func(int) string {
 				return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\n", dir)
 			}})
-			for _, e := range exampleTable() {
-				t.Run(e.fstype, func(t *testing.T) { e.judge(t, c) })
-			}
+			t.Run("plugins", func(t *testing.T) {
+				for _, e := range exampleTable() {
+					t.Run(e.fstype, func(t *testing.T) {
+						t.Parallel()
+						e.judge(t, c)
+					})
+				}
+			})
 			c.SameDigest()
 		})
 	}

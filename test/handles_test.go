@@ -164,7 +164,7 @@ func peerHandles(p *peer) {
 func peerHandleLeases(p *peer) {
 	f := p.dir + "/leased"
 	p.put(f, "x")
-	long, renewed, short := p.opened(f, "lease=200"), p.opened(f, "lease=1"), p.opened(f, "lease=1")
+	long, renewed, short := p.opened(f, "lease=200"), p.opened(f, "lease=3"), p.opened(f, "lease=3")
 	p.want(400, "POST", "/handles/open?path="+f+"&lease=0", "")
 	p.want(400, "POST", "/handles/open?path="+f+"&lease=301", "")
 	p.want(200, "POST", fmt.Sprintf("/handles/%d/renew?lease=120", renewed.ID), "")
@@ -176,8 +176,8 @@ func peerHandleLeases(p *peer) {
 		p.json("GET", "/handles", "", &out)
 		return !slices.ContainsFunc(out.Handles, func(l lease) bool { return l.ID == short.ID })
 	}
-	if !harness.Poll(10*time.Second, gone) {
-		p.Error("a lease of 1 s does not run out")
+	if !harness.Poll(30*time.Second, gone) {
+		p.Error("a lease of 3 s does not run out")
 	}
 	p.want(404, "GET", fmt.Sprintf("/handles/%d/read", short.ID), "")
 	p.want(404, "POST", fmt.Sprintf("/handles/%d/renew", short.ID), "")

@@ -19,7 +19,7 @@ func TestHeartbeats(t *testing.T) {
 	for i, n := range c.Nodes {
 		w[i] = newWeb(t, n)
 	}
-	w[0].mount("heartbeatfs", "/hb", `{"default_timeout":"6s"}`)
+	w[0].mount("heartbeatfs", "/hb", `{"default_timeout":"10s"}`)
 	there := func(i int, item string) int {
 		a, err := w[i].do("GET", "/stat?path=/hb/"+item+"&consistency=linearizable", nil)
 		if err != nil {
@@ -68,7 +68,7 @@ func TestHeartbeats(t *testing.T) {
 			left = (i + 1) % 3
 		}
 	}
-	if !harness.Poll(30*time.Second, func() bool { return there(left, "beats") == 404 }) {
+	if !harness.Poll(90*time.Second, func() bool { return there(left, "beats") == 404 }) {
 		t.Error("an item outlives its leader")
 	}
 	lead.Start()

@@ -38,6 +38,7 @@ var helpEndless = []string{"tail -f", "tail -F", "--stream", "watch ", "queue wo
 
 // Every example of every help text runs, on a node with the files that they speak of.
 func TestHelpExamples(t *testing.T) {
+	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	h := &helps{t: t, bin: harness.Build(t), url: c.Nodes[0].URL, dir: t.TempDir()}
 	h.command(nil)

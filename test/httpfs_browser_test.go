@@ -41,6 +41,7 @@ func shelf() map[string]string {
 // narrow screen, light and dark, by the keyboard alone, with scripts planted in
 // whatever may be content.
 func TestHTTPFSInBrowser(t *testing.T) {
+	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	s := &shop{web: newWeb(t, c.Nodes[0]), port: freePort(t)}
 	for _, dir := range []string{"/memfs/site", "/memfs/site/deep"} {

@@ -350,7 +350,7 @@ func TestPods(t *testing.T) {
 	tryNodes(t, p.lan, nodes)
 	for _, name := range names {
 		for _, probe := range []httpProbe{p.c.Startup, p.c.Liveness, p.c.Readiness} {
-			if !p.good(name, probe) {
+			if !harness.Poll(30*time.Second, func() bool { return p.good(name, probe) }) {
 				t.Errorf("%s of %s is bad", probe.Get.Path, name)
 			}
 		}
@@ -360,7 +360,7 @@ func TestPods(t *testing.T) {
 	if out, err := r.exec(p.c.Lifecycle.PreStop.Exec.Command...); err != nil || !strings.Contains(out, "leads now") {
 		t.Errorf("preStop of the leader: %v, %s", err, out)
 	}
-	if now := p.leader(names[0]); now == leader {
+	if !harness.Poll(30*time.Second, func() bool { return p.leader(names[0]) != leader }) {
 		t.Errorf("%s still leads after preStop", leader)
 	}
 	r.stop(time.Minute)

@@ -42,6 +42,9 @@ func startOutpost(t *testing.T) *outpost {
 	o.host("there", "before the mount")
 	o.ask(0).want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":"localfs","path":"/local","node":%q,"config":{"local_dir":%q}}`,
 		o.c.Nodes[o.owner].ID, o.dir))
+	for i := range o.w {
+		o.w[i].upSoon("/local")
+	}
 	return o
 }
 
@@ -83,6 +86,15 @@ func (w web) shown(path string) (m mountShown) {
 		if m.Path == path {
 			return m
 		}
+	}
+	return m
+}
+
+// shownUp is shown once the node has started the mount, and has said so in time.
+func (w web) shownUp(path string) (m mountShown) {
+	w.t.Helper()
+	if !harness.Poll(30*time.Second, func() bool { m = w.shown(path); return m.Status == "mounted" }) {
+		w.t.Errorf("%s does not start: %+v", path, m)
 	}
 	return m
 }
@@ -381,8 +393,8 @@ func TestLocalfsRetry(t *testing.T) {
 	n, w, away := c.Nodes[0], newWeb(t, c.Nodes[0]), newWeb(t, c.Nodes[1])
 	for _, p := range []string{"/home", "/data", "/list"} {
 		w.put(p+"/f", p)
-		away.reads(p+"/f", p)
-		if m := away.shown(p); m.Placement != "pinned" || m.Node != "n1" || m.Status != "mounted" {
+		away.readsSoon(p+"/f", p)
+		if m := away.shownUp(p); m.Placement != "pinned" || m.Node != "n1" {
 			t.Errorf("%+v", m)
 		}
 	}

@@ -44,7 +44,7 @@ func TestMembersUnderLoad(t *testing.T) {
 	goesOn := func() {
 		t.Helper()
 		before := w.acked()
-		if !harness.Poll(30*time.Second, func() bool { return w.acked() >= before+100 }) {
+		if !harness.Poll(2*time.Minute, func() bool { return w.acked() >= before+100 }) {
 			t.Fatal("writes do not go on")
 		}
 	}

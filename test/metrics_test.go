@@ -40,6 +40,7 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	}
 	send(t, "POST", follower.URL+"/api/v1/plugins/load", "", `{"library_path":"hello.wasm"}`)
 	send(t, "POST", follower.URL+"/api/v1/mount", "", `{"fstype":"hellofs-go","path":"/hello"}`)
+	newWeb(t, follower).soon("/hello")
 	if code, _ := ask(t, follower.URL+"/api/v1/files?path=/hello/none"); code != 404 {
 		t.Fatalf("a file that no plugin has: %d", code)
 	}

@@ -81,7 +81,9 @@ func TestNodePort(t *testing.T) {
 		if !harness.Poll(20*time.Second, func() bool { return metric(t, lord, refused(reason)) > was }) {
 			t.Errorf("%s: not counted as %s", what, reason)
 		}
-		if !logged(t, lord, "level=WARN", "refused on the node-to-node port", "reason="+reason) {
+		if !harness.Poll(20*time.Second, func() bool {
+			return logged(t, lord, "level=WARN", "refused on the node-to-node port", "reason="+reason)
+		}) {
 			t.Errorf("%s: not in the log", what)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // them.
 func peerDeadlock(p *peer) {
 	p.put(p.dir+"/f", "x")
-	ctx, cancel := context.WithTimeout(p.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(p.Context(), 5*time.Minute)
 	defer cancel()
 	w := web{p.T, p.url}
 	var wg sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 // TestPlantedBugs builds the code with a bug in it, one at a time, and demands
 // that the tests that guard against it fail.
 func TestPlantedBugs(t *testing.T) {
+	t.Parallel()
 	root := harness.Root(t)
 	type plant struct{ tag, pkg, run string }
 	all := []plant{

@@ -15,6 +15,7 @@ var docPages = []string{"cli.md"}
 // TestPluginDocs runs the console blocks of each page in docs/plugins and of
 // docPages, in order and in a shell of its own, and compares what they print.
 func TestPluginDocs(t *testing.T) {
+	t.Parallel()
 	pages, err := filepath.Glob(filepath.Join(harness.Root(t), "docs", "plugins", "*.md"))
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no pages: %v", err)

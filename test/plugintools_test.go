@@ -76,6 +76,7 @@ func (w tools) edit(name, old, fresh string) {
 // What "pfs plugin new" writes builds with make, keeps the laws and can be measured,
 // in every language; a script is played, too.
 func TestPluginNewTestBench(t *testing.T) {
+	t.Parallel()
 	for lang, example := range map[string]string{
 		"c": "memory", "rust": "words", "wasm-c": "memory", "wasm-rust": "memory",
 		"wasm-go": "memory", "wasi-go": "memory", "go": "memory", "python": "memory",

@@ -60,7 +60,7 @@ func TestPluginURL(t *testing.T) {
 	secure.StartTLS()
 	defer secure.Close()
 	c := harness.Start(t, harness.Options{Nodes: 1, Config: func(int) string {
-		return fmt.Sprintf("external_plugins: {enabled: true, allow_hosts: [%q, %q], fetch_timeout: 2s}\n",
+		return fmt.Sprintf("external_plugins: {enabled: true, allow_hosts: [%q, %q], fetch_timeout: 5s}\n",
 			strings.TrimPrefix(allowed.URL, "http://"), strings.TrimPrefix(secure.URL, "https://"))
 	}})
 	w := newWeb(t, c.Nodes[0])

@@ -56,10 +56,10 @@ func (p *powered) cut(round int, which []int) time.Duration {
 	trigger := make(chan struct{}, 1)
 	wg := p.write(ctx, round, 50+rand.IntN(200), trigger)
 	select {
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.t.Fatalf("round %d: too few acknowledgements in 30 s; one error was %v", round, p.refused)
+		p.t.Fatalf("round %d: too few acknowledgements in 2 minutes; one error was %v", round, p.refused)
 	case <-trigger:
 		var cuts sync.WaitGroup
 		for _, i := range which {

@@ -46,6 +46,7 @@ func processExamples(t *testing.T, dir string) {
 // mounted on the second through the third, read and written through the first,
 // killed, started again, and gone with their node.
 func TestProcessPlugin(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	processExamples(t, dir)
 	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string {

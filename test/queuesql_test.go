@@ -55,6 +55,7 @@ func newPlant(t *testing.T, cs ...*harness.Cluster) *plant {
 // TestQueueMariaDB has two servers that know nothing of each other share queues
 // in one database; one after the other is killed.
 func TestQueueMariaDB(t *testing.T) {
+	t.Parallel()
 	s := sqldbtest.Start(t)
 	dsn := s.Config("queues")["dsn"].(string)
 	var cs []*harness.Cluster
@@ -72,7 +73,7 @@ func TestQueueMariaDB(t *testing.T) {
 	}
 	mine := `pfs_queuefs_ready_messages{mount="/sqlq",queue="/one"} 1`
 	for _, c := range cs {
-		if body := newWeb(t, c.Nodes[0]).metrics(); !strings.Contains(body, mine) {
+		if !harness.Poll(time.Minute, func() bool { return strings.Contains(newWeb(t, c.Nodes[0]).metrics(), mine) }) { // a slow database is left out
 			t.Errorf("metrics lack %s", mine)
 		}
 	}
@@ -93,6 +94,7 @@ func TestQueueMariaDB(t *testing.T) {
 // TestQueueSQLite keeps queues in a file of the second node of three, which is
 // killed again and again; all work through all nodes.
 func TestQueueSQLite(t *testing.T) {
+	t.Parallel()
 	c := harness.Start(t, harness.Options{Nodes: 3})
 	mountQueue(t, c, "n2", vfs.Config{"backend": "sqlite", "db_path": filepath.Join(t.TempDir(), "queue.db")})
 	for i := range 3 {

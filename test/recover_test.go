@@ -24,7 +24,7 @@ func recoverOne(t *testing.T, logStore string) {
 	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string { return config }})
 	left := c.Nodes[1]
 	w := startLoad(t, c, 8)
-	if !harness.Poll(20*time.Second, func() bool { return w.acked() > 200 }) {
+	if !harness.Poll(2*time.Minute, func() bool { return w.acked() > 200 }) {
 		t.Fatal("no load")
 	}
 	w.stop()

@@ -155,7 +155,7 @@ func rollOver(t *testing.T, c *harness.Cluster, p *patientClients, leaderFirst b
 		}
 		n.Start()
 		n.Ready()
-		if !harness.Poll(30*time.Second, func() bool { return p.done.Load() > before+800 }) {
+		if !harness.Poll(3*time.Minute, func() bool { return p.done.Load() > before+800 }) {
 			t.Fatalf("clients stand still after the restart of %s", n.ID)
 		}
 	}

@@ -35,6 +35,9 @@ func startSeaport(t *testing.T) *seaport {
 		p.w = append(p.w, newWeb(t, n))
 	}
 	p.w[0].mount("s3fs", "/s3", p.s.JSON("data"))
+	for _, w := range p.w {
+		w.upSoon("/s3")
+	}
 	return p
 }
 
@@ -284,7 +287,8 @@ func (p *seaport) refused() {
 func (p *seaport) secrets() {
 	p.w[1].mount("s3fs", "/byname", fmt.Sprintf(`{"bucket":"bucket","endpoint":%q,"access_key_id":%q,"secret_access_key":"env:S3_TEST_SECRET"}`,
 		p.s.URL, s3server.KeyID))
-	p.w[2].reads("/byname/data/torn", "the old content")
+	p.w[0].upSoon("/byname")
+	p.w[2].readsSoon("/byname/data/torn", "the old content")
 	for i, n := range p.c.Nodes {
 		var seen []string
 		for _, route := range []string{"/mounts", "/plugins", "/stat?path=/s3/torn", "/health"} {

@@ -41,6 +41,7 @@ type scriptRan struct {
 // later.txt names scripts whose commands pfs sh has not yet, and says why; they are
 // run too, and told when they pass.
 func TestShellCorpus(t *testing.T) {
+	t.Parallel()
 	root := harness.Root(t)
 	dir := filepath.Join(root, "test", "testdata", "shell")
 	scripts := readShellScripts(t, dir)

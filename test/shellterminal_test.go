@@ -111,8 +111,8 @@ func TestShellTerminal(t *testing.T) {
 	x.shows(`\nyes\npfs:/memfs>`)
 
 	t.Log("Ctrl-C in a pipeline, and at a wait")
-	x.keys("yes | sort | cat", "Enter")
-	x.shows(`sort \| cat`)
+	x.keys("echo on; yes | sort | cat", "Enter")
+	x.shows(`cat\non`)
 	x.keys("C-c")
 	x.shows(`\npfs:/memfs>`)
 	x.keys("echo status $?", "Enter")

@@ -25,6 +25,7 @@ type registry struct {
 
 // TestSqlfs uses sqlfs on SQLite and on MariaDB, through three nodes.
 func TestSqlfs(t *testing.T) {
+	t.Parallel()
 	for _, backend := range []string{"sqlite", "mariadb"} {
 		t.Run(backend, func(t *testing.T) {
 			r := startRegistry(t, backend)

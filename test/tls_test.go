@@ -141,6 +141,7 @@ func logged(t *testing.T, n *harness.Node, words ...string) bool {
 // and then the authority while clients write without retrying, and shows them
 // who is not to be let in.
 func TestNodeCertificates(t *testing.T) {
+	t.Parallel()
 	ids := []string{"n1", "n2", "n3"}
 	p := newPapers(t, ids...)
 	c := harness.Start(t, harness.Options{Nodes: 3, Bin: p.bin, Config: func(i int) string { return p.config(ids[i]) }})
@@ -228,28 +229,45 @@ func outsiders(t *testing.T, p *papers, c *harness.Cluster) {
 	}
 	p.initCerts("wrong", "n4")
 	p.install("n4", "wrong", "wrong/ca.pem")
-	stranger := func(args ...string) (out string, code int) {
+	stranger := func(until func(out string) bool, args ...string) (out string, code int) {
 		args = append([]string{"-addr", "127.0.0.1:0", "-node-id", "n4", "-data-dir", t.TempDir()}, args...)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, filepath.Join(p.bin, "pfs-server"), args...)
-		b, err := cmd.CombinedOutput()
-		var e *exec.ExitError
-		if err != nil && !errors.As(err, &e) {
+		var b syncBuffer
+		cmd := exec.Command(filepath.Join(p.bin, "pfs-server"), args...)
+		cmd.Stdout, cmd.Stderr = &b, &b
+		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		return string(b), cmd.ProcessState.ExitCode()
+		ended := make(chan struct{})
+		go func() {
+			_ = cmd.Wait() // what it ends with is looked at below
+			close(ended)
+		}()
+		harness.Poll(time.Minute, func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+				return until(b.String())
+			}
+		})
+		_ = cmd.Process.Kill() // it may have ended
+		<-ended
+		return b.String(), cmd.ProcessState.ExitCode()
+	}
+	says := func(what string) func(string) bool {
+		return func(out string) bool { return strings.Contains(out, what) }
 	}
 	join := []string{"-raft-addr", "127.0.0.1:0", "-join", n1.Raft, "-bootstrap-expect", "3"}
 	dir := filepath.Join(p.dir, "n4")
 	files := []string{"-tls-ca", dir + "/ca.pem", "-tls-cert", dir + "/cert.pem", "-tls-key", dir + "/key.pem"}
 	turned("a node of another authority", "handshake", func() {
-		if out, _ := stranger(append(join, files...)...); !strings.Contains(out, "unknown authority") {
+		if out, _ := stranger(says("unknown authority"), append(join, files...)...); !strings.Contains(out, "unknown authority") {
 			t.Errorf("it does not say why it cannot join:\n%s", out)
 		}
 	})
 	turned("a node without certificates", "plaintext", func() {
-		stranger(join...)
+		was := metric(t, n1, refused("plaintext"))
+		stranger(func(string) bool { return metric(t, n1, refused("plaintext")) > was }, join...)
 	})
 	turned("a client of the same authority", "not_a_node", func() {
 		conn, err := tls.Dial("tcp", n1.Raft, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{p.client("new")}})
@@ -263,11 +281,11 @@ func outsiders(t *testing.T, p *papers, c *harness.Cluster) {
 		}
 	})
 	for _, args := range [][]string{{"-raft-addr", "0.0.0.0:0"}, {"-raft-addr", "127.0.0.1:0", "-raft-advertise", "10.1.2.3:7946"}} {
-		if out, code := stranger(args...); code != 2 || !strings.Contains(out, "pfs cluster init-certs") || strings.Count(out, "\n") != 1 {
+		if out, code := stranger(func(string) bool { return false }, args...); code != 2 || !strings.Contains(out, "pfs cluster init-certs") || strings.Count(out, "\n") != 1 {
 			t.Errorf("%v: exit code %d\n%s", args, code, out)
 		}
 	}
-	if out, _ := stranger("-raft-addr", ports.Free(t, 1)[0], "-raft-advertise", "10.1.2.3:7946", "-raft-plaintext"); !strings.Contains(out, "level=WARN") || !strings.Contains(out, "plain TCP") {
+	if out, _ := stranger(says("plain TCP"), "-raft-addr", ports.Free(t, 1)[0], "-raft-advertise", "10.1.2.3:7946", "-raft-plaintext"); !strings.Contains(out, "level=WARN") || !strings.Contains(out, "plain TCP") {
 		t.Errorf("plain TCP that was asked for:\n%s", out)
 	}
 }

@@ -16,6 +16,7 @@ import (
 // on the second through the third, written and read through all, bounded in its
 // memory, and there again after its node was killed.
 func TestWASIPlugin(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "memory.wasm")
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "./memory")
 	cmd.Dir = filepath.Join(harness.Root(t), "examples", "go-wasi")

@@ -81,6 +81,7 @@ func (w web) plugin(name string) (found loadedPlugin, ok bool) {
 // on all, mounted on the second through the third, called through the first,
 // there again after a restart, and unloaded.
 func TestWASMPlugin(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := wasmExample(t, dir, "hello")
 	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string {
@@ -141,7 +142,7 @@ func TestWASMPlugin(t *testing.T) {
 func (w web) readsSoon(path, want string) {
 	w.t.Helper()
 	var last string
-	if !harness.Poll(30*time.Second, func() bool {
+	if !harness.Poll(90*time.Second, func() bool {
 		a, err := w.do("GET", "/files?path="+path, nil)
 		if err == nil {
 			last = a.body
@@ -154,6 +155,7 @@ func (w web) readsSoon(path, want string) {
 
 // What may be loaded, and how.
 func TestWASMLoad(t *testing.T) {
+	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
 	file, outside := wasmExample(t, dir, "memory"), wasmExample(t, other, "hello")
 	code, err := os.ReadFile(file)

@@ -44,6 +44,7 @@ func (p *posted) all() string {
 // server: as far as it is granted that, and no further. What it has changed is
 // there after all nodes were killed, and the log names it.
 func TestWASMGrants(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	wasmExample(t, dir, "tee")
 	c := harness.Start(t, harness.Options{Nodes: 3, Config: func(int) string {
@@ -83,7 +84,7 @@ func TestWASMGrants(t *testing.T) {
 	three.readsSoon("/local/x", "on the third node")
 	one.want(200, "DELETE", "/files?path=/t/d", "")
 	two.want(404, "GET", "/stat?path=/memfs/kept/d", "")
-	if a := one.want(200, "GET", "/stat?path=/memfs/kept/b", ""); !strings.Contains(a.body, `"mode":384`) {
+	if a := one.want(200, "GET", "/stat?path=/memfs/kept/b&consistency=linearizable", ""); !strings.Contains(a.body, `"mode":384`) {
 		t.Error(a.body)
 	}
 

@@ -38,7 +38,7 @@ func TestHostileCalls(t *testing.T) {
 		"length outside":  {pair(atBytes, 0xffffffff), vfs.Crashed, "outside"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := started(t, bad(c.body).bytes(), vfs.Limits{Call: 200 * time.Millisecond}, nil)
+			f := started(t, bad(c.body).bytes(), vfs.Limits{Call: time.Second}, nil)
 			for range 3 {
 				_, err := f.ReadAt(t.Context(), nil, "/f", make([]byte, 9), 0)
 				if vfs.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {

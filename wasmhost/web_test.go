@@ -245,7 +245,7 @@ func TestHTTPDeadline(t *testing.T) {
 	s := newSite(t, httptest.NewServer, func(http.ResponseWriter, *http.Request) { <-hang })
 	defer close(hang)
 	module := through().bytes()
-	lib := vfs.Library{Name: "p", Place: vfs.Pinned, Limits: vfs.Limits{Call: 200 * time.Millisecond}, Grants: vfs.Grants{HTTP: []string{s.host}}}
+	lib := vfs.Library{Name: "p", Place: vfs.Pinned, Limits: vfs.Limits{Call: time.Second}, Grants: vfs.Grants{HTTP: []string{s.host}}}
 	p := newHost(t).Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return module, nil })
 	f := mounted(t, p, vfs.Env{Log: newHost(t).log, Mount: "/own"}, nil)
 	err := f.with(t.Context(), func(c *call) error { return c.asks("ask", `{"url":"`+s.URL+`"}`) })

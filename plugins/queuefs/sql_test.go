@@ -159,7 +159,7 @@ func TestSQLLeases(t *testing.T) {
 		a, b := sqlUser{t, startSQL(t, c)}, sqlUser{t, startSQL(t, c)}
 		a.must("/q/enqueue", "job")
 		a.must("/q/ctl", "max_attempts=3")
-		first := a.take("/q", vfs.Options{"lease": "200ms"})
+		first := a.take("/q", vfs.Options{"lease": "2s"})
 		if got := b.take("/q", nil); got.ID != "" {
 			t.Errorf("lent twice: %+v", got)
 		}

@@ -24,6 +24,7 @@ func (w *Witness) replay(log *Log, reads []*entry, doubts []span) (late []*Op) {
 			continue
 		}
 		reads, doubts = w.look(reads, doubts, index-1)
+		before, top := w.seq, uint64(0)
 		for ; i < len(log.Events) && log.Events[i].Index == index; i++ {
 			e := w.event(&log.Events[i])
 			switch {
@@ -31,13 +32,15 @@ func (w *Witness) replay(log *Log, reads []*entry, doubts []span) (late []*Op) {
 			case e.Status == Unknown:
 				e.at = index
 				late = append(late, e.Op)
+			case e.Status == OK && e.guessed && e.Seq > before:
+				top = max(top, e.Seq)
 			case e.Status == OK && e.Seq <= w.seq:
 				w.find(Violation, "event number %d follows %d: %s", e.Seq, w.seq, e.Op)
 			case e.Status == OK:
 				w.seq = e.Seq
 			}
 		}
-		w.index = index
+		w.index, w.seq = index, max(w.seq, top)
 	}
 	w.index = max(w.index, log.Last)
 	reads, doubts = w.look(reads, doubts, w.index)
@@ -165,21 +168,26 @@ func (w *Witness) keyed(ev *Event, kind Kind, where string) *entry {
 // answer says so, or else of one that does not know its outcome. Of several in
 // one entry of the log, whose order their answers tell, it is the first.
 func (w *Witness) claim(ev *Event, kind Kind, where string) *entry {
-	var sure, unsure *entry
+	var sure, unsure, wrong *entry
 	v := w.m.judge(&Op{Kind: kind, Path: where})
 	for _, e := range w.nobody[anonymous(kind, where)] {
 		switch {
 		case e.done:
-		case e.Status == OK && e.Index == ev.Index && (kind != Dequeue || e.Out == v.out),
+		case e.Status == OK && e.Index == ev.Index && v.ok() && (kind != Dequeue || e.Out == v.out),
 			e.Status == Failed && e.Index == ev.Index && slices.Contains(v.codes, e.Code):
 			if sure == nil || e.Seq < sure.Seq {
 				sure = e
 			}
+		case e.Status == OK && e.Index == ev.Index:
+			wrong = cmp.Or(wrong, e)
 		case e.Status == Unknown && unsure == nil:
 			unsure = e
 		}
 	}
-	return cmp.Or(sure, unsure)
+	if sure != nil {
+		sure.guessed = unsure != nil
+	}
+	return cmp.Or(sure, unsure, wrong)
 }
 
 // meet notes the place of an Op and that the event says what it asked for.

@@ -52,6 +52,8 @@ type entry struct {
 	index uint64
 	done  bool // its event was replayed
 	met   bool // a refusal without a place: the state was once as it says
+
+	guessed bool // it could be that of another Op of the entry, whose outcome is not known
 }
 
 // NewWitness returns a witness of an empty cluster. roots are the directories

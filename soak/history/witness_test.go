@@ -154,6 +154,16 @@ func pieces() []piece {
 			enqueue("m", 1, 1).from(0, 1), with(Op{Kind: Dequeue, Path: "/q/a"}, unknown).from(2, 3), dequeue("", "", 3).from(4, 5)}, ""},
 		{"two that find nothing, in one entry", []string{"consume /q/a/dequeue;consume /q/a/dequeue"}, []*Op{
 			with(dequeue("", "", 1), func(o *Op) { o.Seq = 2 }).from(0, 9), dequeue("", "", 1).from(0, 9)}, ""},
+		{"one of them unknown", []string{"consume /q/a/dequeue;write /d/f a;consume /q/a/dequeue"}, []*Op{
+			with(Op{Kind: Dequeue, Path: "/q/a"}, unknown).from(0, 9),
+			with(put("a", "/d/f", 1), func(o *Op) { o.Seq, o.Version = 2, 2 }).from(0, 9),
+			with(dequeue("", "", 1), func(o *Op) { o.Seq = 3 }).from(0, 9)}, ""},
+		{"removed for nothing, and for something", []string{"remove /d/f;write /d/f a;remove /d/f"}, []*Op{
+			with(Op{Kind: Delete, Path: "/d/f"}, unknown).from(0, 9),
+			with(put("a", "/d/f", 1), func(o *Op) { o.Seq, o.Version = 2, 2 }).from(0, 9),
+			with(Op{Kind: Delete, Path: "/d/f", Status: OK, Index: 1}, func(o *Op) { o.Seq = 3 }).from(0, 9)}, ""},
+		{"removed, and was not there", []string{"remove /d/f"}, []*Op{
+			Op{Kind: Delete, Path: "/d/f", Status: OK, Index: 1, Seq: 1}.from(0, 9)}, "violation: the outcome should be not_found"},
 		{"another name of a message", []string{"write /q/a/enqueue m", "consume /q/a/dequeue key=d1"}, []*Op{
 			with(enqueue("m", 1, 1), func(o *Op) { o.Message = "x" }).from(0, 1),
 			with(dequeue("d1", "m", 2), func(o *Op) { o.Message = "y" }).from(2, 3)}, "violation: the message was called x"},

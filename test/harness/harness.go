@@ -209,7 +209,7 @@ func (n *Node) Signal(s syscall.Signal) {
 }
 
 // Kill ends the process with SIGKILL and waits.
-func (n *Node) Kill() { n.end(syscall.SIGKILL, 10*time.Second) }
+func (n *Node) Kill() { n.end(syscall.SIGKILL, time.Minute) }
 
 // Stop ends the process with SIGTERM, waits, and returns its exit code.
 func (n *Node) Stop() int { return n.end(syscall.SIGTERM, 20*time.Second) }
@@ -275,10 +275,10 @@ func (n *Node) Tail() string {
 	return n.ID + ": " + string(b[max(0, len(b)-4000):])
 }
 
-// Ready waits until the node is ready, at most 30 s.
+// Ready waits until the node is ready, at most 2 minutes.
 func (n *Node) Ready() {
 	n.t.Helper()
-	ok := Poll(30*time.Second, func() bool {
+	ok := Poll(2*time.Minute, func() bool {
 		resp, err := http.Get(n.URL + "/api/v1/ready")
 		if err != nil {
 			return false
@@ -287,7 +287,7 @@ func (n *Node) Ready() {
 		return resp.StatusCode == http.StatusOK
 	})
 	if !ok {
-		n.t.Fatalf("not ready after 30 s\n%s", n.Tail())
+		n.t.Fatalf("not ready after 2 minutes\n%s", n.Tail())
 	}
 }
 
@@ -338,10 +338,10 @@ func newClient(t testing.TB, urls []string, retries int) *client.Client {
 }
 
 // Leader returns the node that a live node names as the leader; nil if there
-// is none within 15 s.
+// is none within a minute.
 func (c *Cluster) Leader() *Node {
 	var found *Node
-	Poll(15*time.Second, func() bool {
+	Poll(time.Minute, func() bool {
 		for _, n := range c.Nodes {
 			if !n.Alive() {
 				continue
