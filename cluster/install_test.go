@@ -263,8 +263,8 @@ func TestInstallSpoilt(t *testing.T) {
 	if left := spoil.Load(); left > 0 {
 		t.Errorf("%d were not spoilt", left)
 	}
-	if n := g.figure(g.nodes[away].metrics.installs.WithLabelValues("failed")); n < 2 {
-		t.Errorf("%v failures are told", n)
+	if n := g.figure(g.nodes[away].metrics.installs.WithLabelValues("failed")); n < 1 { // one may be broken off before that
+		t.Error("no failure is told")
 	}
 }
 

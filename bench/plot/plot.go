@@ -1,15 +1,14 @@
-// Package plot draws figures of loads over numbers of clients, as SVG that any
-// browser shows and that has no parts outside its file.
+// Package plot draws figures of loads: over numbers of clients, by percentile, and
+// against what was wanted. It makes SVG that any browser shows and that has no
+// parts outside its file.
 package plot
 
 import (
 	"fmt"
-	"html"
 	"io"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pfs-project/pfs/bench/load"
 )
@@ -27,9 +26,6 @@ const (
 	top, bottom   = 44, 52
 	line          = 17 // of the legend
 )
-
-// colours are told apart by those who see no red or no green, too (Okabe and Ito).
-var colours = [...]string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"}
 
 // curve is one line of a picture.
 type curve struct {
@@ -64,15 +60,15 @@ func Latency(w io.Writer, title string, all []Series) error {
 	}
 	c = slices.DeleteFunc(c, func(c curve) bool { return len(c.at) == 0 })
 	if len(all) > 0 && len(c) == 0 {
-		_, err := fmt.Fprintf(w, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d 60\" font-family=\"sans-serif\"><text x=\"20\" y=\"36\">%s: too few requests for percentiles</text></svg>\n",
-			width, html.EscapeString(title))
-		return err
+		var empty sheet
+		empty.text(20, top, "start", "too few requests for percentiles")
+		return empty.writeTo(w, width, top+20, title)
 	}
 	return draw(w, title, "milliseconds", c, magnitudes(c))
 }
 
 func newCurve(s Series, name string, i int, dashed bool, of func(load.Figures) float64) curve {
-	c := curve{name: name, colour: colours[i%len(colours)], dashed: dashed}
+	c := curve{name: name, colour: colour(i), dashed: dashed}
 	for _, f := range s.Figures {
 		c.at = append(c.at, point{float64(f.Clients), of(f)})
 	}
@@ -164,41 +160,35 @@ func draw(w io.Writer, title, unit string, all []curve, y axis) error {
 	x := clients(all)
 	px := func(v float64) float64 { return left + x.place(v)*(width-left-right) }
 	py := func(v float64) float64 { return height - bottom - y.place(v)*(height-top-bottom) }
-	var b strings.Builder
-	full := height + line*len(all) + 10
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="sans-serif" font-size="12" fill="#222">`+"\n", width, full, width, full)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, full)
-	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="16">%s</text>`+"\n", left, html.EscapeString(title))
+	var b sheet
 	for _, v := range y.ticks {
-		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", left, py(v), width-right, left-8, py(v)+4, say(v))
+		b.rule(left, py(v), width-right, py(v), grid)
+		b.text(left-8, py(v)+4, "end", say(v))
 	}
 	for _, v := range x.ticks {
-		fmt.Fprintf(&b, `<path d="M%.1f %dv5" stroke="#222"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", px(v), height-bottom, px(v), height-bottom+19, say(v))
+		b.rule(px(v), height-bottom, px(v), height-bottom+5, ink)
+		b.text(px(v), height-bottom+19, "middle", say(v))
 	}
-	fmt.Fprintf(&b, `<path d="M%d %dV%dH%d" fill="none" stroke="#222"/>`+"\n", left, top, height-bottom, width-right)
-	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">clients</text>`+"\n", (left+width-right)/2, height-12)
-	fmt.Fprintf(&b, `<text x="16" y="%d" text-anchor="middle" transform="rotate(-90 16 %d)">%s</text>`+"\n", height/2, height/2, unit)
+	b.rule(left, top, left, height-bottom, ink)
+	b.rule(left, height-bottom, width-right, height-bottom, ink)
+	b.text((left+width-right)/2, height-12, "middle", "clients")
+	b.upright(16, height/2, unit)
 	for i, c := range all {
-		c.draw(&b, px, py, height+line*i+10)
+		c.draw(&b, px, py, float64(height+line*i+10))
 	}
-	b.WriteString("</svg>\n")
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.writeTo(w, width, height+line*len(all)+10, title)
 }
 
 // draw writes a line with its points, and its row of the legend.
-func (c curve) draw(b *strings.Builder, px, py func(float64) float64, row int) {
-	dash := ""
-	if c.dashed {
-		dash = ` stroke-dasharray="6 4"`
-	}
-	path := make([]string, len(c.at))
+func (c curve) draw(b *sheet, px, py func(float64) float64, row float64) {
+	path := make([]point, len(c.at))
 	for i, p := range c.at {
-		path[i] = fmt.Sprintf("%.1f,%.1f", px(p.x), py(p.y))
-		fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`, px(p.x), py(p.y), c.colour)
+		path[i] = point{px(p.x), py(p.y)}
+		b.dot(path[i], c.colour)
 	}
-	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"%s/>`+"\n", strings.Join(path, " "), c.colour, dash)
-	fmt.Fprintf(b, `<path d="M%d %dh28" stroke="%s" stroke-width="2"%s/><text x="%d" y="%d">%s</text>`+"\n", left, row, c.colour, dash, left+36, row+4, html.EscapeString(c.name))
+	b.line(path, c.colour, c.dashed)
+	b.sample(left, row, c.colour, c.dashed)
+	b.text(left+36, row+4, "start", c.name)
 }
 
 // say is a number as people write it.

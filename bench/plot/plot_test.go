@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/pfs-project/pfs/bench/load"
 )
 
@@ -26,13 +28,7 @@ func TestDraw(t *testing.T) {
 		if err := draw(&b, "a <title>", []Series{figures("x & y"), figures("z")}); err != nil {
 			t.Fatal(err)
 		}
-		for d := xml.NewDecoder(strings.NewReader(b.String())); ; {
-			if _, err := d.Token(); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-		}
+		wellFormed(t, b.String())
 		lines := regexp.MustCompile(`points="([\d.]+),([\d.]+) ([\d.]+),([\d.]+)"`).FindAllStringSubmatch(b.String(), -1)
 		if want := map[string]int{"throughput": 2, "latency": 4}[name]; len(lines) != want {
 			t.Fatalf("%s has %d lines, not %d", name, len(lines), want)
@@ -89,5 +85,62 @@ func TestTicks(t *testing.T) {
 	}
 	if say(46_000) != "46k" || say(0.2) != "0.2" || say(256) != "256" {
 		t.Error(say(46_000), say(0.2), say(256))
+	}
+}
+
+// wellFormed fails unless s is XML.
+func wellFormed(t *testing.T, s string) {
+	t.Helper()
+	for d := xml.NewDecoder(strings.NewReader(s)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is better than wanted stands right of 1, what is worse left of it, and twice
+// as far is as long either way.
+func TestScores(t *testing.T) {
+	var b strings.Builder
+	if err := Scores(&b, "a <title>", []Score{{Name: "x & y", Note: "2 of 1", Value: 2}, {Name: "z", Value: 0.5, Missed: true}, {Name: "far", Value: 900}}); err != nil {
+		t.Fatal(err)
+	}
+	wellFormed(t, b.String())
+	bars := regexp.MustCompile(`<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="16.0" fill="(#\w+)"`).FindAllStringSubmatch(b.String(), -1)
+	if len(bars) != 3 {
+		t.Fatalf("%d bars: %s", len(bars), b.String())
+	}
+	if bars[0][1] != "548.0" || bars[1][1] != "474.0" || bars[0][2] != "74.0" || bars[1][2] != "74.0" || bars[0][3] == bars[1][3] {
+		t.Errorf("bars: %v", bars)
+	}
+	if bars[2][2] != "222.0" { // as eight times
+		t.Errorf("a bar leaves the picture: %v", bars[2])
+	}
+}
+
+func TestPercentiles(t *testing.T) {
+	times := hdrhistogram.New(1, 60_000_000, 3)
+	for i := range int64(100_000) {
+		_ = times.RecordValue(1000 + i) // microseconds, in range
+	}
+	encoded, err := times.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	err = Percentiles(&b, "latency", []Panel{{"PUT", []load.Figures{{Name: "pfs", Histogram: string(encoded)}, {Name: "without", Histogram: ""}}}, {Name: "none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wellFormed(t, b.String())
+	if n := strings.Count(b.String(), "<polyline"); n != 1 {
+		t.Errorf("%d curves: %s", n, b.String())
+	}
+	for _, text := range []string{">PUT<", ">pfs<", ">99.99<", ">none<"} {
+		if !strings.Contains(b.String(), text) {
+			t.Errorf("no %s", text)
+		}
 	}
 }

@@ -162,10 +162,8 @@ var form string
 // write writes the page and its plots beside it, named for it.
 func (p page) write(name string) error {
 	stem := strings.TrimSuffix(name, ".md")
-	for kind, svg := range map[string]string{"ratios": p.ratios(), "latency": p.latencies()} {
-		if err := os.WriteFile(stem+"-"+kind+".svg", []byte(svg), 0o644); err != nil {
-			return err
-		}
+	if err := p.draw(stem); err != nil {
+		return err
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{"rate": rate, "ms": ms,
 		"used": func(f load.Figures) string { return used(f, " | ") },
