@@ -2,19 +2,13 @@
 
 package bench
 
-import (
-	"os"
-	"os/exec"
-)
+import "os"
 
 // flush leaves the disks as they are.
 func flush() {}
 
 // dataSync returns when what was written to f is on its disk.
 func dataSync(f *os.File) error { return f.Sync() }
-
-// apart leaves a node as it is.
-func apart(*exec.Cmd) {}
 
 // roomForFiles leaves the limit as it is.
 func roomForFiles(int) error { return nil }

@@ -2,18 +2,17 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/pfs-project/pfs/bench/child"
 	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/loopback"
 )
@@ -29,10 +28,8 @@ type Cluster struct {
 type node struct {
 	url  string
 	args []string
-	log  string // file that has what it says
-	cmd  *exec.Cmd
-	from time.Time // its start
-	end  chan error
+	log  string         // file that has what it says
+	proc *child.Process // nil: it does not run
 }
 
 // Mounts that a new cluster makes by itself, which loads work below.
@@ -118,88 +115,39 @@ func environ(all []string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return strings.HasPrefix(s, "PFS_") })
 }
 
-// start starts the process; when ctx ends it is killed. A parent's death signal comes from the thread that
-// started it, so the goroutine that waits keeps its thread.
-func (n *node) start(ctx context.Context) error {
-	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	begun, end := make(chan error), make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		cmd := exec.CommandContext(ctx, n.args[0], n.args[1:]...)
-		cmd.Stderr, cmd.Env = log, environ(os.Environ())
-		defer log.Close()
-		apart(cmd)
-		n.cmd = cmd
-		n.from = time.Now()
-		err := cmd.Start()
-		begun <- err
-		if err == nil {
-			end <- cmd.Wait()
-		}
-	}()
-	n.end = end
-	if err := <-begun; err != nil {
-		n.cmd = nil
-		return err
-	}
-	return nil
+// start starts the process; when ctx ends it is killed.
+func (n *node) start(ctx context.Context) (err error) {
+	cmd := exec.CommandContext(ctx, n.args[0], n.args[1:]...)
+	cmd.Env = environ(os.Environ())
+	n.proc, err = child.Start("the node at "+n.url, cmd, n.log)
+	return err
 }
 
 // ready waits until the node's /readyz says that it serves, and tells how long
 // that took from its start.
 func (n *node) ready(ctx context.Context) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
 	probe, err := dial(n.url, "", nil)
 	if err != nil {
 		return 0, err
 	}
 	defer probe.close()
 	probe.base = n.url
-	for {
+	return n.proc.Ready(ctx, func(ctx context.Context) error {
 		_, err := probe.once(ctx, "GET", "/readyz", nil)
-		if err == nil {
-			return time.Since(n.from), nil
-		}
-		select {
-		case end := <-n.end:
-			n.end <- end
-			return 0, fmt.Errorf("the node at %s ended: %w%s", n.url, errors.Join(end, err), n.said())
-		case <-ctx.Done():
-			return 0, fmt.Errorf("the node at %s is not ready: %w%s", n.url, errors.Join(ctx.Err(), err), n.said())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-// said is the end of what the node wrote to stderr, on lines of its own.
-func (n *node) said() string {
-	b, err := os.ReadFile(n.log)
-	if err != nil || len(b) == 0 {
-		return ""
-	}
-	return "\n" + strings.TrimSpace(string(b[max(0, len(b)-1000):]))
+		return err
+	})
 }
 
 // stop asks the process to end, or with hard kills it, and waits for it.
 func (n *node) stop(hard bool) {
-	if n.cmd == nil {
-		return
+	switch {
+	case n.proc == nil:
+	case hard:
+		n.proc.Kill()
+	default:
+		_ = n.proc.Stop(30 * time.Second) // it has ended, one way or the other
 	}
-	if hard || n.cmd.Process.Signal(os.Interrupt) != nil {
-		_ = n.cmd.Process.Kill() // it may be gone already
-	}
-	select {
-	case <-n.end:
-	case <-time.After(30 * time.Second):
-		_ = n.cmd.Process.Kill()
-		<-n.end
-	}
-	n.cmd = nil
+	n.proc = nil
 }
 
 // Stop ends the nodes and gives their ports back. Their directories stay.
@@ -218,8 +166,8 @@ func (c *Cluster) Stop() {
 // Groups are the process groups of the nodes that run.
 func (c *Cluster) Groups() (ids []int) {
 	for _, n := range c.nodes {
-		if n.cmd != nil {
-			ids = append(ids, n.cmd.Process.Pid) // each leads its own
+		if n.proc != nil {
+			ids = append(ids, n.proc.Group())
 		}
 	}
 	return ids
@@ -237,10 +185,10 @@ func (c *Cluster) memory() (sum int64) {
 // memory is what the node holds resident, in bytes; 0 if it does not run, or
 // where the system does not tell.
 func (n *node) memory() int64 {
-	if n.cmd == nil {
+	if n.proc == nil {
 		return 0
 	}
-	f := strings.Fields(proc(fmt.Sprintf("%d/statm", n.cmd.Process.Pid)))
+	f := strings.Fields(proc(fmt.Sprintf("%d/statm", n.proc.Group())))
 	if len(f) < 2 {
 		return 0
 	}

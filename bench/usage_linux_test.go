@@ -3,22 +3,23 @@ package bench
 import (
 	"context"
 	"os/exec"
-	"strconv"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/pfs-project/pfs/bench/child"
 )
 
 // A server that works and a client that works are told apart, and a group has all
 // of its processes.
 func TestMeter(t *testing.T) {
 	// The shell waits; its child works until it is killed.
-	cmd := exec.Command("sh", "-c", "while :; do :; done & wait")
-	apart(cmd)
-	if err := cmd.Start(); err != nil {
+	p, err := child.Start("the shell", exec.Command("sh", "-c", "while :; do :; done & wait"), filepath.Join(t.TempDir(), "log"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = exec.Command("kill", "-9", "--", "-"+strconv.Itoa(cmd.Process.Pid)).Run(); _ = cmd.Wait() }()
-	groups := func() []int { return []int{cmd.Process.Pid} }
+	defer p.Kill()
+	groups := func() []int { return []int{p.Group()} }
 	usage := Meter(groups)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

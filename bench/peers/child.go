@@ -9,11 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/pfs-project/pfs/bench/child"
 	"github.com/pfs-project/pfs/loopback"
 )
 
@@ -25,70 +24,28 @@ type Site struct {
 	PFS     string // the pfs-server program
 }
 
-// How long a server has to serve, and to end.
-const (
-	toServe = time.Minute
-	toEnd   = 20 * time.Second
-)
-
-// child is one process of ours.
-type child struct {
-	name, log string
-	cmd       *exec.Cmd
-	done      chan struct{} // closed when it has ended
-}
+// toEnd is how long a server has to end.
+const toEnd = 20 * time.Second
 
 // start runs a program in the folder dir, which it makes, with its output in a
 // file there. When ctx ends it is killed.
-func start(ctx context.Context, dir, program string, args ...string) (*child, error) {
+func start(ctx context.Context, dir, program string, args ...string) (*child.Process, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	c := &child{name: filepath.Base(program), log: filepath.Join(dir, "log"), done: make(chan struct{})}
-	log, err := os.Create(c.log)
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	c, err := child.Start(filepath.Base(program), cmd, filepath.Join(dir, "log"))
 	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	c.cmd = exec.CommandContext(ctx, program, args...)
-	c.cmd.Cancel = func() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) } // with what it started
-	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, log, log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	begun := make(chan error)
-	go func() {
-		// The signal of a parent's death comes from the thread that started it.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(c.done)
-		err := c.cmd.Start()
-		begun <- err
-		if err == nil {
-			_ = c.cmd.Wait() // how it ended is in ProcessState
-		}
-	}()
-	if err := <-begun; err != nil {
-		return nil, fmt.Errorf("%s: %w (make bench-peers installs it)", c.name, err)
+		return nil, fmt.Errorf("%w (make bench-peers installs it)", err)
 	}
 	return c, nil
 }
 
-// ready asks until probe has no error.
-func (c *child) ready(ctx context.Context, probe func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, toServe)
-	defer cancel()
-	for {
-		err := probe(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-c.done:
-			return fmt.Errorf("%s ended (%s): %s", c.name, c.cmd.ProcessState, c.tail())
-		case <-ctx.Done():
-			return fmt.Errorf("%s does not serve: %w: %s", c.name, err, c.tail())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+// ready waits until probe has no error.
+func ready(ctx context.Context, c *child.Process, probe func(context.Context) error) error {
+	_, err := c.Ready(ctx, probe)
+	return err
 }
 
 // accepts is nil once connections are taken at addr.
@@ -102,37 +59,13 @@ func accepts(addr string) func(context.Context) error {
 	}
 }
 
-// tail is the end of what the process said.
-func (c *child) tail() string {
-	b, err := os.ReadFile(c.log)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(b[max(0, len(b)-600):]))
-}
-
-// stop ends the process and waits until it has ended.
-func (c *child) stop() error { return c.stopWithin(toEnd) }
-
-func (c *child) stopWithin(d time.Duration) error {
-	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
-	select {
-	case <-c.done:
-		return nil
-	case <-time.After(d):
-	}
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // with what it started
-	<-c.done
-	return fmt.Errorf("%s did not end when it was told to", c.name)
-}
-
 // children are processes that make one target.
-type children []*child
+type children []*child.Process
 
 func (cs children) stop() error {
 	var errs []error
 	for _, c := range cs {
-		errs = append(errs, c.stop())
+		errs = append(errs, c.Stop(toEnd))
 	}
 	return errors.Join(errs...)
 }
@@ -140,7 +73,7 @@ func (cs children) stop() error {
 // groups are the process groups of all.
 func (cs children) groups() (ids []int) {
 	for _, c := range cs {
-		ids = append(ids, c.cmd.Process.Pid) // each leads its own
+		ids = append(ids, c.Group())
 	}
 	return ids
 }

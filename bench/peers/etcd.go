@@ -49,7 +49,7 @@ func StartEtcd(ctx context.Context, s Site, nodes int) (*target.Target, error) {
 		procs = append(procs, c)
 	}
 	for i, c := range procs {
-		if err := c.ready(ctx, serves("http://"+addrs[i]+"/health")); err != nil {
+		if err := ready(ctx, c, serves("http://"+addrs[i]+"/health")); err != nil {
 			return nil, errors.Join(err, end())
 		}
 	}

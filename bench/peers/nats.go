@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,12 +47,12 @@ func StartNATS(ctx context.Context, s Site) (*target.Target, error) {
 		return nil, errors.Join(err, end())
 	}
 	procs = append(procs, c)
-	err = c.ready(ctx, func(context.Context) error { return q.dial("nats://"+addrs[0], 1) })
+	err = ready(ctx, c, func(context.Context) error { return q.dial("nats://"+addrs[0], 1) })
 	if err == nil {
 		err = q.dial("nats://"+addrs[0], s.Clients)
 	}
 	if err == nil {
-		err = c.ready(ctx, q.make) // JetStream is ready after the port is
+		err = ready(ctx, c, q.make) // JetStream is ready after the port is
 	}
 	if err != nil {
 		return nil, errors.Join(err, end())
@@ -78,6 +79,9 @@ const (
 	nextNone    = "408"
 	ack         = "+ACK"
 )
+
+// toAnswer is how long a server has for one answer.
+const toAnswer = time.Minute
 
 // dial opens connections until there are n.
 func (q *jetQueue) dial(url string, n int) error {
@@ -132,7 +136,7 @@ func (q *jetQueue) Dequeue(ctx context.Context, client int) ([]byte, error) {
 	if err := q.conns[client].PublishRequest(nextSubject, in.Subject, []byte(nextAsk)); err != nil {
 		return nil, err
 	}
-	m, err := in.NextMsg(toServe)
+	m, err := in.NextMsg(toAnswer)
 	if err != nil {
 		return nil, err
 	}

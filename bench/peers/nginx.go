@@ -72,7 +72,7 @@ func StartNginx(ctx context.Context, s Site) (*target.Target, error) {
 	if err := os.WriteFile(filepath.Join(n.root, "ready"), nil, 0o644); err != nil {
 		return nil, errors.Join(err, end())
 	}
-	if err := c.ready(ctx, serves(n.url+"ready")); err != nil {
+	if err := ready(ctx, c, serves(n.url+"ready")); err != nil {
 		return nil, errors.Join(err, end())
 	}
 	return &target.Target{Name: "nginx", Version: ver, Nodes: 1,

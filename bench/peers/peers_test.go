@@ -9,9 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/pfs-project/pfs/bench/target"
 	"github.com/pfs-project/pfs/test/harness"
@@ -310,39 +308,5 @@ func TestNATSInbox(t *testing.T) {
 		if n, err := in.Delivered(); err != nil || n < 50 {
 			t.Errorf("client %d: %d came in its inbox, %v", client, n, err)
 		}
-	}
-}
-
-// A server that ends at once is told of with its last words, and one that does
-// not listen to SIGTERM ends all the same.
-func TestChildren(t *testing.T) {
-	c, err := start(t.Context(), t.TempDir(), "sh", "-c", "echo last words; exit 3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = c.ready(t.Context(), func(context.Context) error { return errors.New("not yet") })
-	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("last words")) {
-		t.Error(err)
-	}
-	if _, err := start(t.Context(), t.TempDir(), "no-such-program"); err == nil {
-		t.Error("a program that is not there was started")
-	}
-	if c, err = start(t.Context(), t.TempDir(), "sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"); err != nil {
-		t.Fatal(err)
-	}
-	deaf := func(context.Context) error {
-		if c.tail() != "deaf" {
-			return errors.New("not yet")
-		}
-		return nil
-	}
-	if err := c.ready(t.Context(), deaf); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.stopWithin(100 * time.Millisecond); err == nil {
-		t.Error("it did end when it was told to")
-	}
-	if err := syscall.Kill(c.cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("it runs still: %v", err)
 	}
 }

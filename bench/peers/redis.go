@@ -37,9 +37,9 @@ func StartRedis(ctx context.Context, s Site) (*target.Target, error) {
 		for _, c := range kv.conns {
 			errs = append(errs, c.Close())
 		}
-		return errors.Join(append(errs, kv.pool.Close(), c.stop())...)
+		return errors.Join(append(errs, kv.pool.Close(), c.Stop(toEnd))...)
 	}
-	if err := c.ready(ctx, func(ctx context.Context) error { return kv.pool.Ping(ctx).Err() }); err != nil {
+	if err := ready(ctx, c, func(ctx context.Context) error { return kv.pool.Ping(ctx).Err() }); err != nil {
 		return nil, errors.Join(err, end())
 	}
 	for range s.Clients {

@@ -53,7 +53,7 @@ func StartS3(ctx context.Context, s Site) (*target.Target, error) {
 			return aws.Credentials{AccessKeyID: s3Key, SecretAccessKey: s3Secret}, nil
 		}),
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired}), s3.WithPresignExpires(time.Hour))
-	if err := c.ready(ctx, accepts(addrs[0])); err != nil {
+	if err := ready(ctx, c, accepts(addrs[0])); err != nil {
 		return nil, errors.Join(err, end())
 	}
 	return &target.Target{Name: "versitygw", Version: ver, Nodes: 1,

@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/pfs-project/pfs/bench"
+	"github.com/pfs-project/pfs/bench/child"
 	"github.com/pfs-project/pfs/bench/standin"
 	"github.com/pfs-project/pfs/bench/target"
 )
@@ -74,7 +75,7 @@ func serveEcho(l net.Listener) error {
 }
 
 // self starts this program as a server of a kind.
-func self(ctx context.Context, s Site, kind string) (addr string, c *child, end func() error, err error) {
+func self(ctx context.Context, s Site, kind string) (addr string, c *child.Process, end func() error, err error) {
 	addrs, free, err := hold(1)
 	if err != nil {
 		return "", nil, nil, err
@@ -84,8 +85,8 @@ func self(ctx context.Context, s Site, kind string) (addr string, c *child, end 
 		free()
 		return "", nil, nil, err
 	}
-	end = func() error { defer free(); return c.stop() }
-	if err := c.ready(ctx, accepts(addrs[0])); err != nil {
+	end = func() error { defer free(); return c.Stop(toEnd) }
+	if err := ready(ctx, c, accepts(addrs[0])); err != nil {
 		return "", nil, nil, errors.Join(err, end())
 	}
 	return addrs[0], c, end, nil
