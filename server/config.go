@@ -55,7 +55,6 @@ type ClusterConfig struct {
 	Join            stringList `yaml:"join"`
 	NonVoter        bool       `yaml:"non_voter"`
 	LogStore        string     `yaml:"log_store"`
-	Election        string     `yaml:"election_timeout"`
 	ChunkGrace      string     `yaml:"chunk_grace"`
 	DiskReserve     string     `yaml:"disk_reserve"`
 	TLSCA           string     `yaml:"tls_ca"`
@@ -153,7 +152,7 @@ func defaults() Config {
 	return Config{
 		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s",
 			Backup: BackupConfig{Every: "0s", Keep: 24}},
-		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, Election: "500ms", ChunkGrace: "10m", DiskReserve: "0",
+		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, ChunkGrace: "10m", DiskReserve: "0",
 			MaxSnapshot: "512GB", SnapshotRate: "64MB"},
 		External: ExternalConfig{FetchTimeout: "60s"},
 		MCP:      MCPConfig{Enabled: true, Root: "/"},
@@ -219,9 +218,6 @@ func (c *Config) check() error {
 	}
 	if s := c.Cluster.LogStore; s != "" && s != raftlog.Bolt && s != raftlog.Pebble {
 		return fmt.Errorf("cluster.log_store is %q; it must be bolt or pebble, or empty for what the directory has", s)
-	}
-	if _, err := c.election(); err != nil {
-		return err
 	}
 	if _, err := c.chunkGrace(); err != nil {
 		return err
@@ -354,14 +350,6 @@ func (e ExternalConfig) breaker() (p supervise.Plan, err error) {
 		}
 	}
 	return p, nil
-}
-
-func (c *Config) election() (time.Duration, error) {
-	d, err := vfs.Config{"election_timeout": c.Cluster.Election}.Duration("election_timeout", 500*time.Millisecond)
-	if err == nil && (d < 100*time.Millisecond || d > time.Minute) {
-		err = errors.New("cluster.election_timeout must be 100ms to 1m")
-	}
-	return d, err
 }
 
 func (c *Config) chunkGrace() (time.Duration, error) {

@@ -172,8 +172,7 @@ func (n *node) planBackups() {
 
 func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) cluster.Config {
 	c := n.config.Cluster
-	election, _ := n.config.election() // checked when they were read
-	grace, _ := n.config.chunkGrace()
+	grace, _ := n.config.chunkGrace() // checked when they were read
 	slow, _ := n.config.slow()
 	reserve, _ := n.config.diskReserve()
 	snapshot, _ := n.config.maxSnapshot()
@@ -182,7 +181,7 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 		NodeID: c.NodeID, Dir: n.config.Server.DataDir,
 		Address: c.RaftAddress, Advertise: c.RaftAdvertise, HTTP: c.HTTPAdvertise,
 		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
-		LogStore: c.LogStore, Election: election, ChunkGrace: grace, DiskReserve: reserve, Plugins: builtin, Version: version, Slow: slow,
+		LogStore: c.LogStore, ChunkGrace: grace, DiskReserve: reserve, Plugins: builtin, Version: version, Slow: slow,
 		TLS: cluster.TLSFiles{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, Plaintext: c.Plaintext,
 		MaxSnapshot: snapshot, SnapshotRate: rate,
 		Mounts: mounts, Log: n.log, Fatal: n.fatal,

@@ -155,7 +155,7 @@ func (p *program) make(ctx context.Context) (i *instance, err error) {
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
-	if i.module, err = p.runtime.InstantiateModule(roomy(ctx), p.module, config); err != nil {
+	if i.module, err = p.runtime.InstantiateModule(ctx, p.module, config); err != nil {
 		return i, i.failure(ctx, err)
 	}
 	defer func() {

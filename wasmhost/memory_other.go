@@ -1,8 +1,0 @@
-//go:build !unix
-
-package wasmhost
-
-import "context"
-
-// roomy leaves the memory of instances to the runtime of modules.
-func roomy(ctx context.Context) context.Context { return ctx }
