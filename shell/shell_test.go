@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pfs-project/pfs/cli"
@@ -30,9 +31,27 @@ func ranFrom(ctx context.Context, t *testing.T, stdin *strings.Reader, script st
 }
 
 // started is a shell that reads nothing, and what it writes.
-func started(t *testing.T) (s *Shell, stdout, stderr *bytes.Buffer) {
+// heard is what a shell has written, also by what it has left in the background.
+type heard struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.Write(b)
+}
+
+func (h *heard) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.String()
+}
+
+func started(t *testing.T) (s *Shell, stdout, stderr *heard) {
 	t.Helper()
-	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	stdout, stderr = &heard{}, &heard{}
 	s, err := New(Config{Env: cli.New(strings.NewReader(""), stdout, stderr), Environ: os.Environ()})
 	if err != nil {
 		t.Fatal(err)
