@@ -1,6 +1,7 @@
 # PFS. `make run` and `make test` are the two commands to know; `make help`
 # lists the others.
 GO       ?= go
+GOTEST   ?= $(GO) test
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILT    ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -27,10 +28,10 @@ dev: build ## one node with debug log and data in build/dev-data
 test: build ## everything fast: vet, the house's rules, unit, black-box and fault tests
 	@$(GO) vet ./...
 	@$(GO) vet -tags inprocess ./ffi/... ./server ./cmd/pfs-server
-	@$(GO) test -tags inprocess -run TestIsolation $(GOTEST_FLAGS) ./server
-	@$(GO) test -timeout 30m $(GOTEST_FLAGS) $$($(GO) list ./... | grep -vE '/(test|soak)$$')
-	@$(GO) test -timeout 60m -parallel 4 $(GOTEST_FLAGS) ./test
-	@$(GO) test -timeout 30m $(GOTEST_FLAGS) ./soak
+	@$(GOTEST) -tags=inprocess -run=TestIsolation ./server
+	@$(GOTEST) -timeout=30m $$($(GO) list ./... | grep -vE '/(test|soak)$$')
+	@$(GOTEST) -timeout=60m -parallel=4 ./test
+	@$(GOTEST) -timeout=30m ./soak
 
 check: ## gofmt, vet, and all tests under the race detector
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -54,6 +54,7 @@ P = Q
 		}
 		return err
 	}
+	soon(t, "the plugin tells that it was set up", func() bool { return len(asked()) > 0 })
 	before := len(asked())
 	if got, err := readAll(f, "/f", 9); got != "hello" || err != nil {
 		t.Fatalf("%q, %v", got, err)
