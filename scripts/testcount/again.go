@@ -16,8 +16,8 @@ var (
 	// promises are the tests that look for what was lost, torn or out of order:
 	// once is enough.
 	promises = regexp.MustCompile(`^Test(Simulation|PowerCut|Damage|Crash|Linearizable|Soak|Hammer|Replay|Divergence)`)
-	// final is what no second run excuses.
-	final = regexp.MustCompile(`(?m)WARNING: DATA RACE|^panic: |^fatal error: |build failed|test timed out`)
+	// final is what no second run excuses, whichever test is said to have said it.
+	final = regexp.MustCompile(`WARNING: DATA RACE|race detected|^panic: |^fatal error: |^signal: |^\*\*\* Test |build failed`)
 )
 
 // again runs each test of c that failed once more, alone, unless they are many or
@@ -41,9 +41,12 @@ func (c *count) again(command []string, out io.Writer) error {
 
 // suspects are the tests to run again, none if one failure counts.
 func (c *count) suspects() []failure {
+	if c.final {
+		return nil
+	}
 	var tests []failure
 	for _, f := range c.broken {
-		if final.MatchString(f.said) || promises.MatchString(f.test) {
+		if promises.MatchString(f.test) {
 			return nil
 		}
 		if f.test != "" && !strings.Contains(f.test, "/") {

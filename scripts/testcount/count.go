@@ -13,13 +13,11 @@ type count struct {
 	passed, failed, skipped int
 	flaky                   int       // of those that passed: at the second time
 	broken                  []failure // the tests and packages that failed
+	final                   bool      // something was said that no second run excuses
 }
 
 // failure is a test that failed, or a package, whose test is "".
-type failure struct {
-	pkg, test string
-	said      string
-}
+type failure struct{ pkg, test string }
 
 func (f failure) String() string {
 	if f.test == "" {
@@ -28,13 +26,13 @@ func (f failure) String() string {
 	return f.test
 }
 
-func (c *count) add(e event, said string) {
+func (c *count) add(e event) {
 	switch e.Action {
 	case "pass":
 		c.passed++
 	case "fail":
 		c.failed++
-		c.broken = append(c.broken, failure{e.Package, e.Test, said})
+		c.broken = append(c.broken, failure{e.Package, e.Test})
 	case "skip":
 		c.skipped++
 	}

@@ -47,6 +47,9 @@ func run(args []string, out io.Writer) error {
 	return c.verdict()
 }
 
+// failedTests is how go test exits after a failure of what it runs or builds.
+const failedTests = 1
+
 // test runs command, "go test …", and counts. That it failed is in the count.
 func test(command []string, out io.Writer) (count, error) {
 	command = slices.Insert(slices.Clone(command), 2, "-json")
@@ -60,7 +63,8 @@ func test(command []string, out io.Writer) (count, error) {
 		return count{}, err
 	}
 	c, err := read(events, out)
-	if werr := cmd.Wait(); err == nil && werr != nil && len(c.broken) == 0 {
+	werr := cmd.Wait()
+	if err == nil && werr != nil && (len(c.broken) == 0 || cmd.ProcessState.ExitCode() != failedTests) {
 		err = fmt.Errorf("%s: %w", strings.Join(command, " "), werr)
 	}
 	return c, err

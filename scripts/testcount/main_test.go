@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ const suite = `package suite
 
 import (
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -32,7 +34,10 @@ func TestPanicOnce(t *testing.T) {
 		panic("now")
 	}
 }
-func TestRaceOnce(t *testing.T) { t.Log("WARNING: DATA RACE"); once(t, "race") }
+func TestRace(t *testing.T) { os.Stderr.WriteString("WARNING: DATA RACE\n") }
+func TestExit(t *testing.T) { os.Exit(3) }
+func TestKilled(t *testing.T) { syscall.Kill(os.Getpid(), syscall.SIGKILL) }
+func TestGoDies(t *testing.T) { syscall.Kill(os.Getppid(), syscall.SIGKILL) }
 func TestPowerCutOnce(t *testing.T) { once(t, "cut") }
 func TestA(t *testing.T) { once(t, "a") }
 func TestB(t *testing.T) { once(t, "b") }
@@ -49,7 +54,9 @@ func TestRun(t *testing.T) {
 		{"Once|Always", "2 passed, 1 failed, 0 skipped; FLAKY: 2 of the passed failed at first", "failed: TestAlways", 3},
 		{"Passes|Skipped", "2 passed, 0 failed, 1 skipped", "1 tests were skipped", 1},
 		{"PanicOnce", "0 passed, 1 failed, 0 skipped", "failed: TestPanicOnce", 1},
-		{"RaceOnce", "0 passed, 1 failed, 0 skipped", "failed: TestRaceOnce", 1},
+		{"Once|Race", "1 passed, 2 failed, 0 skipped", "failed: TestOnce/part", 1},
+		{"Once|Exit", "0 passed, 2 failed, 0 skipped", "failed: TestOnce/part", 1},
+		{"Once|Killed", "0 passed, 2 failed, 0 skipped", "failed: TestOnce/part", 1},
 		{"PowerCutOnce", "0 passed, 1 failed, 0 skipped", "failed: TestPowerCutOnce", 1},
 		{"A|B|C", "3 passed, 0 failed, 0 skipped; FLAKY: 3 of the passed failed at first", "", 4},
 		{"A|B|C|Once", "0 passed, 5 failed, 0 skipped", "failed: ", 1},
@@ -80,6 +87,20 @@ func TestRun(t *testing.T) {
 				t.Errorf("the sum is %q, %v", &total, err)
 			}
 		})
+	}
+}
+
+// A go command that dies has not run all tests, whatever those were that it ran.
+func TestGoDies(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"go.mod": "module suite\n", "suite_test.go": suite} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := run([]string{"counts", "go", "test", "-count=1", "-run=^Test(Once|GoDies)$", "."}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "signal: killed") {
+		t.Error(err)
 	}
 }
 

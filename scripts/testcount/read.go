@@ -34,9 +34,10 @@ func read(in io.Reader, out io.Writer) (c count, err error) {
 		case e.Action == "build-output":
 			fmt.Fprint(out, e.Output)
 		case e.Action == "output":
+			c.final = c.final || final.MatchString(e.Output)
 			said[e.Package+" "+e.Test] = append(said[e.Package+" "+e.Test], e.Output)
 		case e.Test != "":
-			c.add(e, strings.Join(said[e.Package+" "+e.Test], ""))
+			c.add(e)
 			show(out, e, said[e.Package+" "+e.Test])
 			if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
 				delete(said, e.Package+" "+e.Test)
@@ -44,7 +45,8 @@ func read(in io.Reader, out io.Writer) (c count, err error) {
 		case e.Action == "pass" || e.Action == "fail": // "skip" is a package without tests
 			fmt.Fprintf(out, "%-4s %7.1fs %s\n", e.Action, e.Elapsed, e.Package)
 			if e.Action == "fail" {
-				c.broken = append(c.broken, failure{pkg: e.Package, said: cutOff(out, e.Package, said)})
+				c.broken = append(c.broken, failure{pkg: e.Package})
+				c.final = cutOff(out, e.Package, said) || c.final
 			}
 		}
 		if rerr == io.EOF {
@@ -71,15 +73,14 @@ func show(out io.Writer, e event, said []string) {
 	}
 }
 
-// cutOff prints what a package and those of its tests said that have not ended:
-// the process has, by a panic or an exit.
-func cutOff(out io.Writer, pkg string, said map[string][]string) string {
-	var all strings.Builder
+// cutOff prints what a package and those of its tests said that have not ended,
+// and whether there is such a test: the process has ended, by a panic or an exit.
+func cutOff(out io.Writer, pkg string, said map[string][]string) (cut bool) {
 	for _, key := range slices.Sorted(maps.Keys(said)) {
-		if strings.HasPrefix(key, pkg+" ") {
-			all.WriteString(strings.Join(said[key], ""))
+		if test, of := strings.CutPrefix(key, pkg+" "); of {
+			fmt.Fprint(out, strings.Join(said[key], ""))
+			cut = cut || test != ""
 		}
 	}
-	fmt.Fprint(out, all.String())
-	return all.String()
+	return cut
 }
