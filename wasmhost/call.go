@@ -199,6 +199,9 @@ func (i *instance) configure(ctx context.Context, settings string) error {
 			err = c.done(step.name, at)
 		}
 		c.end()
+		if err == nil && i.broken {
+			err = i.wrong("it ends while it is set up")
+		}
 		switch k := vfs.KindOf(err); {
 		case err == nil:
 		case i.broken || k == vfs.Crashed || k == vfs.Timeout:

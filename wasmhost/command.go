@@ -166,7 +166,9 @@ func (c *command) run(life context.Context) {
 
 // runProgram runs a module that is a program to its end, or to that of ctx.
 func (p *program) runProgram(ctx context.Context, config wazero.ModuleConfig) error {
-	m, err := p.runtime.InstantiateModule(ctx, p.module, config.WithStartFunctions())
+	room, free := roomy(ctx)
+	defer free()
+	m, err := p.runtime.InstantiateModule(room, p.module, config.WithStartFunctions())
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,7 @@ func (h *Host) Inspect(ctx context.Context, module []byte, l vfs.Limits) (vfs.Li
 		return vfs.Library{}, err
 	}
 	i, err := p.make(ctx)
+	defer i.close()
 	defer i.giveTurn()
 	if err != nil {
 		return vfs.Library{}, vfs.Invalid.Withf("the module does not start: %v", err)

@@ -132,6 +132,7 @@ type instance struct {
 	stop     atomic.Pointer[<-chan struct{}]
 	mine     bool               // it has a turn
 	exports  map[string]*export // that were called
+	free     func()             // its memory
 	stack    [maxParams]uint64  // what is passed, and what comes back
 }
 
@@ -155,7 +156,9 @@ func (p *program) make(ctx context.Context) (i *instance, err error) {
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep)
-	if i.module, err = p.runtime.InstantiateModule(ctx, p.module, config); err != nil {
+	var room context.Context
+	room, i.free = roomy(ctx)
+	if i.module, err = p.runtime.InstantiateModule(room, p.module, config); err != nil {
 		return i, i.failure(ctx, err)
 	}
 	defer func() {
@@ -317,6 +320,7 @@ func (i *instance) close() {
 	if i.module != nil {
 		_ = i.module.Close(context.Background()) // frees memory
 	}
+	i.free()
 }
 
 // firstLine is err without the stack that the runtime shows.
