@@ -23,8 +23,8 @@ const (
 	phaseBody              // its body
 )
 
-// piece is how many bytes one write deadline covers.
-const piece = 64 << 10
+// piece is how many bytes one write deadline covers: a body comes in windows.
+const piece = window
 
 // errSlow is what a body that arrives too slowly gives; it is a timeout.
 var errSlow error = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}

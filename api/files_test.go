@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -348,5 +350,45 @@ func TestExpectContinue(t *testing.T) {
 	}
 	if resp, body := answer(t, r, "PUT"); resp.StatusCode != 200 {
 		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
+// Clients that leave within a body leave nothing behind, and take nothing from those
+// that stay.
+func TestLeftBodies(t *testing.T) {
+	const size = 5<<20 + 7
+	s := start(t)
+	content, _ := io.ReadAll(io.LimitReader(newPattern(), size))
+	if a := s.Do(t, "PUT", v1+"/files?path=/memfs/f", string(content)); a.Status != 200 {
+		t.Fatal(a)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	read := func(n int64) {
+		resp, err := client.Get(s.URL + v1 + "/files?path=/memfs/f")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		got, err := io.ReadAll(io.LimitReader(resp.Body, n))
+		if err != nil || !bytes.Equal(got, content[:min(n, size)]) {
+			t.Errorf("%d bytes of %d, or others: %v", len(got), n, err)
+		}
+		_ = resp.Body.Close() // perhaps in the middle
+	}
+	read(size)
+	before := runtime.NumGoroutine()
+	var readers sync.WaitGroup
+	for k := range 20 {
+		readers.Go(func() {
+			for n := range 5 {
+				read(int64(1 + (k*5+n)*60_000))
+			}
+		})
+	}
+	readers.Wait()
+	for end := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before+5; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
 	}
 }
