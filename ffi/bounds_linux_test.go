@@ -88,6 +88,57 @@ func TestOddSizes(t *testing.T) {
 	}
 }
 
+// fleeting is a plugin whose file is another one, or none, once it is asked for what is
+// in it.
+type fleeting struct {
+	Guest
+	was, is vfs.Info
+	gone    error
+	asked   bool
+}
+
+func (f *fleeting) Stat(vfs.Path) (vfs.Info, error) {
+	if f.asked {
+		return f.is, f.gone
+	}
+	return f.was, nil
+}
+
+func (f *fleeting) List(vfs.Path) ([]vfs.Info, error) {
+	f.asked = true
+	return nil, vfs.Internal.With("readdir failed")
+}
+
+func (f *fleeting) Read(vfs.Path, int64, int64, func([]byte)) error {
+	f.asked = true
+	return vfs.Internal.With("read failed")
+}
+
+// What is taken away between a look at it and the question for what is in it is missing;
+// a plugin that has no words for that is not at fault.
+func TestGoneSince(t *testing.T) {
+	file, dir := vfs.Info{Name: "x", Size: 5}, vfs.Info{Name: "x", Mode: vfs.ModeDir}
+	for _, c := range []struct {
+		was, is vfs.Info
+		gone    error
+		want    vfs.Kind
+	}{
+		{dir, dir, vfs.NotFound, vfs.NotFound}, {dir, file, nil, vfs.NotDirectory}, {dir, dir, nil, vfs.Internal}, {dir, dir, vfs.Crashed, vfs.Internal},
+		{file, file, vfs.NotFound, vfs.NotFound}, {file, dir, nil, vfs.IsDirectory}, {file, file, nil, vfs.Internal},
+	} {
+		f := &files{guest: &fleeting{was: c.was, is: c.is, gone: c.gone}}
+		var err error
+		if c.was.IsDir() {
+			_, err = f.list("/x", "", 0)
+		} else {
+			_, err = f.readAt("/x", make([]byte, 5), 0)
+		}
+		if vfs.KindOf(err) != c.want {
+			t.Errorf("%v, then %v, %v: %v", c.was, c.is, c.gone, err)
+		}
+	}
+}
+
 // A process that says nothing does not keep who asks whether it lives: it is let go of.
 func TestProbeEnds(t *testing.T) {
 	ours, theirs, err := pair()

@@ -45,7 +45,7 @@ func (f *files) list(p vfs.Path, after string, limit int) ([]vfs.Info, error) {
 	}
 	out, err := f.guest.List(p)
 	if err != nil {
-		return nil, err
+		return nil, f.since(i, p, err)
 	}
 	slices.SortFunc(out, func(a, b vfs.Info) int { return strings.Compare(a.Name, b.Name) })
 	if after == "" { // a file without a name is not skipped: it is refused
@@ -76,7 +76,25 @@ func (f *files) readAt(p vfs.Path, b []byte, off int64) (int, error) {
 	case info.IsDir():
 		return 0, vfs.IsDirectory
 	}
-	return f.read(p, info.Size, b, off)
+	n, err := f.read(p, info.Size, b, off)
+	return n, f.since(info, p, err)
+}
+
+// since is an error of what was looked at before. A plugin has no words for it where
+// that was taken away by somebody else in between.
+func (f *files) since(was vfs.Info, p vfs.Path, err error) error {
+	if err == io.EOF || vfs.KindOf(err) != vfs.Internal {
+		return err
+	}
+	switch i, gone := f.stat(p); {
+	case vfs.KindOf(gone) == vfs.NotFound:
+		return gone
+	case gone != nil || i.IsDir() == was.IsDir():
+		return err
+	case i.IsDir():
+		return vfs.IsDirectory
+	}
+	return vfs.NotDirectory
 }
 
 // read is readAt of a file whose length is said to be length. 0 may also be that
