@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 
@@ -93,7 +94,10 @@ func (c *call) tryOn(id string, ask mountAsk) error {
 		req.Header.Set("Idempotency-Key", key)
 	}
 	req.SetBody(body)
-	if err := c.s.peers.DoTimeout(req, resp, c.s.limits.Op); err != nil {
+	switch err := c.s.peers.DoTimeout(req, resp, c.s.limits.Op); {
+	case errors.Is(err, fasthttp.ErrTimeout): // it compiles the plugin, or waits for what the mount shows
+		return vfs.Unavailable.Withf("node %s has not tried the mount within %v: nothing is mounted, try again", id, c.s.limits.Op)
+	case err != nil:
 		return vfs.Unavailable.Withf("node %s does not answer: %v", id, err)
 	}
 	var said struct {

@@ -44,8 +44,12 @@ func (s *stage) connections(ctx context.Context, n int) error {
 	if err := r.Put(ctx, 0, "one", v.write(nil, 1, 1)); err != nil {
 		return err
 	}
+	query := r.files + "one"
+	if index := r.sessions[0].header("X-Pfs-Index"); index != "" { // other nodes may not have it yet
+		query += "&min_index=" + index
+	}
 	get := func(ctx context.Context, _, c int) error {
-		body, err := r.sessions[c].once(ctx, "GET", r.files+"one", nil)
+		body, err := r.sessions[c].once(ctx, "GET", query, nil)
 		if err == nil {
 			_, err = v.read(body, 1)
 		}

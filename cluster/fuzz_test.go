@@ -133,13 +133,20 @@ func encoded(t testing.TB, q any) []byte {
 	t.Helper()
 	here, there := net.Pipe()
 	defer there.Close()
-	nt := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: once{here}, Timeout: time.Second, Logger: newLogBridge(slog.New(slog.DiscardHandler)).named("x")})
+	nt := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: once{asking{here}}, Timeout: time.Second, Logger: newLogBridge(slog.New(slog.DiscardHandler)).named("x")})
 	defer nt.Close()
 	go func() { _ = (&raider{f: &fort{lord: &Node{id: "n1"}}, nt: &network{NetworkTransport: nt}}).try(q) }()
 	var b bytes.Buffer
-	_ = there.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	_, _ = io.Copy(&b, there) // until it waits for an answer
 	return b.Bytes()
+}
+
+// asking is a connection that ends when an answer is waited for.
+type asking struct{ net.Conn }
+
+func (c asking) Read([]byte) (int, error) {
+	_ = c.Close()
+	return 0, io.EOF
 }
 
 // TestGrammar: what raft's transport writes is read to its end, in whatever

@@ -24,6 +24,9 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 		return nil, errRemoved
 	}
 	if !l.Present && !n.awaitFresh(ctx) {
+		if err := n.Serves(); err != nil {
+			return nil, vfs.Unavailable.Withf("this node has just started: %v", err)
+		}
 		return nil, vfs.Unavailable.With("this node has just started and has not caught up")
 	}
 	if l.Linearizable {
@@ -64,17 +67,21 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 }
 
 // awaitFresh waits until reads see what was acknowledged before the start; false if
-// ctx ends first. Nearly always there is nothing to wait for, and a context that
-// is asked when it ends makes a timer.
+// ctx ends first, or it takes too long. Nearly always there is nothing to wait for,
+// and a context that is asked when it ends makes a timer.
 func (n *Node) awaitFresh(ctx context.Context) bool {
 	select {
 	case <-n.fresh:
 		return true
 	default:
 	}
+	late := time.NewTimer(n.readTime())
+	defer late.Stop()
 	select {
 	case <-n.fresh:
 		return true
+	case <-late.C:
+		return false
 	case <-ctx.Done():
 		return false
 	}
@@ -83,13 +90,18 @@ func (n *Node) awaitFresh(ctx context.Context) bool {
 var errLoading = vfs.Unavailable.With("a backup is being restored into this cluster")
 
 // freshen lets reads go on that wait for a node that was started again. One
-// without a quorum answers from what it has after a while.
+// without a quorum answers from what it has after a while. One that has nothing
+// waits for its first mounts: until then every path would seem to be a wrong one.
 func (n *Node) freshen(ctx context.Context) {
 	defer close(n.fresh)
-	if last, err := n.logs.LastIndex(); err == nil && last == 0 && n.machine.Applied() == 0 {
-		return // it has acknowledged nothing
+	im := n.machine.Image()
+	empty := len(im.Table.Mounts()) == 0
+	im.Release()
+	err := n.catchUp(ctx)
+	for empty && n.Serves() != nil && pause(ctx, retryPause) {
+		err = nil
 	}
-	if err := n.catchUp(ctx); err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)
 	}
 }
@@ -105,7 +117,7 @@ func (n *Node) catchUp(ctx context.Context) error {
 		return err
 	}
 	defer n.gate.leave()
-	ctx, cancel := context.WithTimeout(ctx, min(readTime, n.c.patience))
+	ctx, cancel := context.WithTimeout(ctx, n.readTime())
 	defer cancel()
 	for {
 		index, err := n.readIndex(ctx)
@@ -119,6 +131,9 @@ func (n *Node) catchUp(ctx context.Context) error {
 		}
 	}
 }
+
+// readTime is how long a read waits for what it has to see.
+func (n *Node) readTime() time.Duration { return min(readTime, n.c.patience) }
 
 // readIndex returns an index that covers all acknowledged writes.
 func (n *Node) readIndex(ctx context.Context) (uint64, error) {

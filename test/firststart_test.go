@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,42 @@ func TestFirstStartShowsAll(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Who does not wait is asked for patience: no path is said to be wrong before the
+// mounts are there.
+func TestFirstStartTurnsNobodyAway(t *testing.T) {
+	t.Parallel()
+	bin := harness.Build(t)
+	for _, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d nodes", nodes), func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Nodes: nodes, Bin: bin, NoReady: true})
+			var wg sync.WaitGroup
+			for i, n := range c.Nodes {
+				wg.Go(func() {
+					w, early := newWeb(t, n), 0
+					for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+						a, err := w.do("PUT", fmt.Sprintf("/files?path=/memfs/f%d", i), strings.NewReader("early"))
+						switch {
+						case err == nil && a.status == 200:
+							t.Logf("%s: %d requests were asked for patience", n.ID, early)
+							return
+						case err == nil && a.status != 503:
+							t.Errorf("%s: %d %s", n.ID, a.status, a.body)
+						case err == nil:
+							early++
+						}
+						if time.Now().After(until) {
+							t.Errorf("%s: no write after a minute", n.ID)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
 	}
 }
 
