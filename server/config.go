@@ -34,6 +34,7 @@ type ServerConfig struct {
 	LogFormat    string `yaml:"log_format"`    // text, json
 	Slow         string `yaml:"slow_request"`
 	MaxBody      int64  `yaml:"max_request_body_bytes"`
+	CacheSize    string `yaml:"cache_size"` // of the state; "0": chosen
 
 	Backup BackupConfig `yaml:"backup"`
 }
@@ -150,7 +151,7 @@ func splitList(s string) []string {
 // defaults is the configuration without a file or a flag.
 func defaults() Config {
 	return Config{
-		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s",
+		Server: ServerConfig{Address: "127.0.0.1:8080", DataDir: "./pfs-data", LogLevel: "info", LogFormat: "text", Slow: "1s", CacheSize: "0",
 			Backup: BackupConfig{Every: "0s", Keep: 24}},
 		Cluster: ClusterConfig{RaftAddress: "127.0.0.1:7946", BootstrapExpect: 1, ChunkGrace: "10m", DiskReserve: "0",
 			MaxSnapshot: "512GB", SnapshotRate: "64MB"},
@@ -235,6 +236,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if _, err := c.diskReserve(); err != nil {
+		return err
+	}
+	if _, err := c.cacheSize(); err != nil {
 		return err
 	}
 	if _, err := c.snapshotRate(); err != nil {

@@ -81,6 +81,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"cluster: {log_store: tape}", "bolt or pebble"},
 		{"cluster: {chunk_grace: soon}", "duration"},
 		{"cluster: {disk_reserve: much}", "cluster.disk_reserve"},
+		{"server: {cache_size: much}", "server.cache_size"},
+		{"server: {cache_size: 5KB}", "1MB or more"},
 		{"cluster: {snapshot_rate: 1KB}", "cluster.snapshot_rate"},
 		{"cluster: {max_snapshot: 0}", "cluster.max_snapshot"},
 		{"server: {log_level: loud}", "debug, info, warn or error"},

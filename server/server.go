@@ -183,7 +183,7 @@ func (n *node) clusterConfig(builtin []vfs.Plugin, mounts []fsm.FileMount) clust
 		Expect: c.BootstrapExpect, Join: c.Join, NonVoter: c.NonVoter,
 		LogStore: c.LogStore, ChunkGrace: grace, DiskReserve: reserve, Plugins: builtin, Version: version, Slow: slow,
 		TLS: cluster.TLSFiles{CA: c.TLSCA, Cert: c.TLSCert, Key: c.TLSKey}, Plaintext: c.Plaintext,
-		MaxSnapshot: snapshot, SnapshotRate: rate,
+		MaxSnapshot: snapshot, SnapshotRate: rate, CacheBytes: n.budgetMemory(),
 		Mounts: mounts, Log: n.log, Fatal: n.fatal,
 	}
 	if n.external != nil {

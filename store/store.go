@@ -16,7 +16,7 @@ import (
 var ErrClosed = errors.New("store is closed")
 
 // DefaultCacheBytes is the room for the caches of a Store that asks for none.
-const DefaultCacheBytes = 128 << 20
+const DefaultCacheBytes = 64 << 20
 
 const (
 	memTableBytes = 8 << 20
