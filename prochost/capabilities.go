@@ -21,7 +21,7 @@ import (
 
 // What a program may say of itself.
 const (
-	capabilitiesTime = 5 * time.Second
+	capabilitiesTime = 10 * time.Second
 	maxCapabilities  = 1 << 20 // bytes
 	maxMisfit        = 4 << 10 // bytes that tell what does not fit the schema
 )

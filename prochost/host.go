@@ -127,7 +127,7 @@ func (h *Host) InspectModule(ctx context.Context, code []byte, l vfs.Limits) (vf
 
 // introduce starts what may speak MessagePack, once, to learn what it is.
 func (h *Host) introduce(ctx context.Context, lib vfs.Library, start launch, env vfs.Env) (vfs.Library, error) {
-	f, err := newF4(ctx, start, startTime/2, env, lib.Limits.Call, "")
+	f, err := newF4(ctx, start, startTime, env, lib.Limits.Call, "")
 	if err != nil {
 		return lib, err
 	}
