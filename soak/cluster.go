@@ -99,7 +99,7 @@ func (c *cluster) prepare() error {
 	}
 	for i, o := range ops {
 		o.ID, o.Keyed = fmt.Sprintf("make.%d", i), true
-		cl.do(o, manner{nodes: []int{0, 1, 2}, within: 10 * time.Second})
+		cl.do(o, manner{nodes: []int{0, 1, 2}, within: 30 * time.Second})
 		if o.Status != history.OK {
 			return fmt.Errorf("prepare: %s", o)
 		}

@@ -105,15 +105,18 @@ func (r *round) damageChunks() {
 	i := r.follower()
 	cl := r.c.newClient(probers, 0)
 	defer cl.close()
-	probe := func(kind history.Kind, f int) {
-		o := &history.Op{ID: fmt.Sprintf("r%d.big.%d.%d", r.c.round, kind, f), Kind: kind, MinIndex: cl.seen,
+	tries := 0
+	probe := func(kind history.Kind, f int) bool {
+		tries++
+		o := &history.Op{ID: fmt.Sprintf("r%d.big.%d.%d.%d", r.c.round, kind, f, tries), Kind: kind, MinIndex: cl.seen,
 			Path: fmt.Sprintf("%s/big%d", registers, f), Size: bigBytes, Keyed: kind == history.Put}
 		cl.do(o, manner{nodes: []int{i}, within: 5 * time.Second})
 		r.load.note(o)
+		return o.Status == history.OK
 	}
 	const files = 4
 	for f := range files {
-		probe(history.Put, f)
+		harness.Poll(patience, func() bool { return probe(history.Put, f) }) // there may be no leader
 	}
 	r.begin("", i)
 	n := r.c.Nodes[i]

@@ -19,7 +19,7 @@ const (
 	probers   = 100 // numbers of the clients that look for one thing
 	minAcked  = 100 // operations acknowledged while the fault is there
 	patience  = 20 * time.Second
-	backTime  = 15 * time.Second // after a leader's death, for a write
+	backTime  = 30 * time.Second // after a leader's death, for a write
 	liveTime  = 40 * time.Second // after the end of the fault, for a write on every node
 	afterward = 150 * time.Millisecond
 )

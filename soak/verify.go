@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	checkTime = 2 * time.Minute // for porcupine and one register
-	dumpTime  = 60 * time.Second
+	checkTime = 5 * time.Minute // for porcupine and one register
+	dumpTime  = 2 * time.Minute
 )
 
 // judge replays what the log had up to index at a time, and returns what is wrong and the

@@ -204,7 +204,7 @@ func (p *pythonClient) load(t *testing.T, c *harness.Cluster) *pythonLoad {
 // more waits until n more changes are acknowledged.
 func (l *pythonLoad) more(n int) {
 	l.t.Helper()
-	want, late := l.acked+n, time.After(90*time.Second)
+	want, late := l.acked+n, time.After(3*time.Minute)
 	for l.acked < want {
 		select {
 		case line, ok := <-l.lines:

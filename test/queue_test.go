@@ -31,6 +31,7 @@ type plant struct {
 	queues []string
 	victim *harness.Node // is killed; nil: a leader
 	loose  bool          // fences of takes that are under way at once may be in any order
+	made   uint64        // index at which the queues are there; 0 if it is not one cluster
 
 	done atomic.Bool // all is sent
 	mu   sync.Mutex
@@ -49,10 +50,20 @@ type delivery struct {
 
 const poison = "poison"
 
-// client returns a client for a worker.
+// client returns a client for a worker, who waits as long as a node may take to
+// start again.
 func (p *plant) client(worker int) *client.Client {
 	c := p.cs[worker%len(p.cs)]
-	return c.Client(worker / len(p.cs) % len(c.Nodes))
+	var urls []string
+	for i := range c.Nodes {
+		urls = append(urls, c.Nodes[(worker/len(p.cs)+i)%len(c.Nodes)].URL)
+	}
+	cl, err := client.New(client.Config{URLs: urls, Retries: 60})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(cl.Close)
+	return cl
 }
 
 // produce sends n messages and notes what was acknowledged.
@@ -87,7 +98,9 @@ func (p *plant) consume(worker int) {
 	r := rand.New(rand.NewPCG(uint64(worker), 1))
 	for p.t.Context().Err() == nil {
 		last := p.done.Load()
-		got, err := cl.Take(p.t.Context(), queue, client.TakeOptions{Max: 1 + r.IntN(5), Lease: 2 * time.Second, Wait: 2 * time.Second})
+		// Whether there is such a queue, a node looks up in what it has applied. The
+		// lease is long enough for five acks beside other work of the machine.
+		got, err := cl.Take(client.WithMinIndex(p.t.Context(), p.made), queue, client.TakeOptions{Max: 1 + r.IntN(5), Lease: 5 * time.Second, Wait: 2 * time.Second})
 		if p.loose && errors.Is(err, vfs.NotFound) { // a server alone that starts reads what it had on its disk
 			pauseFor(p.t.Context(), 100*time.Millisecond)
 			continue
@@ -96,8 +109,8 @@ func (p *plant) consume(worker int) {
 			p.t.Errorf("worker %d: take: %v", worker, err)
 			return
 		}
-		if last && len(got) == 0 { // this node has applied the take, and so all that was sent
-			s, err := cl.QueueStats(p.t.Context(), queue)
+		if last && len(got) == 0 {
+			s, err := cl.QueueStats(client.WithFresh(p.t.Context()), queue) // another node may be behind
 			if err != nil && !p.loose || err == nil && s.Ready+s.Delayed+s.Inflight == 0 {
 				return
 			}
@@ -251,6 +264,9 @@ func (p *plant) run(total, workers, most int) (kills int, took time.Duration) {
 			t.Fatal(err)
 		}
 	}
+	if len(p.cs) == 1 {
+		p.made = cl.LastIndex()
+	}
 	start := time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	var sending, work, trouble sync.WaitGroup
@@ -277,14 +293,15 @@ func (p *plant) run(total, workers, most int) (kills int, took time.Duration) {
 func (p *plant) poisoned() {
 	t, cl, found := p.t, p.client(0), 0
 	for _, q := range p.queues {
-		infos, err := cl.List(client.WithFresh(t.Context()), q+"/dead")
+		fresh := client.WithFresh(t.Context())
+		infos, err := cl.List(fresh, q+"/dead")
 		if err != nil {
 			t.Fatal(err)
 		}
 		found += len(infos)
 		for _, i := range infos {
 			var d struct{ Data, Reason string }
-			b, err := cl.ReadFile(t.Context(), q+"/dead/"+i.Name)
+			b, err := cl.ReadFile(fresh, q+"/dead/"+i.Name)
 			if err = errors.Join(err, json.Unmarshal(b, &d)); err != nil || !strings.HasPrefix(d.Data, poison) || !strings.Contains(d.Reason, "attempt 10/10: ") {
 				t.Errorf("%s is dead: %s, %v", i.Name, b, err)
 			}
@@ -307,7 +324,7 @@ func (p *plant) poisoned() {
 				n++
 			}
 		}
-		s, err := cl.QueueStats(t.Context(), q)
+		s, err := cl.QueueStats(fresh, q)
 		if err != nil || s.Ready+s.Delayed+s.Inflight+s.Dead != 0 {
 			t.Errorf("%s at the end: %+v, %v", q, s, err)
 		}
@@ -329,7 +346,7 @@ func (p *plant) poisoned() {
 func TestDeadWorker(t *testing.T) {
 	t.Parallel()
 	const lease = time.Second
-	rounds, bound := 6, 20*time.Second
+	rounds, bound := 6, time.Minute
 	if os.Getenv("PFS_SOAK") != "" {
 		rounds, bound = 60, lease+time.Second
 	}
@@ -337,15 +354,17 @@ func TestDeadWorker(t *testing.T) {
 	var took []time.Duration
 	for i := range rounds {
 		q := fmt.Sprintf("/queuefs/dead%d", i)
-		if _, err := c.Client(i).Enqueue(t.Context(), q, []byte("job")); err != nil {
+		cl := c.Client(i)
+		if _, err := cl.Enqueue(t.Context(), q, []byte("job")); err != nil {
 			t.Fatal(err)
 		}
-		first, err := c.Client(i).Take(t.Context(), q, client.TakeOptions{Lease: lease, Wait: 10 * time.Second})
+		first, err := cl.Take(t.Context(), q, client.TakeOptions{Lease: lease, Wait: 10 * time.Second})
 		if err != nil || len(first) != 1 {
 			t.Fatalf("%v, %v", first, err)
 		}
 		at := time.Now()
-		again, err := c.Client((i+1)%3).Take(t.Context(), q, client.TakeOptions{Wait: 30 * time.Second})
+		there := client.WithMinIndex(t.Context(), cl.LastIndex()) // the other node has the queue
+		again, err := c.Client((i+1)%3).Take(there, q, client.TakeOptions{Wait: time.Minute})
 		if err != nil || len(again) != 1 || again[0].ID != first[0].ID || again[0].Attempt != 2 || again[0].Fence <= first[0].Fence {
 			t.Fatalf("%+v came as %+v, %v", first, again, err)
 		}
@@ -372,8 +391,11 @@ func TestIdleWorkers(t *testing.T) {
 		wait = 30 * time.Second
 	}
 	c.SameDigest()
-	before := figures(t, c)
-	for round := range 2 {
+	before, elections := figures(t, c), 0
+	for round := 0; round < 2; round++ {
+		if round == 1 {
+			wait = time.Minute // what comes finds all of them waiting
+		}
 		var wg sync.WaitGroup
 		var right atomic.Int64
 		for i := range workers {
@@ -387,7 +409,7 @@ func TestIdleWorkers(t *testing.T) {
 			})
 		}
 		if round == 1 {
-			if !harness.Poll(20*time.Second, func() bool { return figures(t, c)["pfs_http_waiting_requests"] == workers }) {
+			if !harness.Poll(15*time.Second, func() bool { return figures(t, c)["pfs_http_waiting_requests"] == workers }) {
 				t.Errorf("%v wait", figures(t, c)["pfs_http_waiting_requests"])
 			}
 			for i := range workers {
@@ -399,11 +421,14 @@ func TestIdleWorkers(t *testing.T) {
 		wg.Wait()
 		if round == 0 {
 			after := figures(t, c)
+			if after["pfs_term"] != before["pfs_term"] && elections < 5 { // those who wait may have to ask another node: once more
+				before, round, elections = after, -1, elections+1
+				continue
+			}
 			proposed, asked := after["pfs_proposals_total"]-before["pfs_proposals_total"], after["pfs_http_requests_total"]-before["pfs_http_requests_total"]
 			grown := after["pfs_commit_index"] - before["pfs_commit_index"] // on three nodes
 			t.Logf("%d idle consumers for %v: %v requests, %v proposals, %v entries on three nodes", workers, wait, asked, proposed, grown)
-			terms := (after["pfs_term"] - before["pfs_term"]) / 3             // each has two entries of its own, on three nodes
-			if proposed > 3+terms || grown > 9+6*terms || asked > workers+3 { // what nodes say of themselves, and the figures' own
+			if proposed > 3 || grown > 9 || asked > workers+3 { // what nodes say of themselves, and the figures' own
 				t.Errorf("%v requests, %v proposals, %v entries", asked, proposed, grown)
 			}
 		}

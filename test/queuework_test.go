@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/client"
 	"github.com/pfs-project/pfs/test/harness"
 )
 
@@ -55,14 +56,23 @@ func TestQueueWork(t *testing.T) {
 				fmt.Fprintln(&in, "job", i)
 			}
 			c.Run(in.String(), "queue", "put", queue, "-")
+			c.SameDigest() // a node without the queue would end a worker
 			dir := t.TempDir()
+			// As long as there is this file, the fourth message of a worker does not end:
+			// however slow the test is, there are messages left to kill a worker in.
+			hold := filepath.Join(dir, "hold")
+			if err := os.WriteFile(hold, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			var books []book
 			start := func(i int) *program {
 				b := book{filepath.Join(dir, fmt.Sprint(len(books)))}
 				books = append(books, b)
-				job := `echo "begin $PFS_MESSAGE_ID $PFS_MESSAGE_ATTEMPT" >>` + b.file + `; cat >/dev/null; sleep 0.1; echo "end $PFS_MESSAGE_ID $PFS_MESSAGE_ATTEMPT" >>` + b.file
+				job := `echo "begin $PFS_MESSAGE_ID $PFS_MESSAGE_ATTEMPT" >>` + b.file + `; cat >/dev/null; sleep 0.1
+					[ $(grep -c end ` + b.file + `) -lt 3 ] || while [ -e ` + hold + ` ]; do sleep 0.1; done
+					echo "end $PFS_MESSAGE_ID $PFS_MESSAGE_ATTEMPT" >>` + b.file
 				order := append(append([]*harness.Node{}, c.Nodes[i%nodes:]...), c.Nodes[:i%nodes]...)
-				return begin(t, c.Bin, order, "queue", "work", queue, "--until-empty", "--lease", "2s", "--exec", job)
+				return begin(t, c.Bin, order, "queue", "work", queue, "--until-empty", "--lease", "10s", "--exec", job)
 			}
 			began := time.Now()
 			workers := []*program{start(0), start(1), start(2)}
@@ -71,13 +81,16 @@ func TestQueueWork(t *testing.T) {
 				i := k % len(workers)
 				if !harness.Poll(60*time.Second, func() bool {
 					b, e := books[at[i]].entries(t)
-					return len(b) > len(e)
+					return len(e) >= 3 && len(b) > len(e)
 				}) {
 					t.Fatalf("worker %d has nothing to do: %s", i, workers[i].stderr)
 				}
 				workers[i].kill()
 				workers[i] = start(i)
 				at[i] = len(books) - 1
+			}
+			if err := os.Remove(hold); err != nil {
+				t.Fatal(err)
 			}
 			for i, w := range workers {
 				for range w.lines {
@@ -111,7 +124,7 @@ func judge(t *testing.T, c *harness.Cluster, queue string, books []book, message
 			}
 		}
 	}
-	s, err := c.Client(0).QueueStats(t.Context(), queue)
+	s, err := c.Client(0).QueueStats(client.WithFresh(t.Context()), queue)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (s *session) start(want []string) {
 	if !up {
 		s.t.Fatalf("make run did not get ready:\n%s", s.out)
 	}
-	if want != nil && !matches(s.out.String(), want) {
+	if want != nil && !harness.Poll(20*time.Second, func() bool { return matches(s.out.String(), want) }) {
 		s.t.Errorf("make run printed:\n%s\nwant:\n%s", s.out, strings.Join(want, "\n"))
 	}
 }

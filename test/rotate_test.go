@@ -41,6 +41,7 @@ func TestRotate(t *testing.T) {
 			w := newWeb(t, stays)
 			dir := mount(t, w)
 			w.mount("streamrotatefs", "/rotate", fmt.Sprintf(`{"output_path":%q,"rotation_size":"500KB","filename_pattern":"{channel}-{index}"}`, dir))
+			c.SameDigest() // every node has the mounts
 			got := rotatePieces(t, c, leader)
 			w.want(200, "DELETE", "/files?path=/rotate/tv", "") // ends its last file
 			holds(t, w, dir, got)
@@ -120,11 +121,15 @@ func holds(t *testing.T, w web, dir string, want []byte) {
 	t.Helper()
 	var files strings.Builder
 	var names []string
-	same := harness.Poll(30*time.Second, func() bool {
+	same := harness.Poll(time.Minute, func() bool {
 		files.Reset()
 		names = w.names(dir)
 		for _, name := range names {
-			files.WriteString(w.want(200, "GET", "/files?path="+filepath.Join(dir, name), "").body)
+			a, err := w.patient("GET", "/files?path="+filepath.Join(dir, name), "")
+			if err != nil || a.status != 200 { // the last one is still being made
+				return false
+			}
+			files.WriteString(a.body)
 		}
 		return files.String() == string(want)
 	})

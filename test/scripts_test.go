@@ -153,8 +153,20 @@ func (r *remote) await(t *testing.T) {
 	}
 }
 
-// call sends one request to the next node and returns the answer's body.
+// call sends one request to the next node and returns the answer's body. A node that
+// has lost its leader is asked again.
 func (r *remote) call(ctx context.Context, method, route string, q url.Values, body string, header ...string) ([]byte, error) {
+	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		b, again, err := r.try(ctx, method, route, q, body, header...)
+		if err == nil || !again || time.Now().After(until) {
+			return b, err
+		}
+		r.next-- // the same node
+	}
+}
+
+// try sends one request; again says that it may be sent again.
+func (r *remote) try(ctx context.Context, method, route string, q url.Values, body string, header ...string) (b []byte, again bool, err error) {
 	n := r.c.Nodes[r.next%len(r.c.Nodes)]
 	r.next++
 	if q == nil {
@@ -165,27 +177,27 @@ func (r *remote) call(ctx context.Context, method, route string, q url.Values, b
 	}
 	req, err := http.NewRequestWithContext(ctx, method, n.URL+"/api/v1"+route+"?"+q.Encode(), strings.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
+	if b, err = io.ReadAll(resp.Body); err != nil {
+		return nil, false, err
 	}
 	if i, err := strconv.ParseUint(resp.Header.Get("X-Pfs-Index"), 10, 64); err == nil {
 		r.index = max(r.index, i)
 	}
 	if resp.StatusCode/100 == 2 {
-		return b, nil
+		return b, false, nil
 	}
-	return nil, kindOfAnswer(n.ID, resp.StatusCode, b)
+	again = resp.StatusCode == 503 && resp.Header.Get("Retry-After") != "" && !strings.Contains(string(b), `"outcome"`)
+	return nil, again, kindOfAnswer(n.ID, resp.StatusCode, b)
 }
 
 // kindOfAnswer makes an error of a refusal. One without a code is of no kind,

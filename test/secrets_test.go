@@ -69,19 +69,31 @@ func (v *vault) ask(node int, method, route, body string, headers ...string) ans
 	return a
 }
 
-// mounts mounts by request; status 0 is any but success. What has a key is asked again
-// while the node that mounts is too busy to answer, as clients do.
+// patient is ask, again for two minutes while the node asks for patience and has done
+// nothing, or would not do it twice, as clients do.
+func (v *vault) patient(node int, method, route, body string, headers ...string) answer {
+	v.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		a := v.ask(node, method, route, body, headers...)
+		done := strings.Contains(a.body, `"outcome"`) && len(headers) == 0
+		if a.status != 503 || a.header.Get("Retry-After") == "" || done || time.Now().After(end) {
+			return a
+		}
+	}
+}
+
+// mounts mounts by request; status 0 is any but success.
 func (v *vault) mounts(node, status int, plugin, path string, config map[string]any, headers ...string) answer {
 	v.Helper()
 	b, err := json.Marshal(map[string]any{"fstype": plugin, "path": path, "node": "n2", "config": config})
 	if err != nil {
 		v.Fatal(err)
 	}
-	a := v.ask(node, "POST", "/mount", string(b), headers...)
-	for end := time.Now().Add(time.Minute); status == 200 && a.status == 503 && len(headers) > 0 && time.Now().Before(end); {
-		time.Sleep(time.Second)
-		a = v.ask(node, "POST", "/mount", string(b), headers...)
+	send := v.patient
+	if status == 0 {
+		send = v.ask
 	}
+	a := send(node, "POST", "/mount", string(b), headers...)
 	if status == 0 && a.status < 400 || status != 0 && a.status != status {
 		v.Errorf("%s at %s: %d %s", plugin, path, a.status, a.body)
 	}
@@ -277,7 +289,7 @@ func (v *vault) bad() {
 // thirdParty puts passwords into the settings of a plugin of somebody else, which
 // says of none that it is secret.
 func (v *vault) thirdParty(module string) {
-	if a := v.ask(0, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, module)); a.status != 200 {
+	if a := v.patient(0, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, module)); a.status != 200 {
 		v.Errorf("%s: %d %s", module, a.status, a.body)
 	}
 	for node := range 3 { // the second and third are repeats
@@ -354,7 +366,11 @@ func (v *vault) use() {
 
 // files does what is done with files, which works if the server is there.
 func (v *vault) files(node int, p string, there bool) {
-	if a := v.ask(node, "PUT", "/files?path="+p+"/f", "content"); there && a.status != 200 {
+	send := v.ask
+	if there {
+		send = v.patient
+	}
+	if a := send(node, "PUT", "/files?path="+p+"/f", "content"); there && a.status != 200 {
 		v.Errorf("%s through node %d: %d %s", p, node, a.status, a.body)
 	}
 	for _, route := range []string{"/files?path=" + p + "/f", "/files?path=" + p + "/none", "/stat?path=" + p, "/directories?path=" + p} {
@@ -367,7 +383,11 @@ func (v *vault) messages(node int, p string, there bool) {
 	q := fmt.Sprintf("/files?path=%s/n%d/", p, node)
 	for _, step := range []string{"PUT enqueue", "GET peek", "GET take&lease=1h", "PUT ack", "GET dequeue", "GET stats.json", "GET none"} {
 		method, file, _ := strings.Cut(step, " ")
-		if a := v.ask(node, method, q+file, "a message"); there && method+file == "PUTenqueue" && a.status != 200 {
+		send := v.ask
+		if there && file == "enqueue" {
+			send = v.patient
+		}
+		if a := send(node, method, q+file, "a message"); there && method+file == "PUTenqueue" && a.status != 200 {
 			v.Errorf("%s through node %d: %d %s", p, node, a.status, a.body)
 		}
 	}
@@ -387,7 +407,7 @@ func (v *vault) sessions(node int, p string) {
 // back itself up; then it stops.
 func (v *vault) keep() {
 	for i := range v.w {
-		if a := v.ask(i, "POST", "/cluster/snapshot", "{}"); a.status != 200 {
+		if a := v.patient(i, "POST", "/cluster/snapshot", "{}"); a.status != 200 {
 			v.Errorf("snapshot: %d %s", a.status, a.body)
 		}
 	}

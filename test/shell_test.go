@@ -105,6 +105,7 @@ func TestShellProgram(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != want {
 			t.Errorf("%v: exit code %d, want %d", signal, code, want)
 		}
+		c.SameDigest() // as above
 		if out, code := run("", pfs, "sh", "-c", "cd /memfs; cat bye; rm bye; [ ! -e never ]"); out != "bye\n" || code != 0 {
 			t.Errorf("after %v: %q, %d", signal, out, code)
 		}

@@ -118,7 +118,7 @@ func endlessWriter(t *testing.T, c net.Conn, path string) {
 // answerOn reads one answer.
 func answerOn(t *testing.T, c net.Conn) (int, string) {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(stall + 10*time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(stall + 30*time.Second)); err != nil {
 		t.Error(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -185,7 +185,7 @@ func stalledClients(w web, t *testing.T, s still, others int) {
 		t.Errorf("%d connections are open long after they stood still", w.gauge("pfs_http_connections"))
 	}
 	for i, c := range s.readers {
-		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second)) // without it a read would only wait longer
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute)) // without it a read would only wait longer
 		got, err := io.Copy(io.Discard, c)
 		var ne net.Error
 		if got >= long || errors.As(err, &ne) && ne.Timeout() {

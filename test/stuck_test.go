@@ -121,8 +121,15 @@ func stuckPart(t *testing.T, part string) {
 	}
 	c.StartAll()
 	c.Ready()
-	for c.Leader() != c.Nodes[0] { // the first one is to lead
-		c.Leader().Kill()
+	for {
+		l := c.Leader()
+		if l == nil {
+			t.Fatal("no leader")
+		}
+		if l == c.Nodes[0] { // the first one is to lead
+			break
+		}
+		l.Kill()
 		c.StartAll()
 		c.Ready()
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/pfs-project/pfs/test/harness"
 	"github.com/pfs-project/pfs/test/ports"
+	"github.com/pfs-project/pfs/vfs"
 )
 
 // papers are the certificate files of a cluster, and the node's copies.
@@ -167,11 +168,22 @@ func rotate(t *testing.T, p *papers, c *harness.Cluster) {
 	defer stop()
 	for i, n := range c.Nodes {
 		cl := n.Client()
+		term := metric(t, n, "pfs_term")
+		elected := func() bool { // a machine that stands still has leaders elected, whatever they show each other
+			return harness.Poll(10*time.Second, func() bool {
+				was := term
+				term = metric(t, n, "pfs_term")
+				return term > was || ctx.Err() != nil
+			})
+		}
 		wg.Go(func() {
 			for k := 0; ctx.Err() == nil; k++ {
 				path := fmt.Sprintf("/memfs/c%d-%d", i, k%10)
 				if _, err := cl.WriteFile(ctx, path, []byte("x")); err != nil && ctx.Err() == nil {
-					t.Errorf("write through %s: %v", n.ID, err)
+					if !errors.Is(err, vfs.Unavailable) || !elected() {
+						t.Errorf("write through %s: %v", n.ID, err)
+					}
+					continue
 				}
 				if _, err := cl.ReadFile(ctx, path); err != nil && ctx.Err() == nil {
 					t.Errorf("read through %s: %v", n.ID, err)
@@ -194,12 +206,14 @@ func rotate(t *testing.T, p *papers, c *harness.Cluster) {
 		{"new", []string{"new/ca.pem"}, true},
 	} {
 		for _, n := range c.Nodes {
+			name := `pfs_node_certificate_reloads_total{outcome="ok"}`
+			was := metric(t, n, name)
 			p.install(n.ID, s.from, s.ca...)
 			if s.hup {
 				n.Signal(syscall.SIGHUP)
 			}
-			name := `pfs_node_certificate_reloads_total{outcome="ok"}`
-			if !harness.Poll(30*time.Second, func() bool { return metric(t, n, name) == float64(step+1) }) {
+			// It is more than once where the node has noticed before the signal came.
+			if !harness.Poll(30*time.Second, func() bool { return metric(t, n, name) > was }) {
 				t.Fatalf("step %d: %s has not replaced its certificates\n%s", step, n.ID, n.Tail())
 			}
 		}
@@ -275,7 +289,7 @@ func outsiders(t *testing.T, p *papers, c *harness.Cluster) {
 			return
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("not closed: %v", err)
 		}

@@ -102,8 +102,12 @@ func TestRequestIsFollowedAcrossNodes(t *testing.T) {
 		if !found {
 			t.Errorf("%s of %s is not in the log of the leader: %+v", r.call, id, linesOf(t, leader, id))
 		}
-		own := slices.DeleteFunc(linesOf(t, follower, id), func(l logLine) bool {
-			return l.Call != "" // the leader asks every voter for its term
+		var own []logLine
+		harness.Poll(10*time.Second, func() bool { // it is written beside the answer
+			own = slices.DeleteFunc(linesOf(t, follower, id), func(l logLine) bool {
+				return l.Call != "" // the leader asks every voter for its term
+			})
+			return len(own) > 0
 		})
 		if len(own) != 1 || own[0].Route != "/api/v1/files" || own[0].Took <= 0 {
 			t.Errorf("the log of the node that was asked has of %s: %+v", id, own)
@@ -131,7 +135,11 @@ func TestSlowRequestIsTold(t *testing.T) {
 	leader, follower := leaderAndFollower(t, c)
 	send(t, "PUT", follower.URL+"/api/v1/files?path=/memfs/a", "slow-one", "x")
 	for n, want := range map[*harness.Node]string{follower: "slow request", leader: "slow call"} {
-		l := linesOf(t, n, "slow-one")
+		var l []logLine
+		harness.Poll(10*time.Second, func() bool { // it is written beside the answer
+			l = linesOf(t, n, "slow-one")
+			return len(l) > 0
+		})
 		if len(l) != 1 || l[0].Level != "WARN" || l[0].Msg != want || len(l[0].Stages) == 0 {
 			t.Errorf("%s: %+v; want one %q at WARN", n.ID, l, want)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pfs-project/pfs/soak/link"
+	"github.com/pfs-project/pfs/test/ports"
 )
 
 // echo answers every stream with what it hears, and counts that.
@@ -226,12 +227,7 @@ func TestSlow(t *testing.T) {
 func TestGone(t *testing.T) {
 	n := link.New()
 	t.Cleanup(n.Close)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-	addr, err := n.Front("b", ln.Addr().String())
+	addr, err := n.Front("b", ports.Free(t, 1)[0]) // where nobody else comes to listen
 	if err != nil {
 		t.Fatal(err)
 	}

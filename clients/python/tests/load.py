@@ -127,7 +127,7 @@ class Load:
 
 def main() -> None:
     """Load until told to stop."""
-    with pfs.Client(os.environ["PFS_TEST_URLS"], timeout=5, patience=60) as client:
+    with pfs.Client(os.environ["PFS_TEST_URLS"], timeout=5, patience=120) as client:
         client.mkdir(TOP)
         load = Load(client)
         steps = (load.write, load.append, load.say, load.put, load.take)

@@ -91,14 +91,14 @@ class Network(NodeTest):
 
     def test_long_wait_that_is_cut_off(self) -> None:
         """Patience counts from the failure on, not from when the wait began."""
-        c, p = self.proxied(patience=1)
+        c, p = self.proxied(patience=5)
         path = self.dir.replace("/memfs", "/queuefs")
         self.client.queue(path).put("first")
         self.client.queue(path).dequeue()
-        timers = [threading.Timer(1.5, p.drop), threading.Timer(1.8, lambda: self.client.queue(path).put("second"))]
+        timers = [threading.Timer(6, p.drop), threading.Timer(6.3, lambda: self.client.queue(path).put("second"))]
         for t in timers:
             t.start()
-        m = c.queue(path).take_one(wait=20)
+        m = c.queue(path).take_one(wait=40)
         assert m is not None
         self.assertEqual(m.text, "second")
 
