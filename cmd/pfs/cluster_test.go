@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/cli/clitest"
 	"github.com/pfs-project/pfs/client"
 )
@@ -224,5 +225,8 @@ func TestClusterChanges(t *testing.T) {
 	c.asked, c.change = nil, []string{refusal, done}
 	steps(t, []step{{"cluster promote n3 --wait", "", 0, "done\n", "n3 0 entries behind\n"}})
 	c.asked, c.change = nil, []string{refusal}
-	steps(t, []step{{"cluster promote n3 --wait --timeout 3s", "", 5, "", "n3 0 entries behind\npfs: …deadline exceeded…\n"}})
+	if r := pfs(t, "", "cluster", "promote", "n3", "--wait", "--timeout", "3s"); r.Code != cli.ExitTemporary || r.Stdout != "" ||
+		!strings.HasPrefix(r.Stderr, "n3 0 entries behind\n") || !strings.Contains(r.Stderr, "\npfs: context deadline exceeded") {
+		t.Errorf("time is up: %+v", r)
+	}
 }
