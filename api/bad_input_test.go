@@ -194,7 +194,7 @@ func TestBadWire(t *testing.T) {
 			s := startWith(t, api.Config{MaxBody: w.maxBody})
 			before := s.Digest(t)
 			end := strings.HasPrefix(w.raw, put) && w.n == 25
-			out := s.Raw(t, 2*time.Second, end, strings.ReplaceAll(w.raw, "HOST", s.Addr))
+			out := s.Raw(t, 30*time.Second, end, strings.ReplaceAll(w.raw, "HOST", s.Addr))
 			head, body, _ := strings.Cut(out, "\r\n\r\n")
 			if !strings.HasPrefix(head, "HTTP/1.1 "+w.status+" ") {
 				t.Fatalf("answer %q, want %s", out, w.status)

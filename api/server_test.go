@@ -22,7 +22,8 @@ import (
 
 // TestParkedConnections go on after they have given their buffers back.
 func TestParkedConnections(t *testing.T) {
-	s := startWith(t, api.Config{Limits: api.Limits{Warm: time.Millisecond, Idle: 300 * time.Millisecond}})
+	t.Parallel() // it waits for the idle time, which no pause between two requests here may reach
+	s := startWith(t, api.Config{Limits: api.Limits{Warm: time.Millisecond, Idle: 6 * time.Second}})
 	c := dial(t, s)
 	r := bufio.NewReader(c)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -79,7 +80,7 @@ func TestUnreadBody(t *testing.T) {
 	}
 	// A long one closes the connection.
 	long := strings.Repeat("x", 900<<10)
-	out := s.Raw(t, time.Second, false, fmt.Sprintf("DELETE /api/v1/files?path=/none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(long)), long, inner)
+	out := s.Raw(t, 30*time.Second, false, fmt.Sprintf("DELETE /api/v1/files?path=/none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(long)), long, inner)
 	if strings.Count(out, "HTTP/1.1") != 1 || !strings.Contains(out, "Connection: close") {
 		t.Errorf("%q", out)
 	}

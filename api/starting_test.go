@@ -70,6 +70,19 @@ func startLate(t *testing.T, l api.Limits) (s *apitest.Server, up func(fs vfs.Fi
 	}
 }
 
+// asks asks until the answer is another one than that the mount is starting still,
+// which is given after the time that a request waits, and not before.
+func asks(t *testing.T, s *apitest.Server, method, route, body string) apitest.Answer {
+	t.Helper()
+	for {
+		begun := time.Now()
+		r := s.Do(t, method, v1+route, body)
+		if r.Status != 503 || !strings.Contains(r.Body, "starting") || time.Since(begun) < 3*time.Second {
+			return r
+		}
+	}
+}
+
 // Requests of all sorts wait for a mount that starts, with their bodies, and are
 // answered once; those for others do not wait.
 func TestWaitsForStart(t *testing.T) {
@@ -82,7 +95,7 @@ func TestWaitsForStart(t *testing.T) {
 	var answered atomic.Int32
 	ask := func(status int, method, route, body, has string) {
 		wg.Go(func() {
-			r := s.Do(t, method, v1+route, body)
+			r := asks(t, s, method, route, body)
 			answered.Add(1)
 			if r.Status != status || !strings.Contains(string(r.Body), has) {
 				t.Errorf("%s %s: %d %.200s", method, route, r.Status, r.Body)
@@ -97,12 +110,10 @@ func TestWaitsForStart(t *testing.T) {
 	ask(200, "POST", "/digest", `{"algorithm":"md5","path":"/late/f"}`, `"digest"`)
 	ask(200, "POST", "/grep", `{"path":"/late/f","pattern":"none"}`, `"count":0`)
 	ask(501, "DELETE", "/files?path=/late/f", "", "not supported")
-	waiting := func() bool {
+	held := func() bool {
 		return strings.Contains(string(s.Do(t, "GET", "/metrics", "").Body), "pfs_http_waiting_requests 7\n")
 	}
-	for end := time.Now().Add(10 * time.Second); !waiting() && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "all wait at once", held)
 	if n := answered.Load(); n > 1 { // the one that is no verb of the mount
 		t.Errorf("%d are answered before it is up", n)
 	}
@@ -119,20 +130,9 @@ func TestWaitsNoLonger(t *testing.T) {
 	s, up := startLate(t, api.Limits{Waits: 2})
 	done := make(chan apitest.Answer, 2)
 	for range 2 {
-		go func() { done <- s.Do(t, "GET", v1+"/files?path=/late/f", "") }()
+		go func() { done <- asks(t, s, "GET", "/files?path=/late/f", "") }()
 	}
-	held := func(n int) {
-		t.Helper()
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			if strings.Contains(string(s.Do(t, "GET", "/metrics", "").Body), fmt.Sprintf("pfs_http_waiting_requests %d\n", n)) {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("there are never %d that wait", n)
-			}
-		}
-	}
-	held(2)
+	waiting(t, s, 2)
 	if r := s.Do(t, "GET", v1+"/files?path=/late/f", ""); r.Status != 503 || !strings.Contains(string(r.Body), "starting") {
 		t.Errorf("one too many: %d %s", r.Status, r.Body)
 	}
@@ -143,18 +143,24 @@ func TestWaitsNoLonger(t *testing.T) {
 		}
 	}
 	up(nil, &vfs.Down{Cause: vfs.ErrStarting})
-	c, err := net.Dial("tcp", s.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprintf(c, "GET %s/stat?path=/late HTTP/1.1\r\nHost: x\r\n\r\n", v1); err != nil {
-		t.Fatal(err)
-	}
-	held(1)
+	var c net.Conn
+	eventually(t, "one waits", func() bool { // not each is seen while it does, on a busy machine
+		c = dial(t, s)
+		if _, err := fmt.Fprintf(c, "GET %s/stat?path=/late HTTP/1.1\r\nHost: x\r\n\r\n", v1); err != nil {
+			t.Fatal(err)
+		}
+		for begun := time.Now(); time.Since(begun) < 3*time.Second; time.Sleep(5 * time.Millisecond) {
+			if strings.Contains(s.Do(t, "GET", "/metrics", "").Body, "pfs_http_waiting_requests 1\n") {
+				return true
+			}
+		}
+		_ = c.Close() // it is answered
+		return false
+	})
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	held(0)
+	waiting(t, s, 0)
 	if r := s.Do(t, "GET", v1+"/stat?path=/late", ""); r.Status != 503 || !strings.Contains(string(r.Body), "starting") {
 		t.Errorf("it never starts: %d %s", r.Status, r.Body)
 	}

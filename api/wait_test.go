@@ -254,7 +254,7 @@ func TestWaitersHammer(t *testing.T) {
 		})
 		wg.Go(func() {
 			for n := 0; n < each; n++ {
-				a := s.Do(t, "GET", v1+"/files?path="+path+"take&wait=20s", "")
+				a := s.Do(t, "GET", v1+"/files?path="+path+"take&wait=60s", "")
 				if a.Status == 404 { // the queue is not there yet
 					n--
 					continue

@@ -263,6 +263,10 @@ func TestRefusals(t *testing.T) {
 
 // One side that breaks its word takes the figures of all.
 func TestCompare(t *testing.T) {
+	synctest.Test(t, compare)
+}
+
+func compare(t *testing.T) {
 	o := Options{Clients: 2, For: 200 * time.Millisecond, Size: 64, Keys: 100}
 	good, _ := putCase(newShop().target(), o)
 	bad, _ := putCase((&shop{files: map[string][]byte{}, drop: 5}).target(), o)

@@ -17,8 +17,8 @@ func serve(t *testing.T) *apitest.Server {
 
 func TestWriteCheck(t *testing.T) {
 	s := serve(t)
-	r, err := WriteCheck{URLs: []string{s.URL}, Clients: 4, For: 200 * time.Millisecond, Dir: "/m/check",
-		Patience: 5 * time.Second, Log: io.Discard}.Run(t.Context())
+	r, err := WriteCheck{URLs: []string{s.URL}, Clients: 4, For: time.Second, Dir: "/m/check",
+		Patience: 30 * time.Second, Log: io.Discard}.Run(t.Context())
 	if err != nil || !r.Sound() || r.Acked == 0 || r.Failed != 0 || r.Readers != 1 || r.PerSecond == 0 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -94,13 +94,13 @@ func TestWorkLeft(t *testing.T) {
 // The lease of what is worked on is extended, past any number of leases, and the
 // context of a Job whose message has gone back ends.
 func TestWorkLease(t *testing.T) {
-	t.Parallel() // it takes a lease and a half
+	t.Parallel() // it takes a lease and a quarter
 	_, c := start(t)
 	const q = "/queuefs/jobs"
 	if _, err := c.Enqueue(t.Context(), q, []byte("long")); err != nil {
 		t.Fatal(err)
 	}
-	const lease = 5 * time.Second
+	const lease = 12 * time.Second // a third of it is between two extensions
 	for job, err := range c.Work(t.Context(), q, client.WorkOptions{Lease: lease}) {
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestWorkLease(t *testing.T) {
 		select {
 		case <-job.Context().Done():
 			t.Errorf("lease lost: %v", context.Cause(job.Context()))
-		case <-time.After(lease * 3 / 2):
+		case <-time.After(lease * 5 / 4):
 		}
 		if s, err := c.QueueStats(t.Context(), q); err != nil || s.Inflight != 1 || s.Expired != 0 {
 			t.Errorf("%+v, %v", s, err)

@@ -30,13 +30,18 @@ func all(t *testing.T, f *FS, p vfs.Path) (string, error) {
 	return string(b[:n]), err
 }
 
+// patient are the limits of a mount that does nothing wrong: a busy machine is no
+// reason to give its calls up.
+var patient = vfs.Limits{Call: 8 * time.Second, Memory: 64 << 20, Instances: 2}
+
 // What a plugin does to its process ends the process, not the mount, and nothing
 // of another mount of it.
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 5 * time.Second, Memory: 64 << 20, Instances: 2}, 0)
-	other := mount(t, p, nil)
+	code := trap(t, "hostile")
+	p := plugin(t, h, code, vfs.Limits{Call: 5 * time.Second, Memory: 64 << 20, Instances: 2}, 0)
+	other := mount(t, plugin(t, h, code, patient, 0), nil)
 	for path, want := range map[vfs.Path]struct {
 		kind vfs.Kind
 		text string
@@ -70,10 +75,11 @@ func TestCrashes(t *testing.T) {
 // and ring before there is an answer: that is wrong answers, for its own callers.
 func TestScribbles(t *testing.T) {
 	h := newHost(t)
-	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 2 * time.Second, Instances: 2}, 0)
-	other := mount(t, p, nil)
+	code := trap(t, "hostile")
+	p, calm := plugin(t, h, code, vfs.Limits{Call: 2 * time.Second, Instances: 2}, 0), plugin(t, h, code, patient, 0)
+	other := mount(t, calm, nil)
 	for _, path := range []vfs.Path{"/shrink", "/punch"} {
-		f := mount(t, p, nil)
+		f := mount(t, calm, nil)
 		for range 2 {
 			if s, err := all(t, f, path); s != "fine." || err != nil {
 				t.Errorf("%s: %q, %v", path, s, err)
@@ -117,8 +123,9 @@ func TestRounds(t *testing.T) {
 		rounds = 1000
 	}
 	h := newHost(t)
-	p := plugin(t, h, trap(t, "hostile"), vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20}, 0)
-	other := mount(t, p, nil)
+	code := trap(t, "hostile")
+	p := plugin(t, h, code, vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20}, 0)
+	other := mount(t, plugin(t, h, code, patient, 0), nil)
 	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/bell", "/bells", "/forge", "/forge2",
 		"/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
 	seed := uint64(time.Now().UnixNano())

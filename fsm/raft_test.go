@@ -26,7 +26,7 @@ func (n *node) start(t *testing.T) {
 	n.rig = newRig(t, onDisk(n.dir))
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(n.trans.LocalAddr())
-	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = time.Second, time.Second, time.Second // a busy machine is no fault
+	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = 5*time.Second, 5*time.Second, 5*time.Second // a busy machine is no fault
 	conf.CommitTimeout = 5 * time.Millisecond
 	conf.TrailingLogs, conf.NoSnapshotRestoreOnStart = 1, true
 	conf.Logger = hclog.NewNullLogger()
@@ -50,7 +50,7 @@ func (n *node) stop(t *testing.T) {
 
 func (n *node) propose(t *testing.T, ops ...vfs.Op) {
 	t.Helper()
-	f := n.raft.Apply(wire.AppendBatch(nil, []vfs.Event{n.event(ops...)}), 5*time.Second)
+	f := n.raft.Apply(wire.AppendBatch(nil, []vfs.Event{n.event(ops...)}), time.Minute)
 	if err := f.Error(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,13 +95,13 @@ func TestUnderRaft(t *testing.T) {
 	}
 	for _, n := range nodes[1:] {
 		n.start(t)
-		if err := lead.raft.AddVoter(id(n), n.trans.LocalAddr(), 0, 5*time.Second).Error(); err != nil {
+		if err := lead.raft.AddVoter(id(n), n.trans.LocalAddr(), 0, time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	same := func() {
 		t.Helper()
-		if err := lead.raft.Barrier(5 * time.Second).Error(); err != nil {
+		if err := lead.raft.Barrier(time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 		want := lead.digest()
@@ -124,7 +124,7 @@ func TestUnderRaft(t *testing.T) {
 	}
 	saved := lead.digest()
 	fill(40, 50)
-	if err := lead.raft.Restore(meta, backup, 10*time.Second); err != nil {
+	if err := lead.raft.Restore(meta, backup, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	_ = backup.Close()

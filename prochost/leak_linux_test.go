@@ -96,7 +96,7 @@ func TestLeaks(t *testing.T) {
 	var after held
 	soon(t, "nothing more is held than before", func() bool {
 		after = holds(t)
-		return after.files <= before.files && after.routines <= before.routines && after.threads <= before.threads+4
+		return after.files <= before.files && after.routines <= before.routines && after.threads <= before.threads+10
 	})
 	if left := leftBehind(t); len(left) > 0 {
 		t.Errorf("it left %v", left)

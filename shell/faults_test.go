@@ -3,6 +3,7 @@ package shell
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -146,20 +147,20 @@ func TestWhenWritesAppear(t *testing.T) {
 }
 
 func TestTraps(t *testing.T) {
-	clitest.Start(t)
+	node := clitest.Start(t)
 	want(t, "trap 'echo bye' EXIT; exit 3", 3, "bye\n", "")
 	want(t, "trap 'echo bye' 0 INT SIGTERM; trap - EXIT", 0, "", "")
-	for _, c := range []struct {
-		script, stdout string
+	for n, c := range []struct {
+		script, stdout string // @ is where the signal may come
 		signal         os.Signal
 		code           int
 	}{
-		{"sleep 60", "", os.Interrupt, 130},
-		{"sleep 60", "", syscall.SIGTERM, 143},
-		{"trap 'echo int' INT; trap 'echo exit' EXIT; while :; do sleep 1; done", "int\nexit\n", os.Interrupt, 130},
-		{"trap 'echo int; exit 4' INT; yes | sort", "int\n", os.Interrupt, 4},
-		{"trap 'echo bye > /memfs/bye; cat /memfs/bye' EXIT; sleep 60 | cat", "bye\n", syscall.SIGTERM, 143},
-		{"sleep 60 & wait", "", os.Interrupt, 130},
+		{"@sleep 60", "", os.Interrupt, 130},
+		{"@sleep 60", "", syscall.SIGTERM, 143},
+		{"trap 'echo int' INT; trap 'echo exit' EXIT; @while :; do sleep 1; done", "int\nexit\n", os.Interrupt, 130},
+		{"trap 'echo int; exit 4' INT; @yes | sort", "int\n", os.Interrupt, 4},
+		{"trap 'echo bye > /memfs/bye; cat /memfs/bye' EXIT; @sleep 60 | cat", "bye\n", syscall.SIGTERM, 143},
+		{"@sleep 60 & wait", "", os.Interrupt, 130},
 	} {
 		var out, errs bytes.Buffer
 		signals := make(chan os.Signal, 1)
@@ -167,8 +168,15 @@ func TestTraps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(300*time.Millisecond, func() { signals <- c.signal })
-		code := s.Run(t.Context(), Script{Name: "test", Text: strings.NewReader(c.script)})
+		ready := fmt.Sprint("/memfs/ready", n) // once it runs, and has set its traps
+		go func() {
+			for node.Do(t, "GET", "/api/v1/stat?path="+ready, "").Status != http.StatusOK {
+				time.Sleep(10 * time.Millisecond)
+			}
+			signals <- c.signal
+		}()
+		text := strings.Replace(c.script, "@", ": > "+ready+"; ", 1)
+		code := s.Run(t.Context(), Script{Name: "test", Text: strings.NewReader(text)})
 		if code != c.code || out.String() != c.stdout || errs.String() != "" {
 			t.Errorf("%s: %v: got %d %q %q, want %d %q", c.script, c.signal, code, out.String(), errs.String(), c.code, c.stdout)
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
@@ -66,38 +67,40 @@ func TestFull(t *testing.T) {
 
 // TestBallast is made when there is room, given up once, and made again.
 func TestBallast(t *testing.T) {
-	mem := pebblevfs.NewMem()
-	there := func() bool { _, err := mem.Stat("d/" + ballastFile); return err == nil }
-	if err := mem.MkdirAll("d", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	v, g := open(t, Options{FS: mem, Dir: "d", Reserve: 10, Ballast: 100}, 1000, 410)
-	if there() {
-		t.Fatal("a ballast without room for it")
-	}
-	g.free.Store(411)
-	if err := v.Look(); err != nil || !there() {
-		t.Fatalf("no ballast: %v", err)
-	}
-	start := time.Now()
-	if !v.Retry(syscall.ENOSPC) || time.Since(start) >= retryPause || there() || !v.Full() || !v.Starving() {
-		t.Error("it is not given up at once")
-	}
-	if err := v.Look(); err != nil || there() {
-		t.Errorf("a ballast while writes find no space: %v", err)
-	}
-	if !v.Retry(&fs.PathError{Op: "write", Err: syscall.EDQUOT}) || time.Since(start) < retryPause {
-		t.Error("no pause before the next try")
-	}
-	for _, err := range []error{nil, errors.New("other"), syscall.EIO, &fs.PathError{Op: "sync", Err: syscall.ENOSPC}} {
-		if v.Retry(err) {
-			t.Errorf("%v is tried again", err)
+	synctest.Test(t, func(t *testing.T) { // pauses of the machine are none of its clock
+		mem := pebblevfs.NewMem()
+		there := func() bool { _, err := mem.Stat("d/" + ballastFile); return err == nil }
+		if err := mem.MkdirAll("d", 0o755); err != nil {
+			t.Fatal(err)
 		}
-	}
-	v.Close()
-	if v.Retry(syscall.ENOSPC) {
-		t.Error("tried again after Close")
-	}
+		v, g := open(t, Options{FS: mem, Dir: "d", Reserve: 10, Ballast: 100}, 1000, 410)
+		if there() {
+			t.Fatal("a ballast without room for it")
+		}
+		g.free.Store(411)
+		if err := v.Look(); err != nil || !there() {
+			t.Fatalf("no ballast: %v", err)
+		}
+		start := time.Now()
+		if !v.Retry(syscall.ENOSPC) || time.Since(start) >= retryPause || there() || !v.Full() || !v.Starving() {
+			t.Error("it is not given up at once")
+		}
+		if err := v.Look(); err != nil || there() {
+			t.Errorf("a ballast while writes find no space: %v", err)
+		}
+		if !v.Retry(&fs.PathError{Op: "write", Err: syscall.EDQUOT}) || time.Since(start) < retryPause {
+			t.Error("no pause before the next try")
+		}
+		for _, err := range []error{nil, errors.New("other"), syscall.EIO, &fs.PathError{Op: "sync", Err: syscall.ENOSPC}} {
+			if v.Retry(err) {
+				t.Errorf("%v is tried again", err)
+			}
+		}
+		v.Close()
+		if v.Retry(syscall.ENOSPC) {
+			t.Error("tried again after Close")
+		}
+	})
 }
 
 // full fails writes for want of space while it is set, after half of them.
@@ -204,40 +207,44 @@ func TestNamesWait(t *testing.T) {
 
 // TestSlowAndStuck sees a call that takes long while it does, and after.
 func TestSlowAndStuck(t *testing.T) {
-	v, _ := open(t, Options{}, 1000, 1000)
-	var heard atomic.Value
-	v.OnSlow(10*time.Millisecond, func(what, name string, d time.Duration) { heard.Store(what + " " + name) })
-	v.Begin("write", "quick")()
-	end := v.Begin("sync", "f")
-	for v.Stuck(20*time.Millisecond) == nil {
-		time.Sleep(time.Millisecond)
-	}
-	if err := v.Stuck(20 * time.Millisecond); !strings.Contains(err.Error(), "sync of f has not come back") {
-		t.Error(err)
-	}
-	if heard.Load() != nil {
-		t.Errorf("%v was slow", heard.Load())
-	}
-	end()
-	if err := v.Stuck(0); err != nil || heard.Load() != "sync f" {
-		t.Errorf("%v, %v", err, heard.Load())
-	}
+	synctest.Test(t, func(t *testing.T) { // pauses of the machine are none of its clock
+		v, _ := open(t, Options{}, 1000, 1000)
+		var heard atomic.Value
+		v.OnSlow(10*time.Millisecond, func(what, name string, d time.Duration) { heard.Store(what + " " + name) })
+		v.Begin("write", "quick")()
+		end := v.Begin("sync", "f")
+		for v.Stuck(20*time.Millisecond) == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := v.Stuck(20 * time.Millisecond); !strings.Contains(err.Error(), "sync of f has not come back") {
+			t.Error(err)
+		}
+		if heard.Load() != nil {
+			t.Errorf("%v was slow", heard.Load())
+		}
+		end()
+		if err := v.Stuck(0); err != nil || heard.Load() != "sync f" {
+			t.Errorf("%v, %v", err, heard.Load())
+		}
+	})
 }
 
 // TestWaitingIsNotStuck has a call that waits for space, and so would come back
 // if there were some.
 func TestWaitingIsNotStuck(t *testing.T) {
-	v, _ := open(t, Options{Ballast: -1}, 1000, 0)
-	defer v.Begin("append", "raft log")()
-	for range 4 {
-		if !v.Retry(syscall.ENOSPC) {
-			t.Fatal("no second try")
+	synctest.Test(t, func(t *testing.T) { // pauses of the machine are none of its clock
+		v, _ := open(t, Options{Ballast: -1}, 1000, 0)
+		defer v.Begin("append", "raft log")()
+		for range 4 {
+			if !v.Retry(syscall.ENOSPC) {
+				t.Fatal("no second try")
+			}
+			if err := v.Stuck(2 * retryPause); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := v.Stuck(2 * retryPause); err != nil {
-			t.Fatal(err)
+		for v.Stuck(2*retryPause) == nil {
+			time.Sleep(time.Millisecond)
 		}
-	}
-	for v.Stuck(2*retryPause) == nil {
-		time.Sleep(time.Millisecond)
-	}
+	})
 }

@@ -102,15 +102,20 @@ func TestProgramEnds(t *testing.T) {
 	}
 }
 
-// stuck is a log that takes nothing until it is closed.
+// stuck is a log that takes nothing until it is opened; it tells when it is given
+// something.
 type stuck struct {
 	slog.Handler
-	open chan struct{}
+	given, open chan struct{}
 }
 
 func (s stuck) Enabled(context.Context, slog.Level) bool { return true }
 
-func (s stuck) Handle(context.Context, slog.Record) error { <-s.open; return nil }
+func (s stuck) Handle(context.Context, slog.Record) error {
+	s.given <- struct{}{}
+	<-s.open
+	return nil
+}
 
 // What a killed program holds is freed also if it ends after it was waited for.
 func TestProgramEndsLate(t *testing.T) {
@@ -118,11 +123,12 @@ func TestProgramEndsLate(t *testing.T) {
 	says := g.imp("wasi_snapshot_preview1", "fd_write", "iiii:i")
 	g.data[0] = "\x08\x00\x00\x00\x04\x00\x00\x00say\n"
 	g.fn("_start", ":", i32(2), i32(0), i32(1), i32(16), run(says), op(0x1a))
-	log := stuck{slog.DiscardHandler, make(chan struct{})}
+	log := stuck{slog.DiscardHandler, make(chan struct{}, 1), make(chan struct{})}
 	p, err := newHost(t).Run(t.Context(), g.bytes(), 1<<20, slog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-log.given
 	c := p.(*command)
 	c.patience = time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

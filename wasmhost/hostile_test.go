@@ -44,12 +44,23 @@ func TestHostileCalls(t *testing.T) {
 				if vfs.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {
 					t.Errorf("%v; expected %s: %s", err, c.kind.Code(), c.text)
 				}
-				if _, err := f.Stat(t.Context(), nil, "/f"); err != nil {
+				if err := f.soon(t); err != nil {
 					t.Errorf("the next call: %v", err)
 				}
 			}
 		})
 	}
+}
+
+// soon asks until a call is answered: its second may pass on a busy machine, and
+// hardly ten times.
+func (f *FS) soon(t *testing.T) (err error) {
+	for range 10 {
+		if _, err = f.Stat(t.Context(), nil, "/f"); vfs.KindOf(err) != vfs.Timeout {
+			break
+		}
+	}
+	return err
 }
 
 // However many instances of a module loop, they take half of what modules may take of

@@ -55,7 +55,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 
 // An instance that waits as it begins holds no turn.
 func TestStartsWithoutTurn(t *testing.T) {
-	h, f, starts := sleeping(t, time.Hour, vfs.Limits{Call: 2 * time.Second})
+	h, f, starts := sleeping(t, time.Hour, vfs.Limits{Call: 6 * time.Second})
 	done := make(chan error, 1)
 	go func() { done <- f.Start(t.Context()) }()
 	waitFor(t, "it does not begin", func() bool { return starts.Load() == 1 })
@@ -74,7 +74,7 @@ func TestStartsWithoutTurn(t *testing.T) {
 // A client that goes away while an instance begins for it leaves that to the next;
 // and who waits for another's beginning holds no turn.
 func TestClientLeavesStart(t *testing.T) {
-	h, f, starts := sleeping(t, 500*time.Millisecond, vfs.Limits{Instances: 3})
+	h, f, starts := sleeping(t, 2*time.Second, vfs.Limits{Instances: 3, Call: 8 * time.Second})
 	if err := f.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/cli/clitest"
 	"github.com/pfs-project/pfs/client"
 )
@@ -116,6 +118,16 @@ func TestClusterVerify(t *testing.T) {
 		"pfs: not compared: n2\nhint: start what is down, then repeat it\n"}})
 }
 
+// failures are the names of the checks that failed.
+func failures(said string) (names []string) {
+	for line := range strings.Lines(said) {
+		if f := strings.Fields(line); f[0] == "FAIL" {
+			names = append(names, f[1])
+		}
+	}
+	return names
+}
+
 // Each check of the doctor fails for a fault of its own.
 func TestClusterDoctor(t *testing.T) {
 	since := time.Now()
@@ -154,11 +166,10 @@ func TestClusterDoctor(t *testing.T) {
 		}
 		fault(&c.status)
 		r := pfs(t, "", "cluster", "doctor")
-		var failed []string
-		for line := range strings.Lines(r.Stdout) {
-			if f := strings.Fields(line); f[0] == "FAIL" {
-				failed = append(failed, f[1])
-			}
+		failed := failures(r.Stdout)
+		for try := 0; try < 5 && k.name != "api" && slices.Contains(failed, "api"); try++ { // this process was too slow to answer
+			r = pfs(t, "", "cluster", "doctor")
+			failed = failures(r.Stdout)
 		}
 		if r.Code != 1 || len(failed) != 1 || failed[0] != k.name || !strings.Contains(r.Stdout, "fix: "+k.fix) {
 			t.Errorf("%s: exit code %d, failed %v\n%s", k.name, r.Code, failed, r.Stdout)
@@ -214,5 +225,8 @@ func TestClusterChanges(t *testing.T) {
 	c.asked, c.change = nil, []string{refusal, done}
 	steps(t, []step{{"cluster promote n3 --wait", "", 0, "done\n", "n3 0 entries behind\n"}})
 	c.asked, c.change = nil, []string{refusal}
-	steps(t, []step{{"cluster promote n3 --wait --timeout 50ms", "", 5, "", "n3 0 entries behind\npfs: …deadline exceeded…\n"}})
+	if r := pfs(t, "", "cluster", "promote", "n3", "--wait", "--timeout", "3s"); r.Code != cli.ExitTemporary || r.Stdout != "" ||
+		!strings.HasPrefix(r.Stderr, "n3 0 entries behind\n") || !strings.Contains(r.Stderr, "\npfs: context deadline exceeded") {
+		t.Errorf("time is up: %+v", r)
+	}
 }

@@ -39,9 +39,9 @@ func TestEditorsAreGivenTime(t *testing.T) {
 		}
 		return found
 	}
-	script("sleep 3; echo new >$1")
+	script("sleep 7; echo new >$1")
 	steps(t, []step{
-		{"--timeout 2s edit /memfs/f", "", 0, "", ""},
+		{"--timeout 6s edit /memfs/f", "", 0, "", ""},
 		{"cat /memfs/f", "", 0, "new\n", ""},
 	})
 	script("echo half >${1%/*}/.f.swp; exit 1")

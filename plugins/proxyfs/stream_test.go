@@ -42,10 +42,11 @@ func tune(t *testing.T, fs *proxyfs.FS, p vfs.Path, from string, at int64) io.Re
 // Streams of the server are followed as they are there, from any place, for
 // longer than any call may take, and end with them.
 func TestStreams(t *testing.T) {
+	t.Parallel() // it waits
 	s := apitest.Start(t, apitest.Config{Plugins: []vfs.Plugin{memfs.Plugin(), streamfs.Plugin()}, Level: true,
 		Mounts: map[string]string{"/m": "memfs"}})
 	s.Mount(t, "/s", "streamfs", vfs.Config{"buffer_size": "64KB"})
-	fs, err := start(t, vfs.Env{}, vfs.Config{"base_url": s.URL, "timeout": "500ms"})
+	fs, err := start(t, vfs.Env{}, vfs.Config{"base_url": s.URL, "timeout": "4s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestStreams(t *testing.T) {
 	say("one")
 	hears(t, early, "one")
 	now, second := tune(t, fs, "/s/tv", "now", 3), tune(t, fs, "/s/tv", "1", 1)
-	<-time.After(time.Second) // twice what a call may take
+	<-time.After(5 * time.Second) // longer than a call may take
 	say("two")
 	hears(t, early, "two")
 	hears(t, now, "two")
@@ -88,6 +89,7 @@ func TestStreams(t *testing.T) {
 // A server that sends no head before the first byte is waited for by the reader,
 // not by the call; one that does not say what it sends is not asked for a part.
 func TestStreamsWithoutHead(t *testing.T) {
+	t.Parallel() // it waits
 	speak := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("stream") == "" {
@@ -101,7 +103,7 @@ func TestStreamsWithoutHead(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	fs, err := start(t, vfs.Env{}, vfs.Config{"base_url": s.URL, "timeout": "100ms"})
+	fs, err := start(t, vfs.Env{}, vfs.Config{"base_url": s.URL, "timeout": "3s"})
 	if err != nil {
 		t.Fatal(err)
 	}

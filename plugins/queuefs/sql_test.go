@@ -123,7 +123,7 @@ func (u sqlUser) until(what string, is func() bool) {
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()
 	for n := 0; !is(); n++ {
-		if n == 1000 {
+		if n == 3000 {
 			u.Fatalf("not %s", what)
 		}
 		<-t.C
@@ -159,10 +159,11 @@ func TestSQLLeases(t *testing.T) {
 		a, b := sqlUser{t, startSQL(t, c)}, sqlUser{t, startSQL(t, c)}
 		a.must("/q/enqueue", "job")
 		a.must("/q/ctl", "max_attempts=3")
-		first := a.take("/q", vfs.Options{"lease": "2s"})
+		first := a.take("/q", vfs.Options{"lease": "1m"})
 		if got := b.take("/q", nil); got.ID != "" {
 			t.Errorf("lent twice: %+v", got)
 		}
+		a.must("/q/extend", `{"lease":"`+first.Lease+`","for":"1s"}`)
 		again := b.take("/q", vfs.Options{"wait": "20s", "lease": "1m"})
 		if again.ID != first.ID || again.Attempt != 2 || again.Fence <= first.Fence || first.Data != "job" {
 			t.Errorf("%+v came again as %+v", first, again)
