@@ -98,6 +98,12 @@ func given(t *testing.T, n *harness.Node) *client.Client {
 	return c
 }
 
+// stubborn is a client of one node, which asks that again while it is too busy.
+func stubborn(t *testing.T, n *harness.Node) *client.Client {
+	t.Helper()
+	return dialNodes(t, client.Config{URLs: []string{n.URL}, Retries: 20})
+}
+
 // brief is a client of some nodes that does not wait for one to come back.
 func brief(t *testing.T, nodes []*harness.Node) *client.Client {
 	t.Helper()
