@@ -245,7 +245,7 @@ func TestPluginReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		load := fmt.Sprintf(`{"library_path":%q,"limits":{"call":"4s"}}`, k.file)
+		load := fmt.Sprintf(`{"library_path":%q,"limits":{"call":"7s"}}`, k.file)
 		a := w.want(200, "POST", "/plugins/load", load)
 		if !strings.Contains(a.body, `"message":"plugin loaded successfully"`) || !strings.Contains(a.body, fmt.Sprintf(`"plugin_name":%q,"renamed":false`, k.name)) {
 			t.Error(a.body)
@@ -253,7 +253,7 @@ func TestPluginReload(t *testing.T) {
 		w.want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":%q,"path":%q}`, k.name, at))
 		w.readsSoon(at+"/hello", k.hello)
 		before, _ := w.plugin(k.name)
-		if before.Path != k.file || before.Place != "pinned" || before.Limits.Call != "4s" || before.Limits.Idle != "0s" || len(before.Mounted) != 1 {
+		if before.Path != k.file || before.Place != "pinned" || before.Limits.Call != "7s" || before.Limits.Idle != "0s" || len(before.Mounted) != 1 {
 			t.Errorf("%+v", before)
 		}
 
@@ -277,9 +277,7 @@ func TestPluginReload(t *testing.T) {
 		if now, _ := w.plugin(k.name); now.Sum != second.Sum {
 			t.Errorf("broken code has taken the place of %s", k.name)
 		}
-		if got := w.want(200, "GET", "/files?path="+at+"/hello", "").body; got != k.hello {
-			t.Errorf("%s, after broken code was refused: %q", k.name, got)
-		}
+		w.readsSoon(at+"/hello", k.hello) // a call may take longer than it may
 		a = w.want(409, "POST", "/plugins/unload", fmt.Sprintf(`{"library_path":%q}`, k.file))
 		if !strings.Contains(a.body, "is mounted at "+at+": unmount it first") {
 			t.Error(a.body)
