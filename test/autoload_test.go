@@ -40,6 +40,7 @@ func TestAutoLoad(t *testing.T) {
 	if logged(t, c.Nodes[2], "README.txt") || logged(t, c.Nodes[2], "hidden") {
 		t.Errorf("what is no plugin was tried\n%s", c.Nodes[2].Tail())
 	}
+	newWeb(t, c.Nodes[0]).soon("/mem") // what is loaded is mounted next
 	newWeb(t, c.Nodes[0]).put("/mem/f", "kept while it runs")
 	for _, n := range c.Nodes {
 		newWeb(t, n).readsSoon("/hello/hello", "Hi\n")

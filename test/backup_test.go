@@ -36,10 +36,21 @@ func cli(t *testing.T, n *harness.Node, bin string, args ...string) (stdout, std
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// ok is cli that succeeds, with its JSON in out.
+// cliSoon is cli, and again as long as that says that a retry may help: while a
+// leader is elected, say.
+func cliSoon(t *testing.T, n *harness.Node, bin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	harness.Poll(time.Minute, func() bool {
+		stdout, stderr, code = cli(t, n, bin, args...)
+		return code != 5
+	})
+	return stdout, stderr, code
+}
+
+// ok is cliSoon that succeeds, with its JSON in out.
 func ok(t *testing.T, n *harness.Node, bin string, out any, args ...string) {
 	t.Helper()
-	stdout, stderr, code := cli(t, n, bin, append(args, "-o", "json")...)
+	stdout, stderr, code := cliSoon(t, n, bin, append(args, "-o", "json")...)
 	if code != 0 {
 		t.Fatalf("pfs %v: exit code %d\n%s", args, code, stderr)
 	}
@@ -99,7 +110,7 @@ func seed(t *testing.T, c *harness.Cluster) map[string]string {
 // sameFiles reads files from a node and compares them.
 func sameFiles(t *testing.T, n *harness.Node, files map[string]string) {
 	t.Helper()
-	cl := n.Client()
+	cl := stubborn(t, n)
 	for path, want := range files {
 		if b, err := cl.ReadFile(context.Background(), path); err != nil || string(b) != want {
 			t.Errorf("%s: %s has %d bytes, expected %d (%v)", n.ID, path, len(b), len(want), err)
@@ -125,11 +136,17 @@ func backupAndRestore(t *testing.T) {
 		follower = c.Nodes[1]
 	}
 	dir := t.TempDir()
-	index, digest := c.SameDigest()
 	var quiet, busy, again backupInfo
-	ok(t, follower, c.Bin, &quiet, "cluster", "backup", filepath.Join(dir, "quiet"))
-	if quiet.Index != index || quiet.Digest != digest {
-		t.Errorf("the backup is of %d %s, the cluster was at %d %s", quiet.Index, quiet.Digest, index, digest)
+	same := harness.Poll(time.Minute, func() bool { // again if the cluster has noted something by itself meanwhile
+		index, digest := c.SameDigest()
+		ok(t, follower, c.Bin, &quiet, "cluster", "backup", filepath.Join(dir, "quiet"))
+		if quiet.Index == index && quiet.Digest != digest {
+			t.Fatalf("the backup is of %d %s, the cluster was at %s", quiet.Index, quiet.Digest, digest)
+		}
+		return quiet.Index == index
+	})
+	if !same {
+		t.Errorf("the backup is of %d, the cluster was never at that", quiet.Index)
 	}
 	w := startLoad(t, c, 8)
 	if !harness.Poll(2*time.Minute, func() bool { return w.acked() > 300 }) {
@@ -204,7 +221,7 @@ func restoreInto(t *testing.T, nodes int, file string, want backupInfo, files ma
 	if a := web.want(200, "GET", "/files?path=/memfs/link", ""); a.body != files["/mine/f1"] {
 		t.Errorf("the link leads to %q", a.body)
 	}
-	if _, stderr, code := cli(t, at, c.Bin, "cluster", "restore", file); code != 6 || !strings.Contains(stderr, "empty cluster only") {
+	if _, stderr, code := cliSoon(t, at, c.Bin, "cluster", "restore", file); code != 6 || !strings.Contains(stderr, "empty cluster only") {
 		t.Errorf("a second restore: exit code %d, %s", code, stderr)
 	}
 	c.SameDigest()
@@ -233,7 +250,7 @@ func TestRestoreFails(t *testing.T) {
 		if err := os.WriteFile(bad, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr, code := cli(t, n, c.Bin, "cluster", "restore", bad); code != 2 || !strings.Contains(stderr, "damaged backup") {
+		if _, stderr, code := cliSoon(t, n, c.Bin, "cluster", "restore", bad); code != 2 || !strings.Contains(stderr, "damaged backup") {
 			t.Errorf("%d bytes: exit code %d, %s", len(b), code, stderr)
 		}
 		if _, stderr, code := cli(t, n, c.Bin, "cluster", "backup", "--verify", bad); code != 1 || !strings.Contains(stderr, "damaged backup") {
@@ -248,9 +265,14 @@ func TestRestoreFails(t *testing.T) {
 
 	conn = halfRestore(t, n, data)
 	defer conn.Close()
+	underWay := func() bool {
+		files, _ := os.ReadDir(filepath.Join(n.Dir, "restore")) // none is none
+		return len(files) == 1
+	}
+	harness.Poll(20*time.Second, underWay) // the cluster knows of it first
 	n.Kill()
-	if left, _ := os.ReadDir(filepath.Join(n.Dir, "restore")); len(left) != 1 {
-		t.Errorf("%d files of the restore under way", len(left))
+	if !underWay() {
+		t.Error("there is no file of the restore under way")
 	}
 	n.Start()
 	isEmpty(t, c)
@@ -300,7 +322,7 @@ func halfRestore(t *testing.T, n *harness.Node, data []byte) net.Conn {
 	if _, err := conn.Write(data[:len(data)-5<<20]); err != nil {
 		t.Fatal(err)
 	}
-	known := harness.Poll(10*time.Second, func() bool {
+	known := harness.Poll(30*time.Second, func() bool {
 		a, err := newWeb(t, n).do("GET", "/directories?path=/memfs", nil)
 		return err == nil && a.status == 503 && strings.Contains(a.body, "being restored")
 	})
@@ -402,9 +424,12 @@ func TestScheduledBackups(t *testing.T) {
 		return found
 	}
 	if !harness.Poll(30*time.Second, func() bool { return len(backups()) >= 2 }) {
-		t.Fatalf("no backups\n%s", c.Leader().Tail())
+		t.Fatalf("no backups\n%s\n%s\n%s", c.Nodes[0].Tail(), c.Nodes[1].Tail(), c.Nodes[2].Tail())
 	}
 	lost := c.Leader()
+	if lost == nil {
+		t.Fatal("no leader")
+	}
 	lost.Kill()
 	seen := map[string]bool{}
 	enough := harness.Poll(60*time.Second, func() bool {
@@ -414,7 +439,7 @@ func TestScheduledBackups(t *testing.T) {
 		return len(seen) >= 5
 	})
 	if !enough {
-		t.Fatalf("%d backups\n%s", len(seen), c.Leader().Tail())
+		t.Fatalf("%d backups\n%s\n%s\n%s", len(seen), c.Nodes[0].Tail(), c.Nodes[1].Tail(), c.Nodes[2].Tail())
 	}
 	lost.Start()
 	c.Ready()
@@ -450,7 +475,10 @@ func TestScheduledBackups(t *testing.T) {
 				t.Errorf("%s has no %s", n.ID, name)
 			}
 		}
-		if !strings.Contains(text, "\npfs_backup_last_success_timestamp_seconds 1.") {
+		knows := func() bool { // one that was started again may be behind
+			return strings.Contains(newWeb(t, n).metrics(), "\npfs_backup_last_success_timestamp_seconds 1.")
+		}
+		if !harness.Poll(20*time.Second, knows) {
 			t.Errorf("%s does not know of a backup", n.ID)
 		}
 	}

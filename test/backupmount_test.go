@@ -3,7 +3,7 @@ package test
 import (
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,8 +19,9 @@ func TestBackupsInABucket(t *testing.T) {
 	config := "server: {backup: {every: 1s, dir: 'pfs:/s3/kept/daily', keep: 2}}\nplugins: {memfs: {path: /memfs}}\n"
 	c := harness.Start(t, harness.Options{Nodes: 3, Env: []string{"S3_TEST_SECRET=" + s3server.Secret}, Config: func(int) string { return config }})
 	putFile(t, c.Client(0), "/memfs/a", "kept in a bucket")
-	if !harness.Poll(20*time.Second, func() bool { return strings.Contains(c.Leader().Tail(), "there is no mount at /s3") }) {
-		t.Errorf("no word of the mount that is missing\n%s", c.Leader().Tail())
+	told := func(n *harness.Node) bool { return logged(t, n, "there is no mount at /s3") } // whoever leads then
+	if !harness.Poll(20*time.Second, func() bool { return slices.ContainsFunc(c.Nodes, told) }) {
+		t.Errorf("no word of the mount that is missing\n%s\n%s\n%s", c.Nodes[0].Tail(), c.Nodes[1].Tail(), c.Nodes[2].Tail())
 	}
 	newWeb(t, c.Nodes[0]).mount("s3fs", "/s3", s.JSON("data"))
 	backups := func() []string {
@@ -39,7 +40,7 @@ func TestBackupsInABucket(t *testing.T) {
 		return len(seen) >= 4 && len(backups()) <= 3
 	})
 	if !enough {
-		t.Fatalf("%d backups, %d are kept\n%s", len(seen), len(backups()), c.Leader().Tail())
+		t.Fatalf("%d backups, %d are kept\n%s\n%s\n%s", len(seen), len(backups()), c.Nodes[0].Tail(), c.Nodes[1].Tail(), c.Nodes[2].Tail())
 	}
 	c.KillAll()
 	b, err := os.ReadFile(max(newest, backups()[len(backups())-1]))
@@ -60,7 +61,7 @@ func TestBackupDirectoryIsOutside(t *testing.T) {
 	t.Parallel()
 	config := "server: {backup: {every: 1s, dir: 'pfs:/memfs/kept'}}\nplugins: {memfs: {path: /memfs}}\n"
 	c := harness.Start(t, harness.Options{Nodes: 1, Config: func(int) string { return config }})
-	if !harness.Poll(20*time.Second, func() bool { return strings.Contains(c.Nodes[0].Tail(), "is in the cluster itself") }) {
+	if !harness.Poll(20*time.Second, func() bool { return logged(t, c.Nodes[0], "is in the cluster itself") }) {
 		t.Errorf("no word of it\n%s", c.Nodes[0].Tail())
 	}
 }

@@ -125,7 +125,7 @@ func TestBenchEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	log := filepath.Join(dir, "pfs-bench-*", "1-2", "0", "bench.log") // of scale
-	if !harness.Poll(60*time.Second, func() bool { found, _ := filepath.Glob(log); return len(found) == 1 }) {
+	if !harness.Poll(2*time.Minute, func() bool { found, _ := filepath.Glob(log); return len(found) == 1 }) {
 		t.Fatal("no node runs")
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -136,7 +136,7 @@ func TestBenchEnds(t *testing.T) {
 		if err == nil {
 			t.Error("a run that was ended says that all is well")
 		}
-	case <-time.After(60 * time.Second):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("it goes on")
 	}
 	var r bench.Report

@@ -54,7 +54,7 @@ func TestBigFile(t *testing.T) {
 		}
 	}
 	from = time.Now()
-	readAll(t, c.Nodes[1].Client(), versions)
+	readAll(t, stubborn(t, c.Nodes[1]), versions)
 	out := time.Since(from).Seconds()
 	t.Logf("one stream: %.0f MB/s in, %.0f MB/s out", float64(bigSize())/1e6/in, float64(bigSize())/1e6/out)
 
@@ -79,12 +79,12 @@ func TestBigFile(t *testing.T) {
 // has applied that.
 func put(t *testing.T, c *harness.Cluster, seed uint64) {
 	ctx := context.Background()
-	w, err := c.Nodes[0].Client().Write(ctx, "/memfs/big", random(seed, bigSize()), bigSize())
+	w, err := stubborn(t, c.Nodes[0]).Write(ctx, "/memfs/big", random(seed, bigSize()), bigSize())
 	if err != nil {
 		t.Errorf("write: %v", err)
 		return
 	}
-	if _, _, err := c.Nodes[1].Client().Digest(ctx, w.Index); err != nil {
+	if _, _, err := stubborn(t, c.Nodes[1]).Digest(ctx, w.Index); err != nil {
 		t.Errorf("digest at %d: %v", w.Index, err)
 	}
 }
@@ -138,7 +138,7 @@ func readersDuring(t *testing.T, node *harness.Node, versions map[[16]byte]strin
 		wg.Go(func() {
 			// spread over the time that the write takes
 			time.Sleep(time.Duration(i) * 250 * time.Millisecond)
-			v := readAll(t, node.Client(), versions)
+			v := readAll(t, stubborn(t, node), versions)
 			mu.Lock()
 			seen[v]++
 			mu.Unlock()
@@ -146,14 +146,14 @@ func readersDuring(t *testing.T, node *harness.Node, versions map[[16]byte]strin
 	}
 	wg.Go(during)
 	wg.Wait()
-	seen["after: "+readAll(t, node.Client(), versions)]++
+	seen["after: "+readAll(t, stubborn(t, node), versions)]++
 	return seen
 }
 
 // smallWrites changes the big file a byte at a time, appends and truncates:
 // that may cost no more than small writes of a small file, in bytes written.
 func smallWrites(ctx context.Context, t *testing.T, c *harness.Cluster) {
-	cl := c.Nodes[0].Client()
+	cl := stubborn(t, c.Nodes[0])
 	const n = 300
 	cost := func(path string, size int64) (time.Duration, int64) {
 		before, from := c.Nodes[0].Written(), time.Now()

@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -70,7 +71,8 @@ func TestCatchUp(t *testing.T) {
 		took.Round(100*time.Millisecond), sent/(1<<20), sumOf(c, `pfs_snapshot_sends_total{outcome="taken"}`), sumOf(c, "pfs_snapshot_repeats_total"),
 		content.Round(100*time.Millisecond), index, digest)
 	t.Logf("disk of one node: %s", peak)
-	if limit := time.Duration(rounds(10, 1)) * time.Second; during.stall > limit {
+	// In the short form beside other tests, which hold up all nodes.
+	if limit := time.Duration(rounds(30, 1)) * time.Second; during.stall > limit {
 		t.Errorf("writes stood still for %v, at most %v are fine", during.stall, limit)
 	}
 	if peak.log > 700<<20 {
@@ -155,6 +157,10 @@ func (w *writers) write(ctx context.Context, t *testing.T, cl *client.Client, na
 		start := time.Now()
 		_, err := cl.WriteFile(ctx, name+strconv.Itoa(k%500), b)
 		now := time.Now()
+		if errors.Is(err, client.ErrNoLeader) && ctx.Err() == nil {
+			time.Sleep(50 * time.Millisecond) // it is a stall as long as all have none
+			continue
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				t.Errorf("write: %v", err)

@@ -47,9 +47,20 @@ func TestClientFailover(t *testing.T) {
 	if _, err := c.Client(0).WriteFile(ctx, "/memfs/long", bytes.Repeat([]byte("0"), 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	h, err := brief(t, c.Nodes).OpenHandle(ctx, "/memfs/long", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
+	var h *client.Handle
+	here := func() bool { // on the first node: a brief client turns to another where that is too busy
+		var err error
+		if h, err = brief(t, c.Nodes).OpenHandle(ctx, "/memfs/long", os.O_RDWR, 0); err != nil {
+			return false
+		}
+		if all, err := brief(t, c.Nodes[:1]).Handles(ctx); err == nil && len(all) == 1 {
+			return true
+		}
+		_ = h.Close() // it ends with its lease
+		return false
+	}
+	if !harness.Poll(time.Minute, here) {
+		t.Fatal("the first node opens no handle")
 	}
 	var wg sync.WaitGroup
 	var said, logged, heard int
@@ -96,6 +107,12 @@ func given(t *testing.T, n *harness.Node) *client.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// stubborn is a client of one node, which asks that again while it is too busy.
+func stubborn(t *testing.T, n *harness.Node) *client.Client {
+	t.Helper()
+	return dialNodes(t, client.Config{URLs: []string{n.URL}, Retries: 20})
 }
 
 // brief is a client of some nodes that does not wait for one to come back.
@@ -234,7 +251,12 @@ func (l *life) handle(h *client.Handle, others *client.Client, node *harness.Nod
 	}
 	node.Start()
 	node.Ready()
-	if _, err := h.ReadAt(b, 0); !errors.Is(err, fs.ErrNotExist) {
+	var err error
+	harness.Poll(30*time.Second, func() bool { // others find its node again
+		_, err = h.ReadAt(b, 0)
+		return !errors.Is(err, client.ErrNoLeader)
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
 		l.t.Errorf("a handle whose node was started again: %v", err)
 	}
 	if err := h.Close(); err != nil {

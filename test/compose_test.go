@@ -204,14 +204,22 @@ func tryNodes(t *testing.T, lan *harness.Lan, nodes map[string]*running) {
 	for name, n := range nodes {
 		url := "http://" + lan.Addr(name) + ":8080"
 		file := "/memfs/" + names.FindString(name)
-		if _, err := n.exec("/usr/bin/pfs", "mkdir", "-p", file); err != nil {
-			t.Errorf("write on %s: %v", name, err)
+		var said string
+		if !harness.Poll(30*time.Second, func() (made bool) { // again while there is no leader
+			var err error
+			said, err = n.exec("/usr/bin/pfs", "mkdir", "-p", file)
+			return err == nil
+		}) {
+			t.Errorf("write on %s: %s", name, said)
 		}
 		if body, ok := lan.Get(url + "/api/v1/cluster"); !ok || !strings.Contains(body, `"node_port":"tls"`) {
 			t.Errorf("%s: %s", name, body)
 		}
 		for other := range nodes {
-			if _, ok := lan.Get("http://" + lan.Addr(other) + ":8080/api/v1/stat?consistency=linearizable&path=" + file); !ok {
+			if !harness.Poll(30*time.Second, func() bool { // as above
+				_, ok := lan.Get("http://" + lan.Addr(other) + ":8080/api/v1/stat?consistency=linearizable&path=" + file)
+				return ok
+			}) {
 				t.Errorf("%s does not have what was written on %s", other, name)
 			}
 		}

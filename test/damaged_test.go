@@ -50,8 +50,9 @@ func TestDamagedNodes(t *testing.T) {
 	c.Nodes[2].Start()
 	c.Ready()
 	index, digest := c.SameDigest()
+	last := stubborn(t, c.Nodes[2])
 	for i := range 40 {
-		b, err := c.Nodes[2].Client().ReadFile(t.Context(), fmt.Sprintf("/memfs/%d", i))
+		b, err := last.ReadFile(t.Context(), fmt.Sprintf("/memfs/%d", i))
 		if err != nil || !bytes.Equal(b, bytes.Repeat([]byte{byte(i)}, 1+i*5000)) {
 			t.Errorf("file %d: %d bytes, %v", i, len(b), err)
 		}

@@ -178,7 +178,7 @@ func describedKvfs(d *described) {
 func describedStream(d *described) {
 	d.want(404, "GET", "/directories?path=/streamoff", "") // enabled: false
 	d.mounted("streamfs", "/film", `{"buffer_size":"10MB"}`)
-	ctx, cancel := context.WithTimeout(d.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(d.Context(), 5*time.Minute)
 	defer cancel()
 	for root, ring := range map[string]int64{"/streamfs": 1 << 20, "/radio": 64 << 10, "/film": 10 << 20} {
 		first, second := d.tune(ctx, root+"/news"), d.tune(ctx, root+"/news")

@@ -216,7 +216,7 @@ func describedProxy(d *described) {
 		for route, words := range map[string]string{"GET /files?path=" + root + at + "/none": "not found", "GET /files?path=" + root + at: "is a directory",
 			"DELETE /files?path=" + root + at: "not empty", "PUT /files?path=" + root + "/hellofs/hello": "permission denied"} {
 			method, path, _ := strings.Cut(route, " ")
-			a, err := d.do(method, path, strings.NewReader("x"))
+			a, err := d.patient(method, path, "x")
 			if err != nil || a.status/100 != 4 || !strings.Contains(a.body, words) {
 				d.Errorf("%s: %v %d %s", route, err, a.status, a.body)
 			}
@@ -348,6 +348,7 @@ func describedStatus(d *described) {
 	source := []string{"/memfs", "/memfs/home", "/memfs", "/memfs/home"}
 	for i, path := range []string{"/web", "/web2", "/web3", "/web4"} {
 		d.up(path)
+		(&shop{d.web, d.ports[i]}).opens()
 		body := d.want(200, "GET", "/files?path="+path, "").body
 		for _, want := range []string{"HTTPFS Instance Status\n", "Virtual Path:    " + path + "\n", "PFS Source Path: " + source[i] + "\n",
 			fmt.Sprintf("HTTP Port:       %d\n", d.ports[i]), fmt.Sprintf("http://127.0.0.1:%d/", d.ports[i]), "Server Status:   Running\n", "Uptime:          ", "curl "} {
@@ -376,6 +377,7 @@ func describedStatus(d *described) {
 func describedReadmes(d *described) {
 	d.up("/web")
 	s := &shop{d.web, d.ports[0]}
+	s.opens()
 	for _, name := range []string{"README", "README.md", "README.txt", "readme.md"} {
 		dir := "/memfs/home/with-" + name
 		d.mkdir(dir)

@@ -89,8 +89,9 @@ func TestPluginFailover(t *testing.T) {
 	c.Ready()
 	one.readsSoon("/wasm/hello", pluginKinds[0].hello)
 	one.readsSoon("/stays/hello", pluginKinds[0].hello)
-	if n := len(children(t, c.Nodes[0])); n != 0 {
-		t.Errorf("%d programs run where their mounts have moved away", n)
+	// Until it has heard that they have moved it may start them as it knew them.
+	if !harness.Poll(30*time.Second, func() bool { return len(children(t, c.Nodes[0])) == 0 }) {
+		t.Errorf("programs run where their mounts have moved away: %v", children(t, c.Nodes[0]))
 	}
 	c.SameDigest()
 }
@@ -151,11 +152,12 @@ func TestPluginEverywhere(t *testing.T) {
 		var wg sync.WaitGroup
 		for n, w := range nodes {
 			wg.Go(func() {
-				if a, err := w.do("GET", "/stat?path="+at+"&min_index="+index, nil); err != nil || a.status != 200 {
+				// One that starts slowly asks for patience; it is never said not to be there.
+				if a, err := w.patient("GET", "/stat?path="+at+"&timeout=1m&min_index="+index, ""); err != nil || a.status != 200 {
 					t.Errorf("node %d, just mounted: %v %d %s", n+1, err, a.status, a.body)
 				}
 				if name == "memory-go" {
-					if a, err := w.do("PUT", fmt.Sprintf("/files?path=%s/f%d", at, n), strings.NewReader("x")); err != nil || a.status != 200 {
+					if a, err := w.patient("PUT", fmt.Sprintf("/files?path=%s/f%d", at, n), "x"); err != nil || a.status != 200 {
 						t.Errorf("node %d, just mounted: %v %d %s", n+1, err, a.status, a.body)
 					}
 				}
@@ -200,6 +202,9 @@ func TestPluginEverywhere(t *testing.T) {
 	}
 	close(over)
 	readers.Wait()
+	for _, w := range nodes { // each mount has it in its own time
+		w.readsSoon("/m0/hello", "The second one\n")
+	}
 	leader := c.Leader()
 	alone := slices.IndexFunc(c.Nodes, func(n *harness.Node) bool { return n != leader })
 	for i, n := range c.Nodes {
@@ -240,7 +245,7 @@ func TestPluginReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		load := fmt.Sprintf(`{"library_path":%q,"limits":{"call":"4s"}}`, k.file)
+		load := fmt.Sprintf(`{"library_path":%q,"limits":{"call":"7s"}}`, k.file)
 		a := w.want(200, "POST", "/plugins/load", load)
 		if !strings.Contains(a.body, `"message":"plugin loaded successfully"`) || !strings.Contains(a.body, fmt.Sprintf(`"plugin_name":%q,"renamed":false`, k.name)) {
 			t.Error(a.body)
@@ -248,7 +253,7 @@ func TestPluginReload(t *testing.T) {
 		w.want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":%q,"path":%q}`, k.name, at))
 		w.readsSoon(at+"/hello", k.hello)
 		before, _ := w.plugin(k.name)
-		if before.Path != k.file || before.Place != "pinned" || before.Limits.Call != "4s" || before.Limits.Idle != "0s" || len(before.Mounted) != 1 {
+		if before.Path != k.file || before.Place != "pinned" || before.Limits.Call != "7s" || before.Limits.Idle != "0s" || len(before.Mounted) != 1 {
 			t.Errorf("%+v", before)
 		}
 
@@ -272,9 +277,7 @@ func TestPluginReload(t *testing.T) {
 		if now, _ := w.plugin(k.name); now.Sum != second.Sum {
 			t.Errorf("broken code has taken the place of %s", k.name)
 		}
-		if got := w.want(200, "GET", "/files?path="+at+"/hello", "").body; got != k.hello {
-			t.Errorf("%s, after broken code was refused: %q", k.name, got)
-		}
+		w.readsSoon(at+"/hello", k.hello) // a call may take longer than it may
 		a = w.want(409, "POST", "/plugins/unload", fmt.Sprintf(`{"library_path":%q}`, k.file))
 		if !strings.Contains(a.body, "is mounted at "+at+": unmount it first") {
 			t.Error(a.body)
@@ -315,7 +318,7 @@ func TestPluginReload(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	if strings.Contains(w.metrics(), `pfs_plugin_mounts{plugin="hellofs-`) {
+	if !harness.Poll(20*time.Second, func() bool { return !strings.Contains(w.metrics(), `pfs_plugin_mounts{plugin="hellofs-`) }) {
 		t.Error("figures are left of plugins that are unloaded")
 	}
 }

@@ -134,7 +134,13 @@ func followReadme(t *testing.T, readme, dir string) (names []string) {
 		t.Fatal(code, err)
 	}
 	for _, st := range steps {
-		out, code, err := sh.run(st.command, 2*time.Minute)
+		var out string
+		var code int
+		var err error
+		harness.Poll(2*time.Minute, func() bool { // 5: a retry may help, as while a module is compiled
+			out, code, err = sh.run(st.command, 10*time.Minute) // make has compilers to run
+			return err != nil || code != 5
+		})
 		if err != nil {
 			t.Fatalf("%s:%d: %s\n%v\n%s", readme, st.line, st.command, err, out)
 		}
@@ -175,7 +181,7 @@ var shortLaws = [...]string{
 func (e example) judge(t *testing.T, c *harness.Cluster) {
 	first := newWeb(t, c.Nodes[0])
 	var a answer
-	if !harness.Poll(30*time.Second, func() (up bool) { // a cluster that has just begun raises its feature level first
+	if !harness.Poll(2*time.Minute, func() (up bool) { // compilers are slow where many are at work, and a cluster that has just begun raises its feature level first
 		var err error
 		a, err = first.do("POST", "/plugins/load", strings.NewReader(fmt.Sprintf(`{"library_path":%q}`, e.file)))
 		return err == nil && a.status == 200

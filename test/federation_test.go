@@ -95,13 +95,18 @@ func TestFederation(t *testing.T) {
 	kill := make(chan *harness.Node)
 	go func() {
 		lead := f.b.Leader()
-		lead.Kill()
+		if lead != nil {
+			lead.Kill()
+		}
 		kill <- lead
 	}()
 	for i := range 3 {
 		f.a.Run("", "cp", "-q", "-r", "local:"+tree, fmt.Sprintf("/b/memfs/tree%d", i))
 	}
 	lead := <-kill
+	if lead == nil {
+		t.Fatal("no leader")
+	}
 	lead.Start()
 	f.b.Ready()
 	for i := range 3 {
@@ -220,7 +225,7 @@ func (f *federation) away() {
 	during := p99("without it")
 	close(stop)
 	wg.Wait()
-	if during > 20*before+2*time.Second {
+	if during > 20*before+5*time.Second { // a machine that stands still is nobody's fault
 		f.Errorf("p99 went from %v to %v", before, during)
 	}
 	if s := a.want(503, "POST", "/mount", fmt.Sprintf(`{"fstype":"proxyfs","path":"/b2","config":{"base_url":%q}}`, f.b.Nodes[0].URL)).body; !strings.Contains(s, "is not well") {
@@ -282,7 +287,11 @@ func TestFederatedStream(t *testing.T) {
 	if b, err := io.ReadAll(io.LimitReader(second.Body, int64(7+len(long)))); err != nil || string(b) != "line 2\n"+long {
 		t.Errorf("%d bytes from the third line on, %v", len(b), err)
 	}
-	if s := near.want(200, "GET", "/stat?path=/b/streamfs/tv", "").body; !strings.Contains(s, `"active_readers":"2"`) {
+	var s string
+	if !harness.Poll(20*time.Second, func() bool {
+		s = near.want(200, "GET", "/stat?path=/b/streamfs/tv", "").body
+		return strings.Contains(s, `"active_readers":"2"`)
+	}) {
 		t.Errorf("stat: %s", s)
 	}
 	if n, err := io.CopyN(io.Discard, heard, int64(len(long))); err != nil {

@@ -39,6 +39,7 @@ func TestStreamOfFiles(t *testing.T) {
 		w[0].mount(kind, "/t/"+kind, `{}`)
 	}
 	w[0].mount("httpfs", "/t/httpfs", fmt.Sprintf(`{"pfs_path":"/memfs","http_port":%d}`, freePort(t)))
+	c.SameDigest() // all nodes know of the mounts
 	for i := range w {
 		for _, at := range []string{"localfs", "s3fs", "sqlfs", "sqlfs2", "proxyfs"} {
 			if !harness.Poll(30*time.Second, func() bool { return w[i].shown("/t/"+at).Status == "mounted" }) {

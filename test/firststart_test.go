@@ -27,9 +27,9 @@ func TestFirstStartShowsAll(t *testing.T) {
 				t.Parallel()
 				c := harness.Start(t, harness.Options{Nodes: nodes, Bin: bin, NoReady: true})
 				left := slices.Clone(c.Nodes)
-				for until := time.Now().Add(time.Minute); len(left) > 0; time.Sleep(time.Millisecond) {
+				for until := time.Now().Add(5 * time.Minute); len(left) > 0; time.Sleep(time.Millisecond) {
 					if time.Now().After(until) {
-						t.Fatalf("not ready after a minute\n%s", left[0].Tail())
+						t.Fatalf("not ready after five minutes\n%s", left[0].Tail())
 					}
 					left = slices.DeleteFunc(left, func(n *harness.Node) bool {
 						resp, err := http.Get(n.URL + probe)
@@ -64,7 +64,7 @@ func TestFirstStartTurnsNobodyAway(t *testing.T) {
 			for i, n := range c.Nodes {
 				wg.Go(func() {
 					w, early := newWeb(t, n), 0
-					for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+					for until := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Millisecond) {
 						a, err := w.do("PUT", fmt.Sprintf("/files?path=/memfs/f%d", i), strings.NewReader("early"))
 						switch {
 						case err == nil && a.status == 200:
@@ -76,7 +76,7 @@ func TestFirstStartTurnsNobodyAway(t *testing.T) {
 							early++
 						}
 						if time.Now().After(until) {
-							t.Errorf("%s: no write after a minute", n.ID)
+							t.Errorf("%s: no write after five minutes", n.ID)
 							return
 						}
 					}

@@ -120,7 +120,7 @@ func (h *helps) setup() string {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	if out, code := h.bash(dir, "set -e; . "+script, time.Minute); code != 0 {
+	if out, code := h.bash(dir, "set -e; . "+script, 5*time.Minute); code != 0 {
 		h.t.Fatalf("setup: %d\n%s", code, out)
 	}
 	return dir
@@ -131,7 +131,7 @@ func (h *helps) example(dir, line string) {
 	h.t.Helper()
 	h.ran++
 	endless := slices.ContainsFunc(helpEndless, func(s string) bool { return strings.Contains(line, s) })
-	within := time.Minute
+	within := 5 * time.Minute
 	if endless {
 		within = time.Second
 	}
@@ -150,7 +150,7 @@ func (h *helps) bash(dir, script string, within time.Duration) (string, int) {
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = time.Minute
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+h.bin+":"+os.Getenv("PATH"), "PFS_URL="+h.url, "XDG_CONFIG_HOME="+dir, "HOME="+dir)
 	var out bytes.Buffer

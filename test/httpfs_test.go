@@ -48,7 +48,13 @@ func freePort(t *testing.T) int {
 func (s *shop) mount() {
 	s.t.Helper()
 	s.want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":"httpfs","path":"/web","config":{"pfs_path":"/memfs/site","http_port":%d}}`, s.port))
-	if !harness.Poll(10*time.Second, func() bool { return s.listens() }) {
+	s.opens()
+}
+
+// opens waits until the web server is there.
+func (s *shop) opens() {
+	s.t.Helper()
+	if !harness.Poll(30*time.Second, s.listens) {
 		s.t.Fatalf("nobody listens on port %d", s.port)
 	}
 }
@@ -170,12 +176,21 @@ func TestHTTPFSStatus(t *testing.T) {
 		t.Errorf("two servers on one port: %s", a.body)
 	}
 	s.want(200, "POST", "/unmount", `{"path":"/web"}`)
-	s.want(200, "POST", "/mount", second)
+	var a answer
+	harness.Poll(10*time.Second, func() bool { // the first may take its moment to go
+		var err error
+		a, err = s.patient("POST", "/mount", second)
+		return err == nil && a.status != 400
+	})
+	if a.status != 200 {
+		t.Fatalf("the port is not free: %d %s", a.status, a.body)
+	}
+	s.opens()
 	if _, body := s.visit("GET", "/"); !strings.Contains(body, "/site/") {
 		t.Errorf("the second server shows %s", body)
 	}
 	s.want(200, "POST", "/unmount", `{"path":"/web2"}`)
-	if !harness.Poll(5*time.Second, func() bool { return !s.listens() }) {
+	if !harness.Poll(20*time.Second, func() bool { return !s.listens() }) {
 		t.Error("the port is not free")
 	}
 }
@@ -189,9 +204,7 @@ func TestHTTPFSConsumesNothing(t *testing.T) {
 	other := freePort(t)
 	s.want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":"httpfs","path":"/qweb","config":{"pfs_path":"/queuefs","http_port":%d}}`, other))
 	s.port = other
-	if !harness.Poll(10*time.Second, s.listens) {
-		t.Fatal("nobody listens")
-	}
+	s.opens()
 	for _, method := range []string{"GET", "HEAD"} {
 		if resp, body := s.visit(method, "/jobs/dequeue"); resp.StatusCode != 403 {
 			t.Errorf("%s: %d %s", method, resp.StatusCode, body)

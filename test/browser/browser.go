@@ -127,6 +127,14 @@ func (p *Page) listen(out *os.File) {
 // call has the browser do something and waits for its answer.
 func (p *Page) call(method string, params map[string]any, out any) {
 	p.t.Helper()
+	if refused := p.try(method, params, out); refused != "" {
+		p.t.Fatalf("%s: %s", method, refused)
+	}
+}
+
+// try is call that returns why the browser does not do it.
+func (p *Page) try(method string, params map[string]any, out any) (refused string) {
+	p.t.Helper()
 	c := make(chan reply, 1)
 	p.mu.Lock()
 	if p.gone != nil {
@@ -157,7 +165,7 @@ func (p *Page) call(method string, params map[string]any, out any) {
 		case !ok:
 			p.t.Fatalf("%s: %v", method, p.gone)
 		case m.Error != nil:
-			p.t.Fatalf("%s: %s", method, m.Error.Message)
+			return m.Error.Message
 		case out != nil:
 			if err := json.Unmarshal(m.Result, out); err != nil {
 				p.t.Fatalf("%s: %v", method, err)
@@ -166,6 +174,7 @@ func (p *Page) call(method string, params map[string]any, out any) {
 	case <-time.After(answerTime):
 		p.t.Fatalf("%s: no answer", method)
 	}
+	return ""
 }
 
 // View makes the window so many pixels wide and high, light or dark.
@@ -185,20 +194,23 @@ func (p *Page) View(width, height int, dark bool) {
 func (p *Page) Visit(url string) {
 	p.t.Helper()
 	var out struct{ ErrorText string }
+	var left bool
+	p.Ask(`window.leaving = true`, &left) // what is asked next may still reach the page before
 	p.call("Page.navigate", map[string]any{"url": url}, &out)
 	if out.ErrorText != "" {
 		p.t.Fatalf("%s: %s", url, out.ErrorText)
 	}
-	p.Until(`document.readyState === "complete" && location.href !== "about:blank"`)
+	p.Until(`!window.leaving && document.readyState === "complete" && location.href !== "about:blank"`)
 }
 
 // Until waits until a JavaScript expression holds.
 func (p *Page) Until(expr string) {
 	p.t.Helper()
 	for end := time.Now().Add(answerTime); ; time.Sleep(20 * time.Millisecond) {
-		var ok bool
-		p.Ask(expr, &ok)
-		if ok {
+		var r struct{ Result struct{ Value any } }
+		// A page that goes while it is asked has no answer.
+		refused := p.try("Runtime.evaluate", map[string]any{"expression": expr, "returnByValue": true}, &r)
+		if ok, _ := r.Result.Value.(bool); ok && refused == "" {
 			return
 		}
 		if time.Now().After(end) {

@@ -189,7 +189,7 @@ func (l *Lan) Addr(name string) string { return l.names[name] }
 // Get asks for a URL from within the network and returns what it answers;
 // false if that is not 200.
 func (l *Lan) Get(url string) (body string, ok bool) {
-	out, err := exec.Command("ip", "netns", "exec", l.name, "curl", "-sf", "--max-time", "5", url).Output()
+	out, err := exec.Command("ip", "netns", "exec", l.name, "curl", "-sf", "--max-time", "30", url).Output()
 	return string(out), err == nil
 }
 

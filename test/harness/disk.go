@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -59,7 +60,7 @@ func (d *Disk) Mount() {
 // Unmount unmounts the disk; nobody may use it any more.
 func (d *Disk) Unmount() {
 	d.t.Helper()
-	ok := Poll(5e9, func() bool { return exec.Command("umount", d.dir).Run() == nil })
+	ok := Poll(20*time.Second, func() bool { return exec.Command("umount", d.dir).Run() == nil })
 	if !ok {
 		d.t.Fatalf("umount %s: still in use", d.dir)
 	}

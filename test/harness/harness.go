@@ -212,7 +212,7 @@ func (n *Node) Signal(s syscall.Signal) {
 func (n *Node) Kill() { n.end(syscall.SIGKILL, time.Minute) }
 
 // Stop ends the process with SIGTERM, waits, and returns its exit code.
-func (n *Node) Stop() int { return n.end(syscall.SIGTERM, 20*time.Second) }
+func (n *Node) Stop() int { return n.end(syscall.SIGTERM, longer(20*time.Second)) }
 
 func (n *Node) end(s syscall.Signal, within time.Duration) int {
 	n.mu.Lock()
@@ -368,7 +368,7 @@ func (c *Cluster) Leader() *Node {
 // unless their digests are equal; it returns index and digest.
 func (c *Cluster) SameDigest() (uint64, string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), longer(60*time.Second))
 	defer cancel()
 	var last string
 	for ctx.Err() == nil {
@@ -379,6 +379,7 @@ func (c *Cluster) SameDigest() (uint64, string) {
 			s, err := n.Client().Sums(ctx, index)
 			if err != nil {
 				last = n.ID + ": " + err.Error()
+				time.Sleep(20 * time.Millisecond) // it may refuse at once
 				continue
 			}
 			index, digest, own = s.Index, s.Digest, s.Own
@@ -427,13 +428,18 @@ func Output(program string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Poll calls f every 20 ms until it is true, at most for d, or three times d in CI,
-// where many clusters share the processors; it returns whether it became true.
-func Poll(d time.Duration, f func() bool) bool {
+// longer is d, or three times d in CI, where many clusters share the processors.
+func longer(d time.Duration) time.Duration {
 	if os.Getenv("CI") != "" {
 		d *= 3
 	}
-	deadline := time.Now().Add(d)
+	return d
+}
+
+// Poll calls f every 20 ms until it is true, at most for d, or three times d in CI;
+// it returns whether it became true.
+func Poll(d time.Duration, f func() bool) bool {
+	deadline := time.Now().Add(longer(d))
 	for {
 		if f() {
 			return true

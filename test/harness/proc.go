@@ -43,7 +43,7 @@ func (n *Node) Freeze() {
 	n.Signal(syscall.SIGSTOP)
 	// The first thread that stops has told all others to, before they leave the
 	// kernel.
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(longer(10 * time.Second)); ; {
 		for _, state := range n.states() {
 			if state == 'T' {
 				return

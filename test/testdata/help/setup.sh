@@ -22,9 +22,9 @@ pfs rm -rf /queuefs/jobs
 pfs queue create -q /queuefs/team/jobs
 pfs queue create -q /queuefs/jobs --max-attempts 1
 pfs queue put -q /queuefs/jobs 1 2 3 4 5 6
-pfs queue take /queuefs/jobs >/dev/null
+pfs queue take /queuefs/jobs --lease 1h >/dev/null
 pfs queue nack -q /queuefs/jobs "$(pfs ls /queuefs/jobs/inflight)"
-pfs queue take /queuefs/jobs >/dev/null
+pfs queue take /queuefs/jobs --lease 1h >/dev/null
 for p in /scratch /home; do
 	pfs unmount $p 2>/dev/null || true
 done
