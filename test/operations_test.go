@@ -29,7 +29,7 @@ func TestOperations(t *testing.T) {
 	}
 	sh := startShell(t, harness.Build(t))
 	for _, st := range steps {
-		out, code, err := sh.run(st.command, 90*time.Second)
+		out, code, err := sh.run(st.command, commandTime)
 		if err != nil {
 			t.Fatalf("docs/operations.md:%d: %s\n%v\n%s\n%s", st.line, st.command, err, out, sh.logs())
 		}
@@ -73,6 +73,10 @@ type shell struct {
 	lines chan string
 	mark  int
 }
+
+// commandTime is what a command of the documentation is given: it may start nodes and
+// have a module compiled, beside other tests.
+const commandTime = 4 * time.Minute
 
 // startShell starts it in an empty directory with the programs in its path.
 func startShell(t *testing.T, bin string) *shell {

@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
 )
@@ -33,7 +32,7 @@ func TestPluginDocs(t *testing.T) {
 			}
 			sh := startShell(t, bin)
 			for _, st := range steps {
-				out, code, err := sh.run(st.command, 60*time.Second)
+				out, code, err := sh.run(st.command, commandTime)
 				if err != nil {
 					t.Fatalf("%s:%d: %s\n%v\n%s", name, st.line, st.command, err, out)
 				}
