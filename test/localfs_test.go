@@ -362,14 +362,14 @@ func (o *outpost) ownerGone() {
 		return true
 	}
 	if !harness.Poll(60*time.Second, back) {
-		o.Fatalf("the mount does not come back: %+v", o.ask(0).shown("/local"))
+		o.Fatalf("the mount does not come back: %+v\n%s", o.ask(0).shown("/local"), owner.Tail())
 	}
 	aside()
 	owner.Pause()
 	others("paused")
 	owner.Signal(syscall.SIGCONT)
 	if !harness.Poll(60*time.Second, back) {
-		o.Errorf("the mount does not come back: %+v", o.ask(0).shown("/local"))
+		o.Fatalf("the mount does not come back: %+v\n%s", o.ask(0).shown("/local"), owner.Tail())
 	}
 }
 
