@@ -355,18 +355,27 @@ func TestPods(t *testing.T) {
 			}
 		}
 	}
-	leader := p.leader(names[0])
-	r := nodes[leader+".pfs-headless.default.svc"]
-	if out, err := r.exec(p.c.Lifecycle.PreStop.Exec.Command...); err != nil || !strings.Contains(out, "leads now") {
+	var leader, out string
+	handed := func() bool { // who leads may be another one by the time it is told
+		leader = p.leader(names[0])
+		out, err = nodes[leader+".pfs-headless.default.svc"].exec(p.c.Lifecycle.PreStop.Exec.Command...)
+		return err == nil && strings.Contains(out, "leads now")
+	}
+	if !harness.Poll(60*time.Second, handed) {
 		t.Errorf("preStop of the leader: %v, %s", err, out)
 	}
+	r := nodes[leader+".pfs-headless.default.svc"]
 	if !harness.Poll(30*time.Second, func() bool { return p.leader(names[0]) != leader }) {
 		t.Errorf("%s still leads after preStop", leader)
 	}
 	r.stop(time.Minute)
 	nodes[leader+".pfs-headless.default.svc"] = p.start(leader) // with a new address
 	tryNodes(t, p.lan, nodes)
-	if out, err := nodes[leader+".pfs-headless.default.svc"].exec(p.c.Lifecycle.PreStop.Exec.Command...); err != nil || out != "" {
+	follows := func() bool { // if it has come to lead, it does so after the first time
+		out, err = nodes[leader+".pfs-headless.default.svc"].exec(p.c.Lifecycle.PreStop.Exec.Command...)
+		return err == nil && out == ""
+	}
+	if !harness.Poll(60*time.Second, follows) {
 		t.Errorf("preStop of a follower: %v, %s", err, out)
 	}
 }

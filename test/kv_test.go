@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,7 +26,7 @@ func TestKeys(t *testing.T) {
 		wg.Go(func() {
 			for k := range 20 {
 				key := fmt.Sprintf("/files?path=/kvfs/keys/locks/%d", k)
-				a, err := w[i].do("PUT", key, nil, "If-None-Match", "*", "X-Pfs-Ttl", "1h")
+				a, err := w[i].settled("PUT", key, "", "If-None-Match", "*", "X-Pfs-Ttl", "1h", "Idempotency-Key", fmt.Sprintf("lock-%d-%d", i, k))
 				switch {
 				case err == nil && a.status == 200:
 					won.Add(1)
@@ -39,9 +40,15 @@ func TestKeys(t *testing.T) {
 	if won.Load() != 20 {
 		t.Errorf("20 keys were won %d times", won.Load())
 	}
-	w[0].put("/kvfs/keys/soon", "x", "X-Pfs-Ttl", "8s")
-	w[1].put("/kvfs/keys/later", "x", "X-Pfs-Ttl", "10h")
+	for key, ttl := range map[string]string{"soon": "8s", "later": "10h"} {
+		if a, err := w[1].settled("PUT", "/files?path=/kvfs/keys/"+key, "x", "X-Pfs-Ttl", ttl, "Idempotency-Key", key); err != nil || a.status != 200 {
+			t.Errorf("%s: %v %+v", key, err, a)
+		}
+	}
 	leader := c.Leader()
+	if leader == nil {
+		t.Fatal("no leader")
+	}
 	leader.Kill()
 	for i, n := range c.Nodes {
 		if n == leader {
@@ -62,4 +69,14 @@ func TestKeys(t *testing.T) {
 		w[i].want(404, "GET", "/files?path=/kvfs/keys/soon&consistency=linearizable", "")
 		w[i].reads("/kvfs/keys/later", "x")
 	}
+}
+
+// settled is patient with a request under an idempotency key until its outcome is
+// known: it may lose its leader on the way.
+func (w web) settled(method, route, body string, headers ...string) (a answer, err error) {
+	harness.Poll(time.Minute, func() bool {
+		a, err = w.patient(method, route, body, headers...)
+		return err != nil || !strings.Contains(a.body, `"outcome":"unknown"`)
+	})
+	return a, err
 }

@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pfs-project/pfs/test/harness"
 )
@@ -17,7 +16,7 @@ func TestMCPDocs(t *testing.T) {
 	}
 	sh := startShell(t, harness.Build(t))
 	for _, st := range steps {
-		out, code, err := sh.run(st.command, 60*time.Second)
+		out, code, err := sh.patient(st)
 		if err != nil {
 			t.Fatalf("docs/mcp.md:%d: %s\n%v\n%s", st.line, st.command, err, out)
 		}

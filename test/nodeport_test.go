@@ -150,8 +150,9 @@ func TestNodePort(t *testing.T) {
 		})
 	}
 
-	after := status(t, lord)
-	if after.LeaderID == "" || after.Term > before.Term+3 { // a loaded machine may choose another leader
+	var after client.Status
+	harness.Poll(60*time.Second, func() bool { after = status(t, lord); return after.LeaderID != "" })
+	if after.LeaderID == "" || after.Term > before.Term+20 { // a loaded machine may choose another leader, more than once
 		t.Errorf("term %d became %d, led by %q", before.Term, after.Term, after.LeaderID)
 	}
 	if _, d := c.SameDigest(); d != digest {

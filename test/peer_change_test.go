@@ -35,7 +35,7 @@ func peerDeadlock(p *peer) {
 					{"GET", "/stat?path=" + link, ""},
 					{"DELETE", "/files?path=" + link, ""},
 				} {
-					a, err := w.do(r.method, r.route, strings.NewReader(r.body))
+					a, err := w.patient(r.method, r.route, r.body)
 					if err != nil || a.status/100 != 2 || ctx.Err() != nil {
 						p.Errorf("client %d: %s %s: %d %.200s (%v)", client, r.method, r.route, a.status, a.body, err)
 						return
@@ -117,7 +117,7 @@ func announce(p *peer, n *harness.Node, method, route, length string, status int
 	if err != nil || status == 0 {
 		return
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second)) // a read without it would only wait longer
+	_ = conn.SetReadDeadline(time.Now().Add(60 * time.Second)) // a read without it would only wait longer
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		p.Errorf("%s %s of %s bytes: %v", method, route, length, err)
@@ -209,13 +209,13 @@ func peerCompete(p *peer) {
 				for done := false; !done && !p.Failed(); {
 					at := p.want(200, "GET", "/files?path="+count, "")
 					n, _ := strconv.Atoi(at.body) // 0 for nonsense shows in the sum
-					a, err := p.do("PUT", "/files?path="+count, strings.NewReader(strconv.Itoa(n+1)), "If-Match", at.header.Get("ETag"))
+					a, err := p.patient("PUT", "/files?path="+count, strconv.Itoa(n+1), "If-Match", at.header.Get("ETag"))
 					if done = a.status == 200; err != nil || !done && a.status != 412 {
 						p.Errorf("count: %d %s (%v)", a.status, a.body, err)
 					}
 				}
 			}
-			a, err := p.do("PUT", "/files?path="+p.dir+"/once", strings.NewReader("x"), "If-None-Match", "*")
+			a, err := p.patient("PUT", "/files?path="+p.dir+"/once", "x", "If-None-Match", "*")
 			mu.Lock()
 			defer mu.Unlock()
 			if a.status == 200 {

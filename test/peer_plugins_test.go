@@ -2,9 +2,7 @@ package test
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +31,7 @@ func (p *peer) wasm(limits string, names ...string) web {
 func (p *peer) up(w web, kind, path, config string) {
 	p.Helper()
 	w.want(200, "POST", "/mount", fmt.Sprintf(`{"fstype":%q,"path":%q,"config":%s}`, kind, path, config))
-	if !harness.Poll(30*time.Second, func() bool { return w.shown(path).Status == "mounted" }) {
+	if !harness.Poll(90*time.Second, func() bool { return w.shown(path).Status == "mounted" }) {
 		p.Fatalf("%s: %+v", path, w.shown(path))
 	}
 }
@@ -69,18 +67,12 @@ func peerWASMBytes(p *peer) {
 			r := rand.New(rand.NewPCG(uint64(i), 1))
 			for range 20 {
 				want := strings.Repeat(string(rune('a'+i)), 1+r.IntN(200_000))
-				if a, err := w.do("PUT", "/files?path="+path, strings.NewReader(want)); err != nil || a.status != 200 {
+				if a, err := w.patient("PUT", "/files?path="+path, want); err != nil || a.status != 200 {
 					p.Errorf("%v %+v", err, a)
 				}
-				resp, err := http.Get(w.url + "/files?path=" + path)
-				if err != nil {
-					p.Error(err)
-					return
-				}
-				got, err := io.ReadAll(resp.Body)
-				resp.Body.Close()
-				if err != nil || string(got) != want {
-					p.Errorf("%s: %d bytes of %d, %v, all its own: %v", path, len(got), len(want), err, strings.Trim(string(got), want[:1]) == "")
+				a, err := w.patient("GET", "/files?path="+path, "")
+				if err != nil || a.status != 200 || a.body != want {
+					p.Errorf("%s: %d, %d bytes of %d, %v, all its own: %v", path, a.status, len(a.body), len(want), err, strings.Trim(a.body, want[:1]) == "")
 				}
 			}
 		})
@@ -103,7 +95,7 @@ func peerWASMInstances(p *peer) {
 		all.Go(func() {
 			for range 10 {
 				name := []string{"one", "two"}[i%2]
-				if a, err := w.do("GET", "/files?path=/"+name+"/hello", nil); err != nil || a.body != "of "+name+"\n" {
+				if a, err := w.patient("GET", "/files?path=/"+name+"/hello", ""); err != nil || a.body != "of "+name+"\n" {
 					p.Errorf("%s: %v %+v", name, err, a)
 				}
 			}
@@ -114,7 +106,7 @@ func peerWASMInstances(p *peer) {
 	p.up(w, "memory-go", "/m", "{}")
 	crashed := 0
 	for i := range 40 {
-		a, err := w.do("PUT", fmt.Sprintf("/files?path=/m/f%d", i), strings.NewReader(strings.Repeat("x", 7<<20)))
+		a, err := w.patient("PUT", fmt.Sprintf("/files?path=/m/f%d", i), strings.Repeat("x", 7<<20))
 		if err != nil || a.status != 200 && a.status != 502 {
 			p.Errorf("%v %d %s", err, a.status, a.body)
 		}

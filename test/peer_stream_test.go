@@ -42,10 +42,10 @@ func peerStreamHandle(p *peer) {
 // than so many, and they end by themselves.
 func peerSessionLimit(p *peer) {
 	at := p.dir + "-sql"
-	p.mount("sqlfs2", at, fmt.Sprintf(`{"db_path":%q,"session_timeout":"10s"}`, filepath.Join(p.TempDir(), "db")))
+	p.mount("sqlfs2", at, fmt.Sprintf(`{"db_path":%q,"session_timeout":"40s"}`, filepath.Join(p.TempDir(), "db")))
 	opened, refused := 0, answer{}
 	for refused.status == 0 && opened < 1000 {
-		a, err := p.do("GET", "/files?path="+at+"/ctl", nil)
+		a, err := p.patient("GET", "/files?path="+at+"/ctl", "")
 		if err != nil {
 			p.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func peerSessionLimit(p *peer) {
 	if refused.status != 429 || !strings.Contains(refused.body, "close one") {
 		p.Errorf("session %d: %d %s", opened, refused.status, refused.body)
 	}
-	if !harness.Poll(2*time.Minute, func() bool { return len(p.names(at)) < 10 }) {
+	if !harness.Poll(3*time.Minute, func() bool { return len(p.names(at)) < 10 }) {
 		p.Errorf("left: %d names", len(p.names(at)))
 	}
 	p.want(200, "GET", "/files?path="+at+"/ctl", "")

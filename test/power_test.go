@@ -3,9 +3,7 @@ package test
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -56,10 +54,10 @@ func (p *powered) cut(round int, which []int) time.Duration {
 	trigger := make(chan struct{}, 1)
 	wg := p.write(ctx, round, 50+rand.IntN(200), trigger)
 	select {
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.t.Fatalf("round %d: too few acknowledgements in 2 minutes; one error was %v", round, p.refused)
+		p.t.Fatalf("round %d: too few acknowledgements in 5 minutes; one error was %v", round, p.refused)
 	case <-trigger:
 		var cuts sync.WaitGroup
 		for _, i := range which {
@@ -144,18 +142,17 @@ func (p *powered) lost(written map[string]string) (lost int) {
 	return lost
 }
 
-// reader returns a client of one node that has applied all that was decided.
+// reader returns a client of one node that has applied all that was decided, which
+// asks again what the node has no time for.
 func (p *powered) reader(n *harness.Node) *client.Client {
-	resp, err := http.Get(n.URL + "/api/v1/stat?path=/memfs&consistency=linearizable")
+	p.t.Helper()
+	newWeb(p.t, n).want(200, "GET", "/stat?path=/memfs&consistency=linearizable", "")
+	cl, err := client.New(client.Config{URLs: []string{n.URL}, Retries: 8})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, _ = io.Copy(io.Discard, resp.Body) // the answer itself is of no interest
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s: linearizable stat: %s", n.ID, resp.Status)
-	}
-	return n.Client()
+	p.t.Cleanup(cl.Close)
+	return cl
 }
 
 // TestPowerCuts takes the power of all three nodes at once, again and again,
@@ -167,15 +164,15 @@ func TestPowerCuts(t *testing.T) {
 
 // soon is what a power cut comes within of an acknowledgement, to count: ext4 writes
 // back on its own what is five seconds old, so what was not synced is lost then. On
-// a machine at rest it is within 10 ms.
-const soon = 100 * time.Millisecond
+// a machine at rest it is within 10 ms, on a busy one later, and not always soon.
+const soon = 250 * time.Millisecond
 
 // powerCuts goes on until n cuts came soon after an acknowledgement.
 func powerCuts(t *testing.T, logStore string, n int) {
 	p := startPowered(t, "", logStore)
 	good, at10 := 0, 0
 	for round := 0; good < n; round++ {
-		if round == 3*n {
+		if round == 5*n {
 			t.Fatalf("of %d cuts only %d came within %v of an acknowledgement", round, good, soon)
 		}
 		after := p.cut(round, nil)

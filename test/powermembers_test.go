@@ -91,8 +91,7 @@ func (p *powered) wipe(i int) {
 // check compares the members with what was acknowledged.
 func (g *guest) check() {
 	n := g.p.Nodes[0]
-	g.p.reader(n)
-	s, err := n.Client().Cluster(context.Background())
+	s, err := g.p.reader(n).Cluster(context.Background())
 	if err != nil {
 		g.p.t.Fatal(err)
 	}

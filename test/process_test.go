@@ -102,8 +102,11 @@ func TestProcessPlugin(t *testing.T) {
 	one.readsSoon("/hp/hello", "hi over pipes\n")
 
 	// Killed, all of them answer again; what they had in memory is gone.
-	killed := children(t, c.Nodes[1])
-	if len(killed) != 4 || len(children(t, c.Nodes[0])) != 0 {
+	var killed []int
+	if !harness.Poll(30*time.Second, func() bool { // what was started to look at a program may yet be ending
+		killed = children(t, c.Nodes[1])
+		return len(killed) == 4 && len(children(t, c.Nodes[0])) == 0
+	}) {
 		t.Fatalf("the node has the processes %v", killed)
 	}
 	for _, pid := range killed {
@@ -114,7 +117,7 @@ func TestProcessPlugin(t *testing.T) {
 	one.readsSoon("/hh/hello", "hi over HTTP\n")
 	three.readsSoon("/hp/hello", "hi over pipes\n")
 	for _, at := range []string{"/mhttp", "/mpy"} {
-		if !harness.Poll(30*time.Second, func() bool {
+		if !harness.Poll(60*time.Second, func() bool {
 			a, err := one.do("PUT", "/files?path="+at+"/again", strings.NewReader("new"))
 			return err == nil && a.status == 200
 		}) {
@@ -132,7 +135,12 @@ func TestProcessPlugin(t *testing.T) {
 	c.Ready()
 	one.readsSoon("/hh/hello", "hi over HTTP\n")
 	for _, pattern := range []string{"/tmp/pfs-%d-*", filepath.Join(os.TempDir(), "pfs-plugin-%d-*")} {
-		if left, err := filepath.Glob(fmt.Sprintf(pattern, pid)); err != nil || len(left) > 0 {
+		var left []string
+		var err error
+		if !harness.Poll(30*time.Second, func() bool {
+			left, err = filepath.Glob(fmt.Sprintf(pattern, pid))
+			return err == nil && len(left) == 0
+		}) {
 			t.Errorf("the killed node left %v, %v", left, err)
 		}
 	}
@@ -155,7 +163,7 @@ func TestProcessPlugin(t *testing.T) {
 func (w web) soon(path string) {
 	w.t.Helper()
 	var last answer
-	if !harness.Poll(30*time.Second, func() bool {
+	if !harness.Poll(90*time.Second, func() bool {
 		var err error
 		last, err = w.do("GET", "/stat?path="+path, nil)
 		return err == nil && last.status == 200
