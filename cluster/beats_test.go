@@ -101,7 +101,7 @@ func TestHeartbeatsKeepMounts(t *testing.T) {
 	}
 	g.wires.isolate(2, true)
 	poll(t, "leadership to be handed over", func() bool { return g.nodes[g.leader()].handOver(testContext(t), "") == nil })
-	pollFor(t, time.Minute, "the mount elsewhere", func() bool { on := o.on(); return on == "n1" || on == "n2" })
+	poll(t, "the mount elsewhere", func() bool { on := o.on(); return on == "n1" || on == "n2" })
 	g.wires.isolate(2, false)
 	g.ready()
 	g.sameDigest()
