@@ -75,6 +75,7 @@ func TestHeartbeatsKeepMounts(t *testing.T) {
 	o := &only{t: t}
 	g := newGang(t, 3, func(i int, c *Config) {
 		c.hold = 2 * time.Second
+		c.Election = time.Second // each new leader waits anew before it moves something
 		if c.Expect = 2; i == 2 {
 			c.NonVoter = true
 		}

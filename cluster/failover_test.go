@@ -103,7 +103,8 @@ func TestFailover(t *testing.T) {
 	o := &only{t: t}
 	g := newGang(t, 3, func(i int, c *Config) {
 		c.hold = time.Second
-		if i < 2 { // the third runs no plugins
+		c.Election = time.Second // each new leader waits anew before it moves something
+		if i < 2 {               // the third runs no plugins
 			o.runIn(c)
 		}
 	})
