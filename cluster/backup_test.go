@@ -322,7 +322,10 @@ func TestRestoreAcrossFailures(t *testing.T) {
 // A node that is lost while it restores takes the restore with it.
 func TestRestorerIsLost(t *testing.T) {
 	data := sampleBackup(t)
-	g := newGang(t, 3, func(_ int, c *Config) { c.loadLife = 8 * time.Second })
+	g := newGang(t, 3, func(_ int, c *Config) {
+		c.loadLife = 8 * time.Second
+		c.Election = 2 * time.Second // each new leader waits anew before it gives up a restore
+	})
 	at := g.leader()
 	body := newSlowly(data)
 	got := make(chan error, 1)
@@ -381,7 +384,10 @@ func TestRestoreOfALaterLevel(t *testing.T) {
 // there is one.
 func TestRestoreWithoutQuorum(t *testing.T) {
 	data := sampleBackup(t)
-	g := newGang(t, 3, func(_ int, c *Config) { c.loadLife, c.patience = 8*time.Second, time.Second })
+	g := newGang(t, 3, func(_ int, c *Config) {
+		c.loadLife, c.patience = 8*time.Second, time.Second
+		c.Election = 2 * time.Second // each new leader waits anew before it gives up a restore
+	})
 	at := g.leader()
 	body := newSlowly(data)
 	got := make(chan error, 1)
