@@ -49,7 +49,7 @@ func newFort(t *testing.T, secure bool) *fort {
 		j := &journal{}
 		f.logs = append(f.logs, j)
 		c.Log = j.logger()
-		c.Election = 5 * time.Second // no choice but for a reason
+		c.Election = unshaken // no choice but for a reason
 		c.slow = time.Second
 		if secure {
 			c.TLS = f.office.files(c.NodeID)

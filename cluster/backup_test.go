@@ -26,7 +26,11 @@ import (
 // takeBackup returns a backup of what node i has.
 func (g *gang) takeBackup(i int) (backup.Header, []byte) {
 	g.t.Helper()
-	s, err := g.nodes[i].Backup(testContext(g.t))
+	var s backup.Source
+	err := insist(g.nodes[i], func() (err error) {
+		s, err = g.nodes[i].Backup(testContext(g.t))
+		return err
+	})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -46,14 +50,17 @@ func (g *gang) bigFile(i int, path vfs.Path, seed int64) []byte {
 	g.t.Helper()
 	data := make([]byte, 9<<20)
 	rand.New(rand.NewSource(seed)).Read(data)
-	c, err := g.nodes[i].Keep(testContext(g.t), bytes.NewReader(data), 0)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	if out, err := g.nodes[i].Propose(testContext(g.t), writeOp(path, c)); err != nil || out.Err != nil {
-		g.t.Fatal(err, out.Err)
-	}
+	g.propose(i, writeOp(path, g.keep(i, data)))
 	return data
+}
+
+// restore has node i take a backup, and asks again while it finds no leader.
+func (g *gang) restore(i int, data []byte) (done backup.Restored, err error) {
+	err = insist(g.nodes[i], func() (err error) {
+		done, err = g.nodes[i].Restore(testContext(g.t), bytes.NewReader(data))
+		return err
+	})
+	return done, err
 }
 
 // replayed folds the log of node i up to an index into a state of its own and
@@ -125,7 +132,7 @@ func TestBackupAndRestore(t *testing.T) {
 		to := newGang(t, size, nil)
 		at := (to.leader() + 1) % size
 		cluster := to.nodes[at].self.cluster()
-		done, err := to.nodes[at].Restore(testContext(t), bytes.NewReader(data))
+		done, err := to.restore(at, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,11 +148,14 @@ func TestBackupAndRestore(t *testing.T) {
 			if err != nil || !bytes.Equal(b, big) {
 				t.Errorf("node %d of %d: %d bytes, %v", i, size, len(b), err)
 			}
-			im := n.machine.Image()
-			if im.ClusterID() != cluster || len(im.Members()) != size {
-				t.Errorf("cluster %s with %d members", im.ClusterID(), len(im.Members()))
-			}
-			im.Release()
+			poll(t, "all its members, who tell of themselves", func() bool {
+				im := n.machine.Image()
+				defer im.Release()
+				if im.ClusterID() != cluster || len(im.Members()) > size {
+					t.Fatalf("cluster %s with %d members", im.ClusterID(), len(im.Members()))
+				}
+				return len(im.Members()) == size
+			})
 		}
 		to.ready()
 		to.sameDigest()
@@ -165,7 +175,7 @@ func TestBackupAndRestore(t *testing.T) {
 		if b, err := to.read(0, "/m/more", vfs.Level{Linearizable: true}); err != nil || string(b) != "1" {
 			t.Errorf("after a restart: %q, %v", b, err)
 		}
-		if _, err := to.nodes[0].Restore(testContext(t), bytes.NewReader(data)); vfs.KindOf(err) != vfs.NotEmpty {
+		if _, err := to.restore(0, data); vfs.KindOf(err) != vfs.NotEmpty {
 			t.Errorf("a second restore: %v", err)
 		}
 	}
@@ -176,7 +186,11 @@ func TestBackupAndRestore(t *testing.T) {
 func (g *gang) empty(i int) {
 	g.t.Helper()
 	g.ready()
-	im, err := g.nodes[i].Image(testContext(g.t), vfs.Level{Linearizable: true})
+	var im *fsm.Image
+	err := insist(g.nodes[i], func() (err error) {
+		im, err = g.nodes[i].Image(testContext(g.t), vfs.Level{Linearizable: true})
+		return err
+	})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -278,7 +292,7 @@ func TestRestoreAcrossFailures(t *testing.T) {
 	<-body.reached
 	for _, i := range []int{at, other} {
 		poll(t, "the node to know", func() bool { _, err := g.nodes[i].Image(testContext(t), vfs.Level{}); return err != nil })
-		if _, err := g.nodes[i].Restore(testContext(t), bytes.NewReader(data)); vfs.KindOf(err) != vfs.Locked {
+		if _, err := g.restore(i, data); vfs.KindOf(err) != vfs.Locked {
 			t.Errorf("a second restore: %v", err)
 		}
 		if out, err := g.nodes[i].Propose(testContext(t), writeOp("/m/x", vfs.Content{Data: []byte("x")})); vfs.KindOf(errors.Join(err, out.Err)) != vfs.Unavailable {
@@ -308,7 +322,10 @@ func TestRestoreAcrossFailures(t *testing.T) {
 // A node that is lost while it restores takes the restore with it.
 func TestRestorerIsLost(t *testing.T) {
 	data := sampleBackup(t)
-	g := newGang(t, 3, func(_ int, c *Config) { c.loadLife = 2 * time.Second })
+	g := newGang(t, 3, func(_ int, c *Config) {
+		c.loadLife = 8 * time.Second
+		c.Election = 2 * time.Second // each new leader waits anew before it gives up a restore
+	})
 	at := g.leader()
 	body := newSlowly(data)
 	got := make(chan error, 1)
@@ -334,7 +351,7 @@ func TestRestorerIsLost(t *testing.T) {
 	g.empty(next)
 	g.empty(at)
 	g.sameDigest()
-	if _, err := g.nodes[next].Restore(testContext(t), bytes.NewReader(data)); err != nil {
+	if _, err := g.restore(next, data); err != nil {
 		t.Error(err)
 	}
 	g.sameDigest()
@@ -367,7 +384,10 @@ func TestRestoreOfALaterLevel(t *testing.T) {
 // there is one.
 func TestRestoreWithoutQuorum(t *testing.T) {
 	data := sampleBackup(t)
-	g := newGang(t, 3, func(_ int, c *Config) { c.loadLife, c.patience = 3*time.Second, time.Second })
+	g := newGang(t, 3, func(_ int, c *Config) {
+		c.loadLife, c.patience = 8*time.Second, time.Second
+		c.Election = 2 * time.Second // each new leader waits anew before it gives up a restore
+	})
 	at := g.leader()
 	body := newSlowly(data)
 	got := make(chan error, 1)
@@ -388,7 +408,7 @@ func TestRestoreWithoutQuorum(t *testing.T) {
 		g.empty(i)
 	}
 	g.sameDigest()
-	if _, err := g.nodes[at].Restore(testContext(t), bytes.NewReader(data)); err != nil {
+	if _, err := g.restore(at, data); err != nil {
 		t.Error(err)
 	}
 }
@@ -437,7 +457,11 @@ func TestBackupHoldsChunks(t *testing.T) {
 	poll(t, "the file to be known", func() bool { _, err := g.read(away, "/m/big", vfs.Level{}); return err == nil })
 	var open []backup.Source
 	for range maxSaves {
-		s, err := g.nodes[away].Backup(testContext(t))
+		var s backup.Source
+		err := insist(g.nodes[away], func() (err error) {
+			s, err = g.nodes[away].Backup(testContext(t))
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -458,7 +482,11 @@ func TestBackupHoldsChunks(t *testing.T) {
 	gone := vfs.Op{Verb: vfs.Remove, Path: "/m/big"}
 	sweep := vfs.Op{Verb: vfs.Sweep, Path: vfs.Root, Data: fsm.EncodeSweep(fsm.SweepSpec{Chunks: time.Now().Add(time.Hour)})}
 	for _, op := range []vfs.Op{gone, {Verb: vfs.Reap}, sweep} {
-		if _, err := g.nodes[away].Propose(testContext(t), vfs.Request{Ops: []vfs.Op{op}}); err != nil {
+		err := insist(g.nodes[away], func() error { // what is done already is refused, which is as good
+			_, err := g.nodes[away].Propose(testContext(t), vfs.Request{Ops: []vfs.Op{op}})
+			return err
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

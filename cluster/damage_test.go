@@ -180,14 +180,7 @@ func damageable(t *testing.T, store string) (*gang, map[vfs.Path][]byte) {
 	want := map[vfs.Path][]byte{}
 	put := func(k, size int) {
 		path, data := vfs.Path(fmt.Sprintf("/m/f%d", k)), bytes.Repeat(fmt.Appendf(nil, "file %d ", k), size/7)
-		c, err := g.nodes[0].Keep(testContext(t), bytes.NewReader(data), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := g.nodes[0].Propose(testContext(t), writeOp(path, c))
-		if err != nil || out.Err != nil {
-			t.Fatal(err, out.Err)
-		}
+		g.propose(0, writeOp(path, g.keep(0, data)))
 		want[path] = data
 	}
 	for k := range 60 {
@@ -268,7 +261,7 @@ func (g *gang) damaged(h harm, want map[vfs.Path][]byte) (fared int) {
 	if h.told {
 		g.t.Errorf("%s: it starts", name)
 	}
-	deadline := time.After(time.Minute)
+	deadline := time.After(awhile)
 	for n.Ready() != nil {
 		select {
 		case <-told:
@@ -333,7 +326,7 @@ func TestBadEntries(t *testing.T) {
 			g := newGang(t, 1, func(_ int, c *Config) { c.Fatal = func(err error) { told <- err } })
 			n := g.nodes[0]
 			g.write(0, "/m/a", "before")
-			f := n.raft.Apply(entry, time.Second)
+			f := n.raft.Apply(entry, awhile)
 			if err := f.Error(); err != nil {
 				t.Fatal(err)
 			}

@@ -26,16 +26,19 @@ func gauges(n int) ([]atomic.Int64, func(int, *Config)) {
 // kindOf proposes a write of inline data at a node and returns the kind of its
 // error, 0 for none.
 func (g *gang) kindOf(i int, path vfs.Path) vfs.Kind {
-	out, err := g.nodes[i].Propose(testContext(g.t), writeOp(path, vfs.Content{Data: []byte("x")}))
-	if err == nil {
-		err = out.Err
-	}
-	return vfs.KindOf(err)
+	r := writeOp(path, vfs.Content{Data: []byte("x")})
+	return vfs.KindOf(insist(g.nodes[i], func() error {
+		out, err := g.nodes[i].Propose(testContext(g.t), r)
+		return errors.Join(err, out.Err)
+	}))
 }
 
 func (g *gang) keepKind(i int) vfs.Kind {
-	_, err := g.nodes[i].Keep(testContext(g.t), bytes.NewReader(bytes.Repeat([]byte(randomText()), 4<<10)), 0)
-	return vfs.KindOf(err)
+	data := bytes.Repeat([]byte(randomText()), 4<<10)
+	return vfs.KindOf(insist(g.nodes[i], func() error {
+		_, err := g.nodes[i].Keep(testContext(g.t), bytes.NewReader(data), 0)
+		return err
+	}))
 }
 
 // TestFullDisk has a single node run out of space: reads and removals go on.
@@ -125,10 +128,14 @@ func TestFullDisksOfThree(t *testing.T) {
 				t.Errorf("round %d: node %d: read %q, %v", round, i, b, err)
 			}
 		}
-		out, err := g.nodes[follower].Propose(testContext(t), vfs.Request{Ops: []vfs.Op{{Verb: vfs.Remove, Path: "/m/inline"}}})
-		if err != nil || out.Err != nil {
-			t.Errorf("a removal: %v, %v", err, out.Err)
-		}
+		removal := vfs.Request{Key: randomText(), Ops: []vfs.Op{{Verb: vfs.Remove, Path: "/m/inline"}}}
+		poll(t, "a removal", func() bool { // where nobody leads for long it is refused, too
+			out, err := g.nodes[follower].Propose(testContext(t), removal)
+			if out.Err != nil {
+				t.Fatal(out.Err)
+			}
+			return err == nil
+		})
 		all(1000)
 		poll(t, "writes to go on", func() bool { return g.kindOf(follower, "/m/again") == 0 })
 		poll(t, "uploads to go on", func() bool { return g.keepKind(follower) == 0 })
@@ -146,14 +153,8 @@ func TestFullFollowerReads(t *testing.T) {
 	free[follower].Store(1)
 	poll(t, "the follower to be full", g.nodes[follower].vol.Full)
 	data := bytes.Repeat([]byte("0123456789"), 100<<10)
-	c, err := g.nodes[lead].Keep(testContext(t), bytes.NewReader(data), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := g.nodes[lead].Propose(testContext(t), writeOp("/m/big", c))
-	if err != nil || out.Err != nil {
-		t.Fatal(err, out.Err)
-	}
+	c := g.keep(lead, data)
+	out := g.propose(lead, writeOp("/m/big", c))
 	b, err := g.read(follower, "/m/big", vfs.Level{MinIndex: out.Index})
 	if err != nil || !bytes.Equal(b, data) {
 		t.Errorf("%d bytes, %v", len(b), err)

@@ -133,7 +133,7 @@ func encoded(t testing.TB, q any) []byte {
 	t.Helper()
 	here, there := net.Pipe()
 	defer there.Close()
-	nt := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: once{asking{here}}, Timeout: time.Second, Logger: newLogBridge(slog.New(slog.DiscardHandler)).named("x")})
+	nt := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: once{asking{here}}, Timeout: awhile, Logger: newLogBridge(slog.New(slog.DiscardHandler)).named("x")})
 	defer nt.Close()
 	go func() { _ = (&raider{f: &fort{lord: &Node{id: "n1"}}, nt: &network{NetworkTransport: nt}}).try(q) }()
 	var b bytes.Buffer

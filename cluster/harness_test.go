@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -178,10 +179,33 @@ func (g *gang) stopAll() {
 	wg.Wait()
 }
 
+// awhile is for how long a busy machine may need for what takes a moment.
+const awhile = 2 * time.Minute
+
+// unshaken is an Election with which a leader stays though the machine stands still
+// for some seconds: its lease is half of it.
+const unshaken = 8 * time.Second
+
 // poll waits until f is true.
 func poll(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	pollFor(t, time.Minute, what, f)
+	pollFor(t, awhile, what, f)
+}
+
+// insist calls f until its error is none of a node that finds no leader or is
+// held up, which on a busy machine lasts longer than a call waits.
+func insist(n *Node, f func() error) error {
+	for until := time.Now().Add(awhile); ; time.Sleep(retryPause) {
+		err := f()
+		switch vfs.KindOf(err) {
+		case vfs.Unavailable, vfs.Timeout, vfs.Throttled:
+		default:
+			return err
+		}
+		if n.Failed() != nil || n.removed.Load() || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 func pollFor(t testing.TB, long time.Duration, what string, f func() bool) {
@@ -202,7 +226,7 @@ func (g *gang) ready() {
 			continue
 		}
 		var err error
-		deadline := time.Now().Add(time.Minute)
+		deadline := time.Now().Add(awhile)
 		for err = n.Ready(); err != nil && time.Now().Before(deadline); err = n.Ready() {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -244,15 +268,48 @@ func writeOp(path vfs.Path, c vfs.Content) vfs.Request {
 
 func (g *gang) write(i int, path vfs.Path, data string) vfs.Outcome {
 	g.t.Helper()
-	out, err := g.nodes[i].Propose(testContext(g.t), writeOp(path, vfs.Content{Data: []byte(data)}))
+	return g.propose(i, writeOp(path, vfs.Content{Data: []byte(data)}))
+}
+
+// propose has node i take a request whose key lets it be asked again.
+func (g *gang) propose(i int, r vfs.Request) (out vfs.Outcome) {
+	g.t.Helper()
+	n := g.nodes[i]
+	err := insist(n, func() (err error) {
+		out, err = n.Propose(testContext(g.t), r)
+		return err
+	})
 	if err != nil || out.Err != nil {
-		g.t.Fatalf("write %s at node %d: %v, %v", path, i+1, err, out.Err)
+		g.t.Fatalf("%v %s at node %d: %v, %v", r.Ops[0].Verb, r.Ops[0].Path, i+1, err, out.Err)
 	}
 	return out
 }
 
-// read reads a whole file; an error is its second result.
-func (g *gang) read(i int, path vfs.Path, l vfs.Level) ([]byte, error) {
+// keep has node i keep content.
+func (g *gang) keep(i int, data []byte) (c vfs.Content) {
+	g.t.Helper()
+	n := g.nodes[i]
+	err := insist(n, func() (err error) {
+		c, err = n.Keep(testContext(g.t), bytes.NewReader(data), 0)
+		return err
+	})
+	if err != nil {
+		g.t.Fatalf("keep %d bytes at node %d: %v", len(data), i+1, err)
+	}
+	return c
+}
+
+// read reads a whole file, and asks again while the node finds no leader; another
+// error is its second result.
+func (g *gang) read(i int, path vfs.Path, l vfs.Level) (b []byte, err error) {
+	err = insist(g.nodes[i], func() (err error) {
+		b, err = g.readOnce(i, path, l)
+		return err
+	})
+	return b, err
+}
+
+func (g *gang) readOnce(i int, path vfs.Path, l vfs.Level) ([]byte, error) {
 	im, err := g.nodes[i].Image(testContext(g.t), l)
 	if err != nil {
 		return nil, err

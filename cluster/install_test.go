@@ -43,7 +43,7 @@ func (g *gang) taken() (count float64) {
 // others have a snapshot and no log: the snapshot ends where that node's log
 // does, or so many entries before. It returns that node, cut off.
 func contradict(t *testing.T, store string, before uint64, noForget bool) (*gang, int) {
-	for range 10 {
+	for range 20 {
 		if g, old, ok := tryContradict(t, store, before, noForget); ok {
 			return g, old
 		}
@@ -55,7 +55,10 @@ func contradict(t *testing.T, store string, before uint64, noForget bool) (*gang
 // tryContradict fails if nodes tell the log something about themselves in the
 // wrong moment.
 func tryContradict(t *testing.T, store string, before uint64, noForget bool) (_ *gang, _ int, ok bool) {
-	g := newGang(t, 3, func(_ int, c *Config) { c.LogStore, c.trailing, c.noForget = store, 1, noForget })
+	g := newGang(t, 3, func(_ int, c *Config) {
+		c.LogStore, c.trailing, c.noForget = store, 1, noForget
+		c.Election = pace * time.Second // its half is all the time that the node has for the entries
+	})
 	g.write(0, "/m/a", "before")
 	g.sameDigest()
 	old := g.leader()
@@ -126,13 +129,16 @@ func TestEndlessInstall(t *testing.T) {
 // loops reports whether a node is sent one snapshot after another; a leader may
 // happen to tell it more first.
 func (g *gang) loops(i int) bool {
-	for until := time.Now().Add(20 * time.Second); g.taken() <= 5; time.Sleep(retryPause) {
+	for until := time.Now().Add(30 * time.Second); g.taken() <= 5; time.Sleep(retryPause) {
 		if time.Now().After(until) {
 			return false
 		}
 	}
-	lead := g.nodes[g.leader()]
-	if n := g.figure(lead.metrics.repeats); n < 3 {
+	lead, n := g.nodes[g.leader()], 0.0
+	for _, other := range g.nodes { // whoever has led
+		n += g.figure(other.metrics.repeats)
+	}
+	if n < 3 {
 		g.t.Errorf("%v repeats are told", n)
 	}
 	if at := g.nodes[i].raft.AppliedIndex(); g.nodes[i].Ready() == nil && lead.raft.LastIndex() > at+1 {
@@ -200,9 +206,7 @@ func behind(t *testing.T, rate int64, spoil *atomic.Int32) (g *gang, away int) {
 	for k := range 60 {
 		data := make([]byte, 30<<10)
 		_, _ = rand.NewChaCha8([32]byte{byte(k)}).Read(data) // never fails; does not compress
-		if out, err := g.nodes[lead].Propose(testContext(t), writeOp(vfs.Path(fmt.Sprintf("/m/big%d", k)), vfs.Content{Data: data})); err != nil || out.Err != nil {
-			t.Fatal(err, out.Err)
-		}
+		g.propose(lead, writeOp(vfs.Path(fmt.Sprintf("/m/big%d", k)), vfs.Content{Data: data}))
 	}
 	for _, n := range g.nodes {
 		if n != nil {
@@ -217,13 +221,13 @@ func behind(t *testing.T, rate int64, spoil *atomic.Int32) (g *gang, away int) {
 // TestInstallInterrupted has the leader go while it sends a snapshot, twice:
 // the node that receives it answers meanwhile, and gets it from the next.
 func TestInstallInterrupted(t *testing.T) {
-	g, away := behind(t, 300<<10, &atomic.Int32{})
+	g, away := behind(t, 200<<10, &atomic.Int32{})
 	g.start(away)
 	n := g.nodes[away]
 	for range 2 {
 		poll(t, "a snapshot to arrive", func() bool { return n.net.installing.Load() })
 		asked := time.Now()
-		if err := n.raft.VerifyLeader().Error(); !errors.Is(err, raft.ErrNotLeader) || time.Since(asked) > 5*time.Second {
+		if err := n.raft.VerifyLeader().Error(); !errors.Is(err, raft.ErrNotLeader) || time.Since(asked) > 5*time.Second && !n.net.installing.Load() {
 			t.Errorf("raft says %v after %v", err, time.Since(asked))
 		}
 		lead := g.elected(-1)

@@ -50,9 +50,7 @@ func TestLaterNodeJoins(t *testing.T) {
 		}
 	}
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	if _, err := g.nodes[2].Keep(testContext(t), bytes.NewReader(data), 0); err != nil {
-		t.Errorf("keep at a node that does not vote: %v", err)
-	}
+	g.keep(2, data) // at a node that does not vote
 	g.sameDigest()
 }
 
@@ -66,18 +64,14 @@ func TestSnapshotCatchesUp(t *testing.T) {
 			l := g.leader()
 			away := (l + 1) % 3
 			g.stop(away)
-			c, err := g.nodes[l].Keep(testContext(t), bytes.NewReader(make([]byte, 100<<10)), 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if out, err := g.nodes[l].Propose(testContext(t), writeOp("/m/big", c)); err != nil || out.Err != nil {
-				t.Fatal(err, out.Err)
-			}
+			c := g.keep(l, make([]byte, 100<<10))
+			g.propose(l, writeOp("/m/big", c))
 			for i := range 20 {
 				g.write(l, vfs.Path(fmt.Sprintf("/m/f%d", i)), fmt.Sprint(i))
 			}
 			for i, n := range g.nodes {
 				if i != away {
+					poll(t, "all to be applied", func() bool { return n.machine.Applied() >= g.nodes[l].machine.Applied() })
 					if err := n.raft.Snapshot().Error(); err != nil {
 						t.Fatal(err)
 					}
@@ -228,10 +222,7 @@ func TestStages(t *testing.T) {
 	if err != nil || c.Upload == 0 || len(c.Refs) == 5 {
 		t.Fatalf("keep: upload %d, %d refs, %v", c.Upload, len(c.Refs), err)
 	}
-	out, err := n.Propose(testContext(t), writeOp("/m/staged", c))
-	if err != nil || out.Err != nil {
-		t.Fatal(err, out.Err)
-	}
+	out := g.propose(0, writeOp("/m/staged", c))
 	if b, err := g.read(2, "/m/staged", vfs.Level{MinIndex: out.Index}); err != nil || !bytes.Equal(b, data) {
 		t.Errorf("%d bytes, %v", len(b), err)
 	}
@@ -267,15 +258,9 @@ func TestLostUploadIsNotFinished(t *testing.T) {
 // TestForgetsChunks removes a file: the log forgets its chunks after the grace
 // period.
 func TestForgetsChunks(t *testing.T) {
-	g := newGang(t, 1, func(_ int, c *Config) { c.ChunkGrace = 200 * time.Millisecond })
+	g := newGang(t, 1, func(_ int, c *Config) { c.ChunkGrace = time.Second })
 	n := g.nodes[0]
-	c, err := n.Keep(testContext(t), bytes.NewReader(make([]byte, 100<<10)), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := n.Propose(testContext(t), writeOp("/m/a", c)); err != nil || out.Err != nil {
-		t.Fatal(err, out.Err)
-	}
+	g.propose(0, writeOp("/m/a", g.keep(0, make([]byte, 100<<10))))
 	hash := blob.Sum(make([]byte, 100<<10))
 	if !n.machine.Counted(hash) {
 		t.Fatal("not counted")
@@ -294,14 +279,8 @@ func TestForgetsChunks(t *testing.T) {
 func TestDamagedChunkHeals(t *testing.T) {
 	g := newGang(t, 3, nil)
 	data := bytes.Repeat([]byte("heal"), 100<<10)
-	c, err := g.nodes[0].Keep(testContext(t), bytes.NewReader(data), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := g.nodes[0].Propose(testContext(t), writeOp("/m/a", c))
-	if err != nil || out.Err != nil {
-		t.Fatal(err, out.Err)
-	}
+	c := g.keep(0, data)
+	g.propose(0, writeOp("/m/a", c))
 	hash := c.Refs[0].Hash
 	name := fmt.Sprintf("%x", hash[:])
 	file := filepath.Join(g.conf[0].Dir, blobDir, name[:2], name)

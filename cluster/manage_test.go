@@ -1,10 +1,11 @@
 package cluster
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,27 +20,56 @@ import (
 
 // do does an Action at node i and returns its message.
 func (g *gang) do(i int, a Action) (string, error) {
-	c, err := g.nodes[i].Manage(testContext(g.t), a)
-	for end := time.Now().Add(20 * time.Second); err != nil && strings.Contains(err.Error(), "try again") && time.Now().Before(end); {
+	var c Change
+	err := insist(g.nodes[i], func() (err error) {
 		c, err = g.nodes[i].Manage(testContext(g.t), a)
-	}
+		return err
+	})
 	if c.Changed {
 		c.Message += " (changed)"
 	}
 	return c.Message, err
 }
 
+// must has an Action done. It is asked for again where somebody who is held up does
+// not answer; and one that took so long that the node may have asked more than one
+// leader itself may have been done by the first of them.
 func (g *gang) must(i int, a Action, want string) {
 	g.t.Helper()
-	if got, err := g.do(i, a); err != nil || got != want {
-		g.t.Fatalf("%+v at node %d: %q, %v; want %q", a, i+1, got, err, want)
+	for start, term := time.Now(), g.term(); ; time.Sleep(retryPause) {
+		got, err := g.do(i, a)
+		again := time.Since(start) > time.Second || g.term() != term
+		if err == nil && (got == want || again && strings.HasSuffix(want, " (changed)") && strings.HasSuffix(got, " already")) {
+			return
+		}
+		if vfs.KindOf(err) != vfs.Conflict || time.Since(start) > awhile {
+			g.t.Fatalf("%+v at node %d: %q, %v; want %q", a, i+1, got, err, want)
+		}
 	}
 }
 
+// term is the last one that any node knows of.
+func (g *gang) term() (last uint64) {
+	for _, n := range g.nodes {
+		if n != nil {
+			last = max(last, n.raft.CurrentTerm())
+		}
+	}
+	return last
+}
+
+// refuses has an Action refused. Who is held up and does not answer may be another
+// reason for that, for a while.
 func (g *gang) refuses(i int, a Action, kind vfs.Kind, want string) {
 	g.t.Helper()
-	if got, err := g.do(i, a); vfs.KindOf(err) != kind || !strings.Contains(fmt.Sprint(err), want) {
-		g.t.Fatalf("%+v at node %d: %q, %v; want %v, %q", a, i+1, got, err, kind.Code(), want)
+	for start := time.Now(); ; time.Sleep(retryPause) {
+		got, err := g.do(i, a)
+		if vfs.KindOf(err) == kind && strings.Contains(fmt.Sprint(err), want) {
+			return
+		}
+		if vfs.KindOf(err) != vfs.Conflict || time.Since(start) > awhile {
+			g.t.Fatalf("%+v at node %d: %q, %v; want %v, %q", a, i+1, got, err, kind.Code(), want)
+		}
 	}
 }
 
@@ -86,8 +116,12 @@ func TestGrowAndShrink(t *testing.T) {
 	wg.Go(func() {
 		for ; !stop.Load(); written++ {
 			r := writeOp(vfs.Path(fmt.Sprintf("/m/f%d", written%100)), vfs.Content{Data: []byte(fmt.Sprint(written))})
-			if out, err := first.Propose(testContext(t), r); err != nil || out.Err != nil {
-				t.Errorf("write %d: %v, %v", written, err, out.Err)
+			err := insist(first, func() error {
+				out, err := first.Propose(testContext(t), r)
+				return errors.Join(err, out.Err)
+			})
+			if err != nil {
+				t.Errorf("write %d: %v", written, err)
 				return
 			}
 		}
@@ -99,6 +133,7 @@ func TestGrowAndShrink(t *testing.T) {
 	g.ready()
 	g.must(1, Action{Do: "demote", ID: "n3"}, "n3 is a non-voter (changed)")
 	g.must(2, Action{Do: "demote", ID: "n3"}, "n3 is a non-voter already")
+	poll(t, "n1 to hear of it", func() bool { return len(g.nodes[0].voters()) == 2 })
 	holds(t, "n3 stays without a vote", 2*time.Second, func() bool { return len(g.nodes[0].voters()) == 2 })
 	g.must(2, Action{Do: "promote", ID: "n3"}, "n3 is a voter (changed)")
 	g.must(0, Action{Do: "promote", ID: "n3"}, "n3 is a voter already")
@@ -111,7 +146,7 @@ func TestGrowAndShrink(t *testing.T) {
 	if _, err := g.nodes[1].Propose(testContext(t), writeOp("/m/x", vfs.Content{})); vfs.KindOf(err) != vfs.Unavailable || !strings.Contains(err.Error(), "was removed") {
 		t.Errorf("a write at a node that was removed: %v", err)
 	}
-	if _, err := g.read(1, "/m/f0", vfs.Level{}); vfs.KindOf(err) != vfs.Unavailable || !strings.Contains(err.Error(), "was removed") {
+	if _, err := g.readOnce(1, "/m/f0", vfs.Level{}); vfs.KindOf(err) != vfs.Unavailable || !strings.Contains(err.Error(), "was removed") {
 		t.Errorf("a read there, of what may be long past: %v", err)
 	}
 	g.stop(1)
@@ -187,13 +222,8 @@ func TestContentIsKept(t *testing.T) {
 	l := g.leader()
 	other := (l + 1) % 3
 	g.stop(other)
-	c, err := g.nodes[l].Keep(testContext(t), bytes.NewReader(make([]byte, 100<<10)), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := g.nodes[l].Propose(testContext(t), writeOp("/m/big", c)); err != nil || out.Err != nil {
-		t.Fatal(err, out.Err)
-	}
+	c := g.keep(l, make([]byte, 100<<10))
+	g.propose(l, writeOp("/m/big", c))
 	third := 3 - l - other
 	g.refuses(l, Action{Do: "remove", ID: g.conf[third].NodeID}, vfs.Conflict, "would be left")
 	for _, i := range []int{l, third} { // nobody can give it the chunk
@@ -230,7 +260,7 @@ func TestBadActions(t *testing.T) {
 // TestTransferUnderLoad moves leadership about under writes without keys: none
 // may end without a definite outcome.
 func TestTransferUnderLoad(t *testing.T) {
-	g := newGang(t, 3, func(_ int, c *Config) { c.Election = 2 * time.Second }) // no leader is lost for another reason
+	g := newGang(t, 3, func(_ int, c *Config) { c.Election = unshaken }) // no leader is lost for another reason
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	var acked atomic.Int64
@@ -270,7 +300,11 @@ func TestSnapshotByRequest(t *testing.T) {
 	}
 	g.sameDigest()
 	for i, a := range []Action{{Do: "snapshot"}, {Do: "snapshot", ID: "n3"}} {
-		c, err := g.nodes[0].Manage(testContext(t), a)
+		var c Change
+		err := insist(g.nodes[0], func() (err error) {
+			c, err = g.nodes[0].Manage(testContext(t), a)
+			return err
+		})
 		at := []int{0, 2}[i]
 		first, lerr := g.nodes[at].logs.FirstIndex()
 		if err != nil || lerr != nil || !c.Changed || c.Index < 10 || c.ID != g.conf[at].NodeID || first < c.Index-1 {
@@ -306,7 +340,7 @@ func TestWipedVoterIsDemotedFirst(t *testing.T) {
 			roles = append(roles, roleOf(s))
 		}
 	}
-	if fmt.Sprint(roles) != "[non-voter voter]" {
+	if fmt.Sprint(slices.Compact(roles)) != "[non-voter voter]" { // two leaders may each say it
 		t.Errorf("the roles of %s in the log: %v", id, roles)
 	}
 }
@@ -339,8 +373,8 @@ func TestMembersUnderTLS(t *testing.T) {
 // removed from it still runs, at the last address that it tries.
 func TestJoinBesideRemovedNode(t *testing.T) {
 	g := newGang(t, 3, nil)
-	at := (g.leader() + 1) % 3
-	out := (g.leader() + 2) % 3
+	lead := g.leader()
+	at, out := (lead+1)%3, (lead+2)%3
 	if _, err := g.do(at, Action{Do: "remove", ID: g.nodes[out].ID()}); err != nil {
 		t.Fatal(err)
 	}
@@ -354,13 +388,19 @@ func TestJoinBesideRemovedNode(t *testing.T) {
 func TestRemovedNodeStaysOut(t *testing.T) {
 	g := newGang(t, 3, nil)
 	i := g.leader()
-	n, out := g.nodes[i], g.nodes[(i+1)%3]
+	out := g.nodes[(i+1)%3]
 	j := joining{out.id, out.mux.advertise, true, out.machine.Applied(), false, out.c.level, out.nonce}
 	g.must(i, Action{Do: "remove", ID: out.id}, out.id+" is removed; its data is kept (changed)")
 	for _, j.Applied = range []uint64{j.Applied, 0} {
-		if err := n.takeIn(testContext(t), j); err == nil || !strings.Contains(err.Error(), "was removed") {
-			t.Errorf("taken in again at %d: %v", j.Applied, err)
-		}
+		var n *Node
+		poll(t, "the leader to refuse it", func() bool {
+			n = g.nodes[g.leader()]
+			err := n.takeIn(testContext(t), j)
+			if err == nil {
+				t.Fatalf("taken in again at %d", j.Applied)
+			}
+			return strings.Contains(err.Error(), "was removed")
+		})
 		if _, in := serverOf(n.configuration(), out.id); in {
 			t.Errorf("it is a member again at %d", j.Applied)
 		}

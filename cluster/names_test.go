@@ -46,10 +46,11 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 		g.ready()
 		g.write(i, vfs.Path(fmt.Sprintf("/m/r%d", round)), "x")
 	}
-	for _, s := range g.nodes[0].Status(testContext(t), false).Nodes {
-		if s.RaftAddress != s.ID+".pfs.example:7946" || s.State == "unreachable" {
-			t.Errorf("%+v", s)
-		}
+	for i := range g.nodes {
+		poll(t, "node 1 to reach all by their names", func() bool {
+			s := g.nodes[0].Status(testContext(t), false).Nodes[i]
+			return s.RaftAddress == s.ID+".pfs.example:7946" && s.State != "unreachable"
+		})
 	}
 	g.sameDigest()
 }

@@ -15,9 +15,7 @@ func TestAliveIsNotReady(t *testing.T) {
 	if err := n.Alive(); err != nil {
 		t.Error(err)
 	}
-	if err := n.Serves(); err != nil {
-		t.Error(err)
-	}
+	poll(t, "it to serve", func() bool { return n.Serves() == nil })
 	g.wires.isolate(f, true)
 	poll(t, "a node that is cut off to know no leader", func() bool { return n.Serves() != nil })
 	seen := n.pulse.Load()

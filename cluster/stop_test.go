@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -52,7 +51,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 // TestStopUnderLoad stops nodes one after the other under writes without keys:
 // none of them may end without a definite outcome.
 func TestStopUnderLoad(t *testing.T) {
-	g := newGang(t, 3, func(_ int, c *Config) { c.Election = 2 * time.Second }) // no leader is lost for another reason
+	g := newGang(t, 3, func(_ int, c *Config) { c.Election = unshaken }) // no leader is lost for another reason
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	client := g.nodes[0]

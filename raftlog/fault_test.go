@@ -116,7 +116,7 @@ func TestSyncWithoutSpaceIsFinal(t *testing.T) {
 			select {
 			case err := <-fault:
 				t.Log(err)
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("nobody hears of it")
 			}
 			full.Store(false)

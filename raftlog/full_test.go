@@ -83,7 +83,8 @@ func TestLeftAppend(t *testing.T) {
 // TestStalledAppend has an append take long, but not too long: raft hears of it
 // when half of the deadline is over, and the log goes on.
 func TestStalledAppend(t *testing.T) {
-	w, s, f := watchStub(t, WatchOptions{Deadline: 4 * time.Second,
+	t.Parallel() // the deadline leaves this test time to stand still itself
+	w, s, f := watchStub(t, WatchOptions{Deadline: 12 * time.Second,
 		Retry: func(error) bool { return false }, NoSpace: func(error) bool { return false }})
 	check(t, w.StoreLogs(entries(1, 3)))
 	hang := make(chan struct{})

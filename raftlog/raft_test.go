@@ -49,11 +49,11 @@ func runRaft(t *testing.T, s Store, snaps raft.SnapshotStore, bootstrap bool) {
 	check(t, err)
 	select {
 	case <-r.LeaderCh():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no leader")
 	}
 	for range 50 {
-		check(t, r.Apply([]byte("command"), time.Second).Error())
+		check(t, r.Apply([]byte("command"), time.Minute).Error())
 	}
 	check(t, r.Snapshot().Error())
 	check(t, r.Shutdown().Error())

@@ -22,7 +22,7 @@ func newListener(t *testing.T, watchdog string) (*listener, func(string) string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &listener{make(chan string, 100)}
+	m := &listener{make(chan string, 10_000)}
 	go func() { // ends when c is closed
 		b := make([]byte, 4096)
 		for {
@@ -41,7 +41,7 @@ func newListener(t *testing.T, watchdog string) (*listener, func(string) string)
 // next returns what was heard up to the message that is wanted.
 func (m *listener) next(t *testing.T, want string) (before []string) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case s := <-m.heard:

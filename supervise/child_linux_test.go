@@ -40,11 +40,18 @@ func end(c *Child, grace time.Duration) {
 // soon waits for what takes a moment.
 func soon(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not in 30 s: " + what)
+			t.Fatal("not in two minutes: " + what)
 		}
 	}
+}
+
+// reports waits for last words: they may come over the pipe after the end of the
+// program is known.
+func reports(t *testing.T, c *Child, want string) {
+	t.Helper()
+	soon(t, want+" in its report", func() bool { return strings.Contains(c.Report(), want) })
 }
 
 // A program that is killed says so, with its last words, and leaves nothing.
@@ -57,9 +64,11 @@ func TestChildEnds(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	<-c.Done()
-	if got := c.Report(); !strings.Contains(got, "exit status 3") || !strings.Contains(got, "starting | ") {
+	reports(t, c, "starting | ")
+	if got := c.Report(); !strings.Contains(got, "exit status 3") {
 		t.Error(got)
 	}
+	soon(t, "two lines in the log", func() bool { return strings.Count(k.String(), "plugin says") >= 2 })
 	if got := k.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "level=DEBUG") || strings.Count(got, "plugin says") != 2 {
 		t.Error(got)
 	}
@@ -207,9 +216,7 @@ func TestChildFlood(t *testing.T) {
 	var k book
 	c := script(t, &k, `head -c 3000000 /dev/zero | tr '\0' x >&2; i=0; while [ $i -lt 3000 ]; do echo "line $i: `+strings.Repeat("y", 100)+`" >&2; i=$((i+1)); done; echo the end >&2`)
 	<-c.Done()
-	if got := c.Report(); !strings.Contains(got, "the end") {
-		t.Error(got)
-	}
+	reports(t, c, "the end")
 	if n := len(k.String()); n > 2*maxLogged || !strings.Contains(k.String(), "more than is logged") {
 		t.Errorf("%d bytes are logged", n)
 	}
@@ -224,9 +231,7 @@ func TestChildMemory(t *testing.T) {
 	}
 	defer end(c, 0)
 	<-c.Done()
-	if got := c.Report(); !strings.Contains(got, "MemoryError") {
-		t.Error(got)
-	}
+	reports(t, c, "MemoryError")
 }
 
 // What is no program does not start, with a reason.
