@@ -60,6 +60,27 @@ func (f walFile) WriteAt(b []byte, off int64) (int, error) {
 	return n, f.s.keepBack("write", f.name, err)
 }
 
+// Preallocate fills the part of the file that was never written with zeroes. Room
+// that is only set aside makes each sync of an append wait for the journal of the file
+// system, too, with the new length and what is written now. A file that is used
+// again has been written; zeroes are read as the end of the log, as what is left
+// of an older one is.
+func (f walFile) Preallocate(offset, length int64) error {
+	st, err := f.File.Stat()
+	if err != nil {
+		return err
+	}
+	zeroes := make([]byte, 64<<10)
+	for at, end := max(offset, st.Size()), offset+length; at < end; {
+		n, err := f.File.WriteAt(zeroes[:min(int64(len(zeroes)), end-at)], at)
+		if err != nil {
+			return err // pebble goes on without
+		}
+		at += int64(n)
+	}
+	return nil
+}
+
 func (f walFile) Sync() error     { return f.s.keepBack("sync", f.name, f.File.Sync()) }
 func (f walFile) SyncData() error { return f.s.keepBack("sync", f.name, f.File.SyncData()) }
 func (f walFile) Close() error    { return f.s.keepBack("close", f.name, f.File.Close()) }
