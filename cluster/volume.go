@@ -53,7 +53,10 @@ func (n *Node) openVolume() error {
 // still.
 func (n *Node) watchVolume(ctx context.Context) {
 	was := false
-	for pause(ctx, lookEvery) {
+	for last := time.Now(); pause(ctx, lookEvery); last = time.Now() {
+		if time.Since(last) > lookEvery+diskPatience { // this process was stopped, or its machine was
+			n.vol.Stood()
+		}
 		n.lookAtVolume()
 		if err := n.vol.Stuck(diskDeadline); err != nil {
 			n.fail(err)

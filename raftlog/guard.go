@@ -14,6 +14,18 @@ const (
 	stallPart = 2 // of the deadline
 )
 
+// standstill is a time between two looks that is too long: the process stood still
+// itself, as one that is stopped does, and has not waited for its disk.
+const standstill = 3 * time.Second
+
+// stood returns for how long the process stood still between two looks.
+func stood(last, now time.Time) time.Duration {
+	if d := now.Sub(last); d > standstill {
+		return d
+	}
+	return 0
+}
+
 // ErrNoSpace says that the disk had no space for an append: nothing of it is in
 // the log, and the log goes on.
 var ErrNoSpace = errors.New("no space for the raft log")
@@ -43,15 +55,27 @@ func (w *Watched) guard(what string, deadline time.Duration, must bool, do func(
 	if err := w.awaitLeft(r); err != nil {
 		return err
 	}
-	timer := time.NewTimer(deadline)
-	defer timer.Stop()
-	select {
-	case w.writing <- struct{}{}:
-	case <-timer.C:
+	if !w.awaitTurn(deadline) {
 		return w.late(r)
 	}
 	go r.run(w)
 	return w.await(r)
+}
+
+// awaitTurn waits until it is a write's turn; false after the deadline. It is two
+// halves: the process may stand still in one.
+func (w *Watched) awaitTurn(deadline time.Duration) bool {
+	timer := time.NewTimer(deadline / 2)
+	defer timer.Stop()
+	for range 2 {
+		select {
+		case w.writing <- struct{}{}:
+			return true
+		case <-timer.C:
+			timer.Reset(deadline / 2)
+		}
+	}
+	return false
 }
 
 // run does the write until it finds space or nobody waits for it.
@@ -80,7 +104,7 @@ func (r *write) once(w *Watched) error {
 // await returns what became of a write. Its deadline does not run while writes
 // on this disk wait for space.
 func (w *Watched) await(r *write) error {
-	moving := r.began // until when the disk is known to move
+	moving, last := r.began, time.Now() // until when the disk is known to move, and the last look
 	look := time.NewTimer(min(spaceTime, r.deadline/stallPart))
 	defer look.Stop()
 	for {
@@ -90,6 +114,7 @@ func (w *Watched) await(r *write) error {
 		case <-look.C:
 		}
 		now := time.Now()
+		moving, last = moving.Add(stood(last, now)), now
 		patience := r.deadline / stallPart
 		if w.starving() {
 			moving, patience = now, spaceTime
@@ -137,7 +162,7 @@ func (w *Watched) awaitLeft(next *write) error {
 	if r == nil {
 		return nil
 	}
-	moving := r.began
+	moving, last := r.began, time.Now()
 	look := time.NewTicker(min(spaceTime/10, r.deadline/stallPart))
 	defer look.Stop()
 	for {
@@ -147,6 +172,7 @@ func (w *Watched) awaitLeft(next *write) error {
 		case <-look.C:
 		}
 		now := time.Now()
+		moving, last = moving.Add(stood(last, now)), now
 		if w.starving() {
 			moving = now
 		}

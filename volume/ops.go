@@ -19,6 +19,8 @@ type ops struct {
 	open map[uint64]op
 	slow func(what, name string, d time.Duration)
 	from time.Duration // what counts as slow
+
+	stood time.Time // until when the process itself stood still last
 }
 
 // OnSlow has calls that took d or longer told to f, from the goroutine that
@@ -56,6 +58,14 @@ func (o *ops) end(id uint64) {
 	}
 }
 
+// Stood notes that the process has stood still until now, and has not waited for its
+// disk.
+func (v *Volume) Stood() {
+	v.ops.mu.Lock()
+	defer v.ops.mu.Unlock()
+	v.ops.stood = time.Now()
+}
+
 // Stuck returns an error if a call to the disk has not come back for d, which
 // does not run while writes wait for space.
 func (v *Volume) Stuck(d time.Duration) error {
@@ -64,6 +74,9 @@ func (v *Volume) Stuck(d time.Duration) error {
 	v.mu.Unlock()
 	v.ops.mu.Lock()
 	defer v.ops.mu.Unlock()
+	if v.ops.stood.After(moved) {
+		moved = v.ops.stood
+	}
 	for _, o := range v.ops.open { // any of them will do
 		if age := min(time.Since(o.start), time.Since(moved)); age > d {
 			return fmt.Errorf("%s of %s has not come back for %v", o.what, o.name, age.Round(time.Second))

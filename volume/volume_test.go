@@ -222,6 +222,14 @@ func TestSlowAndStuck(t *testing.T) {
 		if heard.Load() != nil {
 			t.Errorf("%v was slow", heard.Load())
 		}
+		v.Stood()
+		if err := v.Stuck(20 * time.Millisecond); err != nil {
+			t.Errorf("the process stood still, and the disk is blamed: %v", err)
+		}
+		time.Sleep(21 * time.Millisecond)
+		if v.Stuck(20*time.Millisecond) == nil {
+			t.Error("a disk that stands still goes unseen once the process stood still")
+		}
 		end()
 		if err := v.Stuck(0); err != nil || heard.Load() != "sync f" {
 			t.Errorf("%v, %v", err, heard.Load())
