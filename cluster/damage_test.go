@@ -27,6 +27,17 @@ type wound struct {
 	do   func(b []byte) []byte
 }
 
+// hurt damages what was written of a file: that of a log is filled with zeroes
+// beforehand, which stay unless something is cut off.
+func (w wound) hurt(b []byte) []byte {
+	written := bytes.TrimRight(b, "\x00")
+	out := w.do(bytes.Clone(written))
+	if len(out) < len(written) {
+		return out
+	}
+	return append(out, b[len(written):]...)
+}
+
 func cutOff(n int) wound {
 	return wound{fmt.Sprintf("%d bytes cut off", n), func(b []byte) []byte { return b[:max(0, len(b)-n)] }}
 }
@@ -133,7 +144,7 @@ func (h harm) hurt(t testing.TB, from string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, h.wound.do(b), 0o600); err != nil {
+	if err := os.WriteFile(file, h.wound.hurt(b), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return to

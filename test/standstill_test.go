@@ -42,8 +42,8 @@ func TestStandstill(t *testing.T) {
 		n.Pause()
 		time.Sleep(12 * time.Second)
 		n.Signal(syscall.SIGCONT)
+		time.Sleep(2 * time.Second) // in which it would end
 	}
-	time.Sleep(2 * time.Second)
 	end()
 	for range 8 {
 		if acked := <-done; acked == 0 {
