@@ -55,13 +55,15 @@ func (l *late) Do(_ context.Context, op vfs.Op) (vfs.Result, error) {
 }
 
 // startLate serves a mount at /late that is not up before up is called.
-func startLate(t *testing.T, l api.Limits) (s *apitest.Server, up func(fs vfs.FileSystem, err error)) {
+func startLate(t *testing.T, l api.Limits) (s *apitest.Server, upped *atomic.Bool, up func(fs vfs.FileSystem, err error)) {
 	t.Helper()
 	p := vfs.Plugin{Type: "latefs", Verbs: vfs.Verbs(vfs.Write), Place: func(vfs.Config) (vfs.Placement, error) { return vfs.PerNode, nil },
 		New: func(vfs.Env, vfs.Config) (vfs.FileSystem, error) { return &late{}, nil }}
 	s = apitest.Start(t, apitest.Config{API: api.Config{Version: "test", Limits: l}, Plugins: append(plugins.Builtin(nil), p),
 		Mounts: map[string]string{"/late": "latefs", "/memfs": "memfs"}})
-	return s, func(fs vfs.FileSystem, err error) {
+	upped = new(atomic.Bool)
+	return s, upped, func(fs vfs.FileSystem, err error) {
+		upped.Store(true)
 		for _, m := range s.Node.Machine.Mounts() {
 			if m.Path == "/late" && !s.Node.Machine.SetFS(m, fs, err) {
 				t.Error("there is no mount")
@@ -71,13 +73,14 @@ func startLate(t *testing.T, l api.Limits) (s *apitest.Server, up func(fs vfs.Fi
 }
 
 // asks asks until the answer is another one than that the mount is starting still,
-// which is given after the time that a request waits, and not before.
-func asks(t *testing.T, s *apitest.Server, method, route, body string) apitest.Answer {
+// which is given after the time that a request waits, and not before. One that still
+// waited when the mount was up was to be woken.
+func asks(t *testing.T, s *apitest.Server, upped *atomic.Bool, method, route, body string) apitest.Answer {
 	t.Helper()
 	for {
 		begun := time.Now()
 		r := s.Do(t, method, v1+route, body)
-		if r.Status != 503 || !strings.Contains(r.Body, "starting") || time.Since(begun) < 3*time.Second {
+		if upped.Load() || r.Status != 503 || !strings.Contains(r.Body, "starting") || time.Since(begun) < 3*time.Second {
 			return r
 		}
 	}
@@ -86,7 +89,7 @@ func asks(t *testing.T, s *apitest.Server, method, route, body string) apitest.A
 // Requests of all sorts wait for a mount that starts, with their bodies, and are
 // answered once; those for others do not wait.
 func TestWaitsForStart(t *testing.T) {
-	s, up := startLate(t, api.Limits{})
+	s, upped, up := startLate(t, api.Limits{})
 	content := strings.Repeat("0123456789", 30_000)
 	if r := s.Do(t, "POST", v1+"/symlink?path=/memfs/link", `{"target":"/late/f"}`); r.Status/100 != 2 {
 		t.Fatalf("%d %s", r.Status, r.Body)
@@ -95,7 +98,7 @@ func TestWaitsForStart(t *testing.T) {
 	var answered atomic.Int32
 	ask := func(status int, method, route, body, has string) {
 		wg.Go(func() {
-			r := asks(t, s, method, route, body)
+			r := asks(t, s, upped, method, route, body)
 			answered.Add(1)
 			if r.Status != status || !strings.Contains(string(r.Body), has) {
 				t.Errorf("%s %s: %d %.200s", method, route, r.Status, r.Body)
@@ -127,10 +130,10 @@ func TestWaitsForStart(t *testing.T) {
 // Who waits hears that the start has failed, and not later than after 3 s that it
 // takes long; who leaves, and who is one too many, does not wait.
 func TestWaitsNoLonger(t *testing.T) {
-	s, up := startLate(t, api.Limits{Waits: 2})
+	s, upped, up := startLate(t, api.Limits{Waits: 2})
 	done := make(chan apitest.Answer, 2)
 	for range 2 {
-		go func() { done <- asks(t, s, "GET", "/files?path=/late/f", "") }()
+		go func() { done <- asks(t, s, upped, "GET", "/files?path=/late/f", "") }()
 	}
 	waiting(t, s, 2)
 	if r := s.Do(t, "GET", v1+"/files?path=/late/f", ""); r.Status != 503 || !strings.Contains(string(r.Body), "starting") {

@@ -116,12 +116,13 @@ func TestGrowAndShrink(t *testing.T) {
 	wg.Go(func() {
 		for ; !stop.Load(); written++ {
 			r := writeOp(vfs.Path(fmt.Sprintf("/m/f%d", written%100)), vfs.Content{Data: []byte(fmt.Sprint(written))})
+			begun := time.Now()
 			err := insist(first, func() error {
 				out, err := first.Propose(testContext(t), r)
 				return errors.Join(err, out.Err)
 			})
-			if err != nil {
-				t.Errorf("write %d: %v", written, err)
+			if took := time.Since(begun); err != nil || took > 30*time.Second {
+				t.Errorf("write %d: %v after %v", written, err, took)
 				return
 			}
 		}

@@ -98,8 +98,8 @@ func (n *Node) freshen(ctx context.Context) {
 	empty := len(im.Table.Mounts()) == 0
 	im.Release()
 	err := n.catchUp(ctx)
-	for empty && n.Serves() != nil && pause(ctx, retryPause) {
-		err = nil
+	for empty && (err != nil || n.Serves() != nil) && pause(ctx, retryPause) {
+		err = n.catchUp(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
 		n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)

@@ -120,15 +120,22 @@ func copyDir(t testing.TB, from, to string) {
 }
 
 // refused starts a node that must not start in its directory. It may start where
-// others take more than a second to tell what they know: then it is asked again, in
-// the directory as it was.
+// others take more than a second to tell what they know: then it hears of it, and is
+// asked again, in the directory as it was.
 func (g *gang) refused(c Config, what string) {
 	g.t.Helper()
 	was := filepath.Join(g.t.TempDir(), "was")
 	copyDir(g.t, c.Dir, was)
-	c.Fatal = func(error) {} // it hears of it later
+	told := make(chan error, 16)
+	c.Fatal = func(err error) { told <- err }
 	n, err := Start(context.Background(), c)
 	for tries := 1; err == nil; tries++ {
+		select {
+		case err := <-told:
+			g.t.Logf("%s: it started, and heard: %v", what, err)
+		case <-time.After(awhile):
+			g.t.Errorf("%s: it started, and was not told", what)
+		}
 		err = n.Stop(context.Background())
 		if tries == 5 {
 			g.t.Errorf("%s: it started (%v)", what, err)

@@ -21,9 +21,9 @@ import (
 
 // What a program may say of itself.
 const (
-	capabilitiesTime = 10 * time.Second
-	maxCapabilities  = 1 << 20 // bytes
-	maxMisfit        = 4 << 10 // bytes that tell what does not fit the schema
+	capabilitiesTime = 5 * time.Second // of a program that has told them before
+	maxCapabilities  = 1 << 20         // bytes
+	maxMisfit        = 4 << 10         // bytes that tell what does not fit the schema
 )
 
 // The contracts that can be mounted.
@@ -44,8 +44,8 @@ type offer struct {
 	doc      string
 }
 
-// capabilities runs the program to ask what it can do.
-func capabilities(ctx context.Context, c supervise.Command) (offer, error) {
+// capabilities runs the program to ask what it can do, which it says in time.
+func capabilities(ctx context.Context, c supervise.Command, within time.Duration) (offer, error) {
 	c.Args = []string{"capabilities"}
 	child, err := supervise.Start(c)
 	if err != nil {
@@ -55,7 +55,7 @@ func capabilities(ctx context.Context, c supervise.Command) (offer, error) {
 	cancel()
 	defer child.End(now)
 	child.In.Close() // one that waits for more has heard all
-	if err := child.Out.SetReadDeadline(time.Now().Add(capabilitiesTime)); err != nil {
+	if err := child.Out.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return offer{}, err
 	}
 	b, err := io.ReadAll(io.LimitReader(child.Out, maxCapabilities+1))

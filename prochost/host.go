@@ -92,7 +92,7 @@ func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Libr
 	lib := vfs.Library{Place: vfs.Pinned, Limits: l, Doc: unknownDoc}
 	env := vfs.Env{Log: h.log, Version: h.version}
 	c := h.command(code, lib, env)
-	o, err := capabilities(ctx, c)
+	o, err := capabilities(ctx, c, startTime)
 	switch {
 	case err == nil:
 		lib.Kind, lib.Name, lib.Verbs, lib.Params = HTTP, nameOf(o.name), o.verbs, o.params
@@ -240,7 +240,7 @@ func (f *FS) starter(ctx context.Context, code []byte) (func(context.Context) (b
 // startHTTP asks the program once what it is, and checks the settings before it is
 // started with them.
 func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.Context) (backend, error), error) {
-	o, err := capabilities(ctx, c)
+	o, err := capabilities(ctx, c, capabilitiesTime)
 	if err != nil {
 		return nil, err
 	}

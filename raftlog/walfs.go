@@ -60,12 +60,15 @@ func (f walFile) WriteAt(b []byte, off int64) (int, error) {
 	return n, f.s.keepBack("write", f.name, err)
 }
 
-// Preallocate fills the part of the file that was never written with zeroes. Room
+// Preallocate sets room aside, and fills what of it was never written with zeroes. Room
 // that is only set aside makes each sync of an append wait for the journal of the file
 // system, too, with the new length and what is written now. A file that is used
 // again has been written; zeroes are read as the end of the log, as what is left
-// of an older one is.
+// of an older one is. Without the room pebble goes on: it finds out as it writes.
 func (f walFile) Preallocate(offset, length int64) error {
+	if err := f.File.Preallocate(offset, length); err != nil {
+		return err
+	}
 	st, err := f.File.Stat()
 	if err != nil {
 		return err
@@ -74,7 +77,7 @@ func (f walFile) Preallocate(offset, length int64) error {
 	for at, end := max(offset, st.Size()), offset+length; at < end; {
 		n, err := f.File.WriteAt(zeroes[:min(int64(len(zeroes)), end-at)], at)
 		if err != nil {
-			return err // pebble goes on without
+			return err
 		}
 		at += int64(n)
 	}

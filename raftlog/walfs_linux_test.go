@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/pfs-project/pfs/test/harness"
 )
 
 // TestLogIsWrittenBeforehand: after the first appends the file of the log is as long
@@ -44,14 +46,35 @@ func TestLogIsWrittenBeforehand(t *testing.T) {
 	if n, b := length(); n != size || b != blocks {
 		t.Errorf("appends have made a log of %d bytes and %d blocks one of %d and %d", size, blocks, n, b)
 	}
-	if err := s.Close(); err != nil {
+	// A node that is killed leaves the zeroes behind its last entry.
+	killed := filepath.Join(t.TempDir(), "killed")
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = OpenPebble(dir, nil); err != nil {
-		t.Fatal(err)
+	check(t, s.Close())
+	after, err := OpenPebble(killed, nil)
+	check(t, err)
+	defer after.Close()
+	if last, err := after.LastIndex(); err != nil || last != 200 {
+		t.Errorf("%d, %v of 200 entries before the zeroes", last, err)
 	}
-	defer s.Close()
-	if last, err := s.LastIndex(); err != nil || last != 200 {
-		t.Errorf("%d, %v after the zeroes", last, err)
+}
+
+// TestLittleSpace opens a log where there is room for appends, and none to set it
+// aside: they are not made to wait.
+func TestLittleSpace(t *testing.T) {
+	disk := harness.NewDisk(t, 64)
+	s, v := onVolume(t, "pebble", disk.Dir())
+	hold := filepath.Join(disk.Dir(), "hold")
+	check(t, os.WriteFile(hold, make([]byte, 2<<20), 0o600))
+	disk.Fill()
+	check(t, os.Remove(hold))
+	for i := uint64(1); i < 50; i++ {
+		check(t, s.StoreLogs(entries(i, i)))
 	}
+	if v.Starving() {
+		t.Error("a write waits for space")
+	}
+	check(t, s.Close())
+	v.Close()
 }

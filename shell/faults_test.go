@@ -170,8 +170,14 @@ func TestTraps(t *testing.T) {
 		}
 		ready := fmt.Sprint("/memfs/ready", n) // once it runs, and has set its traps
 		go func() {
-			for node.Do(t, "GET", "/api/v1/stat?path="+ready, "").Status != http.StatusOK {
-				time.Sleep(10 * time.Millisecond)
+			for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+				resp, err := http.Get(node.URL + "/api/v1/stat?path=" + ready)
+				if err != nil {
+					continue
+				}
+				if resp.Body.Close(); resp.StatusCode == http.StatusOK {
+					break
+				}
 			}
 			signals <- c.signal
 		}()

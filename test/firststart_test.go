@@ -72,6 +72,7 @@ func TestFirstStartTurnsNobodyAway(t *testing.T) {
 							return
 						case err == nil && a.status != 503:
 							t.Errorf("%s: %d %s", n.ID, a.status, a.body)
+							return
 						case err == nil:
 							early++
 						}

@@ -457,8 +457,13 @@ func (s *studio) heard(path string, size int64, want string) (rate float64, ok b
 			}
 		})
 	}
+	term, _ := metricOf(s.nodes[0], "pfs_term")
+	elected := func() bool {
+		now, known := metricOf(s.nodes[0], "pfs_term")
+		return known && now > term
+	}
 	a, err := s.w[1].do("PUT", "/files?path="+path, noise(7, size))
-	if err == nil && a.status == 503 && strings.HasPrefix(path, "/logged/") {
+	if err == nil && a.status == 503 && strings.HasPrefix(path, "/logged/") && harness.Poll(20*time.Second, elected) {
 		lost.Store(true)
 		cancel()
 		wg.Wait()
