@@ -94,16 +94,23 @@ var errLoading = vfs.Unavailable.With("a backup is being restored into this clus
 // waits for its first mounts: until then every path would seem to be a wrong one.
 func (n *Node) freshen(ctx context.Context) {
 	defer close(n.fresh)
-	im := n.machine.Image()
-	empty := len(im.Table.Mounts()) == 0
-	im.Release()
+	empty := n.bare()
 	err := n.catchUp(ctx)
 	for empty && (err != nil || n.Serves() != nil) && pause(ctx, retryPause) {
-		err = n.catchUp(ctx)
+		if err = n.catchUp(ctx); err != nil && !n.bare() {
+			break // it has lost its quorum since
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)
 	}
+}
+
+// bare reports whether nothing is mounted.
+func (n *Node) bare() bool {
+	im := n.machine.Image()
+	defer im.Release()
+	return len(im.Table.Mounts()) == 0
 }
 
 // Watch has hear called when a row of this node's applied state may have
