@@ -10,8 +10,8 @@ import (
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// The caches of a node that is to choose: with ten million keys 256 MiB keep all
-// that finds a key in memory. The collector lets the heap grow to twice of it.
+// The caches of a node that is to choose. The collector lets the heap grow to twice of
+// what is in them; docs/performance.md has what they do for nodes with many keys.
 const (
 	cacheShare = 64 // of the memory that the node may have
 	leastCache = 64 << 20
