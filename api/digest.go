@@ -74,8 +74,8 @@ func (c *call) feedTo(w io.Writer, p vfs.Path) error {
 		return named(errEndless, "read", p)
 	}
 	c.validators(i)
-	f := &fileBody{s: c.life(), img: img, file: file, asked: p}
-	buf := c.s.windows.get()
+	f := &fileBody{s: c.life(), img: img, file: file, asked: p, left: i.Size}
+	buf := f.window()
 	defer c.s.windows.put(buf)
 	for {
 		n, err := f.readAt(c.context(), buf)

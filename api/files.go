@@ -214,11 +214,19 @@ func (f *fileBody) Read(p []byte) (int, error) {
 // SupportsBodyWriteTo says that WriteTo gives what Read gives.
 func (f *fileBody) SupportsBodyWriteTo() bool { return true }
 
+// window is what the content goes through.
+func (f *fileBody) window() []byte {
+	if m, _, _ := f.file.Mount(); m.Place != vfs.Replicated {
+		return f.s.windows.get(0) // a Device is not asked for more at once
+	}
+	return f.s.windows.get(f.left)
+}
+
 // WriteTo sends the content through a window of fixed size. A file that cannot
 // be read to its end aborts the body, which the client sees.
 func (f *fileBody) WriteTo(w io.Writer) (sent int64, err error) {
 	defer f.s.faults(&err)
-	buf := f.s.windows.get()
+	buf := f.window()
 	defer f.s.windows.put(buf)
 	if f.from != nil {
 		return f.pass(w, buf)

@@ -249,7 +249,7 @@ func enough(err error) error {
 // that of its lines matters.
 func (x *search) file(ctx context.Context, p vfs.Path) error {
 	f := &fileBody{s: x.s, img: x.img, file: x.img.Table.File(x.img.View, p), asked: p}
-	buf := x.s.windows.get()
+	buf := x.s.windows.get(0)
 	defer x.s.windows.put(buf)
 	l := lineScanner{x: x, name: x.asked.Join(p.Rel(x.at)), line: 1}
 	for {

@@ -9,33 +9,54 @@ import (
 
 // Budgets of memory in bytes.
 const (
-	window     = 256 << 10 // of a body under way, while there are few
+	wide       = 1 << 20   // of a large file under way, while there are few: its chunk is opened for each
+	window     = 256 << 10 // of another body, and while there are more
 	narrow     = 16 << 10  // and while there are many
-	wideBodies = 512       // how many may have a window
+	wideFiles  = 64        // how many may be wide
+	manyBodies = 256       // how many may have a window
 )
 
 // windows hands out the buffers of bodies under way. However many clients read
 // slowly, they hold 128 MiB and a narrow buffer each.
 type windows struct {
-	wide atomic.Int64
-	pool sync.Pool
+	wide, usual   atomic.Int64
+	wides, usuals sync.Pool
 }
 
-func (w *windows) get() []byte {
-	if w.wide.Add(1) > wideBodies {
-		w.wide.Add(-1)
-		return make([]byte, narrow)
+// get returns a window for a body that has n bytes, or does not know.
+func (w *windows) get(n int64) []byte {
+	if n > window && within(&w.wide, wideFiles) {
+		if b, ok := w.wides.Get().(*[wide]byte); ok {
+			return b[:]
+		}
+		return make([]byte, wide)
 	}
-	if b, ok := w.pool.Get().(*[window]byte); ok {
-		return b[:]
+	if within(&w.usual, manyBodies) {
+		if b, ok := w.usuals.Get().(*[window]byte); ok {
+			return b[:]
+		}
+		return make([]byte, window)
 	}
-	return make([]byte, window)
+	return make([]byte, narrow)
+}
+
+// within counts one more, if there are fewer than most.
+func within(n *atomic.Int64, most int64) bool {
+	if n.Add(1) <= most {
+		return true
+	}
+	n.Add(-1)
+	return false
 }
 
 func (w *windows) put(b []byte) {
-	if len(b) == window {
-		w.pool.Put((*[window]byte)(b))
+	switch len(b) {
+	case wide:
+		w.wides.Put((*[wide]byte)(b))
 		w.wide.Add(-1)
+	case window:
+		w.usuals.Put((*[window]byte)(b))
+		w.usual.Add(-1)
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/url"
+	"slices"
 	"testing"
 	"unicode/utf8"
 )
@@ -52,21 +53,30 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
-// TestWindows are wide for few bodies and narrow for many, and come back.
+// TestWindows are wide for few large files and narrow for many bodies, and come back.
 func TestWindows(t *testing.T) {
-	var w windows
-	var all [][]byte
-	for i := range wideBodies + 100 {
-		b := w.get()
-		if want := i < wideBodies; (len(b) == window) != want {
-			t.Fatalf("buffer %d has %d bytes", i, len(b))
+	for _, c := range []struct {
+		n    int64
+		want []int // length of each class, as many as there may be
+	}{
+		{window + 1, append(slices.Repeat([]int{wide}, wideFiles), slices.Repeat([]int{window}, manyBodies)...)},
+		{window, slices.Repeat([]int{window}, manyBodies)},
+		{0, slices.Repeat([]int{window}, manyBodies)},
+	} {
+		var w windows
+		var all [][]byte
+		for i, want := range append(c.want, narrow, narrow) {
+			b := w.get(c.n)
+			if len(b) != want {
+				t.Fatalf("of %d bytes: buffer %d has %d bytes, not %d", c.n, i, len(b), want)
+			}
+			all = append(all, b)
 		}
-		all = append(all, b)
-	}
-	for _, b := range all {
-		w.put(b)
-	}
-	if b := w.get(); len(b) != window || w.wide.Load() != 1 {
-		t.Errorf("%d bytes, %d out", len(b), w.wide.Load())
+		for _, b := range all {
+			w.put(b)
+		}
+		if b := w.get(c.n); len(b) != c.want[0] || w.wide.Load()+w.usual.Load() != 1 {
+			t.Errorf("%d bytes, %d and %d out", len(b), w.wide.Load(), w.usual.Load())
+		}
 	}
 }

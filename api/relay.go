@@ -70,7 +70,7 @@ func (r *relay) SupportsBodyWriteTo() bool { return true }
 func (r *relay) WriteTo(w io.Writer) (sent int64, err error) {
 	defer r.s.faults(&err)
 	defer r.watch()()
-	buf := r.s.windows.get()
+	buf := r.s.windows.get(0)
 	defer r.s.windows.put(buf)
 	for {
 		n, rerr := r.from.Read(buf)

@@ -209,7 +209,7 @@ func (f *follower) WriteTo(w io.Writer) (sent int64, err error) {
 
 // pass sends what there is now, at most a window of it.
 func (f *follower) pass(w io.Writer) (int64, error) {
-	buf := f.s.windows.get()
+	buf := f.s.windows.get(0)
 	defer f.s.windows.put(buf)
 	n, err := f.next(buf)
 	if n == 0 || err != nil {
