@@ -14,6 +14,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -245,7 +246,10 @@ func (e *Env) EachArg(cmd *cobra.Command, args []string, do func(ctx context.Con
 	return e.With(cmd, func(ctx context.Context, c *client.Client) error {
 		var failed Partial
 		for _, arg := range args {
-			err := do(ctx, c, arg)
+			err := Named(arg)
+			if err == nil {
+				err = do(ctx, c, arg)
+			}
 			if err != nil && (len(args) == 1 || ctx.Err() != nil) {
 				return err
 			}
@@ -256,6 +260,15 @@ func (e *Env) EachArg(cmd *cobra.Command, args []string, do func(ctx context.Con
 		}
 		return failed.Result()
 	})
+}
+
+// Named refuses an empty path, which is a variable that was not set rather than the
+// directory that one is in.
+func Named(arg string) error {
+	if arg != "" && arg != "pfs:" {
+		return nil
+	}
+	return &Hinted{Code: ExitNoFile, Text: strconv.Quote(arg) + ": not found: the path is empty", Hint: "a variable may not be set; the working directory is . and the root is /"}
 }
 
 // Remote returns the path on the server that an argument names: without the "pfs:"

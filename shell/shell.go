@@ -34,6 +34,8 @@ import (
 type Config struct {
 	// Env has the standard files, the nodes and the formats.
 	Env *cli.Env
+	// Stdin is what commands read; nil: that of Env.
+	Stdin io.Reader
 	// Environ are the variables at the start, as os.Environ returns them.
 	Environ []string
 	// Signals are what the terminal or the system sends; nil if only the context
@@ -100,7 +102,10 @@ func New(c Config) (*Shell, error) {
 	}
 	s.own, s.tools, s.traps = s.builtins(), text.Commands(), traps{}
 	s.learn()
-	if err := s.start(readable(c.Env.Stdin), s.variables(), c.Env.Dir); err != nil {
+	if c.Stdin == nil {
+		c.Stdin = c.Env.Stdin
+	}
+	if err := s.start(readable(c.Stdin), s.variables(), c.Env.Dir); err != nil {
 		return nil, err
 	}
 	return s, interp.Params(c.Options.args()...)(s.run)
@@ -183,7 +188,7 @@ func (s *Shell) Feed(ctx context.Context, r io.Reader) int {
 	defer stop()
 	code := 0
 	p := syntax.NewParser()
-	for stmts, err := range p.InteractiveSeq(r) {
+	for stmts, err := range p.InteractiveSeq(io.MultiReader(r, strings.NewReader("\n"))) { // the last line may not end
 		if err != nil {
 			s.say("pfs: %s", scriptError(err))
 			return s.ended(ctx, cli.ExitUsage, true)

@@ -64,7 +64,11 @@ func (a *app) eachThere(cmd *cobra.Command, args []string, force bool, do func(c
 			}
 		}
 		for _, arg := range args {
-			found, err := a.matches(ctx, c, a.Remote(arg))
+			err := cli.Named(arg)
+			var found []string
+			if err == nil {
+				found, err = a.matches(ctx, c, a.Remote(arg))
+			}
 			if force && cli.Code(err) == cli.ExitNoFile {
 				continue
 			}

@@ -36,6 +36,7 @@ type copier struct {
 	made     targets
 	unlisted atomic.Bool
 	spare    *spool
+	mounts   map[string]bool // of the target, where what the source has not is removed
 	swaps    swaps
 	moved    *ledger // what is removed once all is copied; nil: nothing
 

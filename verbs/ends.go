@@ -65,12 +65,12 @@ func (a *app) sides(args []string) (src []end, dst end, err error) {
 	return src, dst, err
 }
 
-// place returns the path of an end. An empty one of this machine is a variable that
-// was not set rather than anything to copy.
+// place returns the path of an end. An empty one is a variable that was not set
+// rather than anything to copy.
 func (a *app) place(e end) (string, error) {
 	switch {
 	case !e.local:
-		return a.Remote(e.path), nil
+		return a.Remote(e.path), cli.Named(e.path)
 	case e.path == "":
 		return "", cli.Usage("a local path is empty; the working directory is local:. and stdin or stdout is -")
 	}

@@ -101,8 +101,25 @@ func (k *leg) prune(ctx context.Context, at string, dir bool) error {
 	return nil
 }
 
+// findMounts notes what sync --delete does not go into.
+func (k *copier) findMounts(ctx context.Context, to target) error {
+	t, ok := to.(*remoteTree)
+	if !ok {
+		return nil
+	}
+	mounts, err := t.clients[0].Mounts(ctx)
+	k.mounts = map[string]bool{}
+	for _, m := range mounts {
+		k.mounts[m.Path] = true
+	}
+	return err
+}
+
 // thin removes what is in a directory, and the directory unless something is kept.
 func (k *leg) thin(ctx context.Context, dir string) (kept bool, err error) {
+	if name := k.dst.name(dir); k.mounts[name] {
+		return true, &cli.Hinted{Code: cli.ExitPermission, Text: name + ": is a mount, and is not emptied", Hint: "leave it out with --exclude, or detach it with pfs unmount"}
+	}
 	for e, err := range k.dst.entries(ctx, dir) {
 		if err = errors.Join(err, e.err); err != nil {
 			return true, err

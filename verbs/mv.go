@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -111,7 +112,7 @@ func (m *mover) rename(ctx context.Context, src, dst end, several bool) error {
 	case err == nil && i.IsDir:
 		to = path.Join("/", dst.path, path.Base(src.path))
 		_, err = c.Stat(ctx, to)
-	case several:
+	case several, strings.HasSuffix(dst.path, "/") && !m.directory(ctx, c, src.path):
 		return cli.Usage("%s is not a directory", dst.path)
 	}
 	opts := m.opts
@@ -137,6 +138,12 @@ func (m *mover) rename(ctx context.Context, src, dst end, several bool) error {
 		m.app.Printf("move %s -> %s\n", cli.Plain(src.path), cli.Plain(to))
 	}
 	return nil
+}
+
+// directory reports whether a path is one, and not a link to one.
+func (m *mover) directory(ctx context.Context, c *client.Client, p string) bool {
+	i, err := c.Stat(ctx, p)
+	return err == nil && i.IsDir && !i.IsLink()
 }
 
 // carry copies what is moved to another machine, and removes it once it is there.

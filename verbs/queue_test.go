@@ -133,9 +133,9 @@ func TestQueueWorkEnds(t *testing.T) {
 	s := serve(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	pfs.Must(t, "", "queue", "put", "/queuefs/q", "slow")
-	r := run(t, "queue", "work", "/queuefs/q", "--lease", "1s", "--exec", "echo begun; until test -e "+gate+"; do sleep 0.05; done; cat")
+	r := run(t, "queue", "work", "/queuefs/q", "--lease", "4s", "--exec", "echo begun; until test -e "+gate+"; do sleep 0.05; done; cat")
 	r.prints("begun\n", "")
-	for range 30 { // time goes on, and the lease with it
+	for range 50 { // time goes on, and the lease with it
 		if err := s.Node.Tick(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestQueueWorkEnds(t *testing.T) {
 	}
 	r.prints("begun\nslow", "1 done, 0 failed\n")
 	pfs.Must(t, "", "queue", "put", "/queuefs/q", "lost")
-	r = run(t, "queue", "work", "/queuefs/q", "--max", "1", "--lease", "1s", "--exec", "echo $PFS_MESSAGE_LEASE; sleep 100")
+	r = run(t, "queue", "work", "/queuefs/q", "--max", "1", "--lease", "4s", "--exec", "echo $PFS_MESSAGE_LEASE; sleep 100")
 	r.prints("…\n", "")
 	out, _ := r.text()
 	pfs.Must(t, "", "queue", "ack", "/queuefs/q", strings.TrimSpace(out))

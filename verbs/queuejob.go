@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"runtime"
@@ -42,10 +43,7 @@ func (w *labour) run(ctx context.Context, m client.Message) string {
 	case errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
 		return "" // something it left behind held its output
 	case !errors.As(err, &exit):
-		if cmd.ProcessState != nil && cmd.ProcessState.Success() {
-			return "" // it did not read all of the message, as it may
-		}
-		return err.Error()
+		return w.unsaid(ctx, cmd, err)
 	}
 	reason := exit.String()
 	if exit.Exited() {
@@ -55,6 +53,20 @@ func (w *labour) run(ctx context.Context, m client.Message) string {
 		reason += ": " + text
 	}
 	return reason
+}
+
+// unsaid is the reason for an error that is not of the command itself. That it did not
+// read all of its message is none.
+func (w *labour) unsaid(ctx context.Context, cmd *exec.Cmd, err error) string {
+	switch {
+	case cmd.ProcessState == nil: // it did not start
+	case ctx.Err() != nil && cmd.ProcessState.Success():
+		return ""
+	case ctx.Err() == nil:
+		err = fmt.Errorf("its output is lost: %w", err)
+		w.spoil(err)
+	}
+	return err.Error()
 }
 
 // shared is a writer for several commands at once.

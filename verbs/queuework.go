@@ -34,9 +34,11 @@ type labour struct {
 	done, failed   int
 	lost           int       // leases that ran out under the command
 	retryAt        time.Time // by then what it gave back is ready again
-	taken          int       // of the taker alone
-	tries          retries   // so is this
-	answered       bool      // and this: a take has worked
+	spoiled        error     // why it ends: what commands say goes nowhere
+	stop           context.CancelFunc
+	taken          int     // of the taker alone
+	tries          retries // so is this
+	answered       bool    // and this: a take has worked
 }
 
 func (a *app) queueWork() *cobra.Command {
@@ -109,8 +111,13 @@ func (w *labour) command(sh string, argv []string) error {
 
 // work takes until it is told to end, and lets what runs come to its end.
 func (w *labour) work(ctx context.Context) error {
+	ctx, w.stop = context.WithCancel(ctx)
+	defer w.stop()
 	err := w.takeAll(ctx)
 	w.wg.Wait()
+	if w.spoiled != nil {
+		err = w.spoiled
+	}
 	if w.JSON() {
 		err = errors.Join(err, w.line(map[string]int{"done": w.done, "failed": w.failed, "lost": w.lost}))
 	} else if !w.Quiet {
@@ -120,6 +127,14 @@ func (w *labour) work(ctx context.Context) error {
 		return cli.Exit(cli.ExitNothing)
 	}
 	return err
+}
+
+// spoil ends the work, as what the command says cannot be passed on.
+func (w *labour) spoil(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spoiled = err
+	w.stop()
 }
 
 func (w *labour) takeAll(ctx context.Context) error {
@@ -274,13 +289,20 @@ func (w *labour) tell(m client.Message, err error) {
 	}
 }
 
+// once is one try: a node that hangs must not take all the time that there is.
+func (w *labour) once(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, w.lease/3)
+	defer cancel()
+	return do(ctx)
+}
+
 // ack settles a message, and tries until its lease would be over.
 func (w *labour) ack(ctx context.Context, m client.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, w.lease)
 	defer cancel()
 	var tries retries
 	for {
-		err := w.c.Ack(ctx, w.queue, m.Lease)
+		err := w.once(ctx, func(ctx context.Context) error { return w.c.Ack(ctx, w.queue, m.Lease) })
 		if cli.Code(err) != cli.ExitTemporary || ctx.Err() != nil {
 			return err
 		}
@@ -299,7 +321,10 @@ func (w *labour) keep(ctx context.Context, m client.Message, end context.CancelC
 			return
 		}
 		asked := time.Now()
-		_, err := w.c.Extend(ctx, w.queue, m.Lease, w.lease)
+		err := w.once(ctx, func(ctx context.Context) error {
+			_, err := w.c.Extend(ctx, w.queue, m.Lease, w.lease)
+			return err
+		})
 		switch {
 		case err == nil:
 			over, every = asked.Add(w.lease), w.lease/3

@@ -54,6 +54,9 @@ func (k *leg) aside(ctx context.Context, at string, old entry, kind fs.FileMode)
 		return refused(vfs.IsDirectory.With("it is a directory, and not in the source; --delete replaces it"))
 	}
 	if dir && len(k.filter.rules) > 0 {
+		if k.filter.out(at, true) {
+			return refused(vfs.NotEmpty.With("the filters leave it out"))
+		}
 		kept, err := k.holds(ctx, at)
 		if err != nil {
 			return nil, err

@@ -71,6 +71,9 @@ func (k *copier) sync(ctx context.Context, src, dst end) error {
 	if !src.local && !dst.local && src.url == dst.url && overlap(path.Clean("/"+src.path), path.Clean("/"+dst.path)) {
 		return cli.Usage("%s and %s are the same, or one is within the other", src.path, dst.path)
 	}
+	if k.clean && !dst.local && path.Clean("/"+dst.path) == "/" {
+		return cli.Usage("--delete would empty every mount of the server; name a directory below one")
+	}
 	w := &way{}
 	defer w.close()
 	from, there, err := k.tree(ctx, w, src)
@@ -90,6 +93,9 @@ func (k *copier) sync(ctx context.Context, src, dst end) error {
 		}
 	}
 	if k.clean {
+		if err := k.findMounts(ctx, to); err != nil {
+			return err
+		}
 		if k.spare, err = newSpool(); err != nil {
 			return err
 		}

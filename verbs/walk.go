@@ -39,6 +39,9 @@ type walker struct {
 // what is in them, by name. fs.SkipDir of visit leaves out what is below, any other
 // error ends the walk.
 func (w *walker) tree(ctx context.Context, arg string, visit func(found) error) error {
+	if err := cli.Named(arg); err != nil {
+		return err
+	}
 	p := w.app.Remote(arg)
 	i, err := w.c.Stat(ctx, p)
 	if err != nil {

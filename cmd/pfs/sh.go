@@ -41,13 +41,18 @@ programs; commands touch nothing else of it.`,
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer signal.Stop(signals)
-		s, err := shell.New(shell.Config{Env: a.Env, Environ: os.Environ(), Signals: signals, Options: options, More: more})
+		config := shell.Config{Env: a.Env, Environ: os.Environ(), Signals: signals, Options: options, More: more}
+		bare := !cmd.Flags().Changed("command") && len(args) == 0
+		if bare && !a.asked() {
+			config.Stdin = strings.NewReader("") // what comes are commands
+		}
+		s, err := shell.New(config)
 		if err != nil {
 			return err
 		}
 		defer s.Close()
 		ctx := context.WithoutCancel(cmd.Context()) // what signals do is the shell's matter
-		if !cmd.Flags().Changed("command") && len(args) == 0 {
+		if bare {
 			return ended(a.bare(ctx, s, norc))
 		}
 		script, err := a.script(ctx, cmd.Flags().Changed("command"), text, args)
@@ -67,10 +72,15 @@ func ended(code int) error {
 	return cli.Exit(code)
 }
 
+// asked reports whether somebody at a terminal gives the commands.
+func (a *app) asked() bool {
+	in, ok := a.Stdin.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
 // bare runs a shell without a script: at a terminal, or from stdin.
 func (a *app) bare(ctx context.Context, s *shell.Shell, norc bool) int {
-	in, ok := a.Stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	if !a.asked() {
 		return s.Feed(ctx, a.Stdin)
 	}
 	rc := ""

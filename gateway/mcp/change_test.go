@@ -151,10 +151,15 @@ func TestMoveAndRemove(t *testing.T) {
 		t.Errorf("moved: %q", got)
 	}
 	a.refused("move", args{"from": "/memfs/f", "to": "/memfs/h"}, "(not_found)")
+	a.refused("move", args{"from": "/memfs/g", "to": "/memfs/d/"}, "Make the new directory first: write to /memfs/d/")
 	a.refused("move", args{"from": "/memfs/g", "to": "/memfs/no/h"}, "Make the new directory first: write to /memfs/no/")
 	a.refused("move", args{"from": "/memfs/g", "to": "/kvfs/h"}, "(unsupported)", "then remove the old one")
 	a.refused("remove", args{"path": "/"}, "(permission)")
 	a.must("write", args{"path": "/memfs/d/x", "content": "x"}, nil)
+	a.must("move", args{"from": "/memfs/g", "to": "/memfs/d/"}, nil)
+	if got := a.content("/memfs/d/g"); got != "x" {
+		t.Errorf("moved into a directory: %q", got)
+	}
 	a.refused("remove", args{"path": "/memfs/d"}, "(not_empty)", "Set recursive")
 	a.must("remove", args{"path": "/memfs/d", "recursive": true}, nil)
 	a.refused("remove", args{"path": "/memfs/d"}, "(not_found)")

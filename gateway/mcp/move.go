@@ -2,6 +2,8 @@ package mcp
 
 import (
 	"context"
+	"path"
+	"strings"
 	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -26,6 +28,9 @@ func (s *Server) move(ctx context.Context, in moveIn) (*sdk.CallToolResult, path
 	}
 	if err != nil {
 		return nil, pathOut{}, err
+	}
+	if strings.HasSuffix(in.To, "/") { // into a directory
+		in.To += path.Base(string(from.named))
 	}
 	to, err := s.at(ctx, in.To, false)
 	if err == nil {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pfs-project/pfs/cli"
+	"github.com/pfs-project/pfs/cli/clitest"
+)
+
+// An empty path is a variable that was not set, not the directory that one is in.
+func TestEmptyPaths(t *testing.T) {
+	clitest.Start(t)
+	local(t, map[string]string{"src/f": "f"})
+	must(t, "", "mkdir", "-p", "/memfs/d")
+	must(t, "", "write", "/memfs/d/a", "a")
+	for _, args := range [][]string{{"rm", "-r", ""}, {"chmod", "-R", "700", ""}, {"find", "", "-delete"}, {"ls", ""}, {"cat", ""},
+		{"mv", "", "/memfs/b"}, {"cp", "-r", "", "/memfs/b"}, {"sync", "--delete", "local:src", "pfs:"}, {"cp", "-r", "local:src", "pfs:"},
+		{"sh", "-c", `cd /memfs/d; rm -r "$nix"`}, {"sh", "-c", `cd /memfs/d; find "$nix" -delete`}, {"sh", "-c", `cd /memfs/d; rm -r pfs:`}} {
+		if r := pfs(t, "", args...); r.Code != cli.ExitNoFile || r.Stdout != "" || !strings.Contains(r.Stderr, `": not found: the path is empty`) {
+			t.Errorf("%q: %d %q %q", args, r.Code, r.Stdout, r.Stderr)
+		}
+	}
+	must(t, "", "sh", "-c", `cd /memfs/d; rm -rf "$nix"`) // as with any other that is not there
+	steps(t, []step{{"ls /memfs/d", "", 0, "a\n", ""}, {"ls /memfs", "", 0, "README\nd/\n", ""}})
+}
+
+// What sync --delete removes is neither in another mount nor left out.
+func TestSyncStaysInItsMount(t *testing.T) {
+	clitest.Start(t)
+	local(t, map[string]string{"src/f": "f", "src/cache": "a file"})
+	must(t, "", "mkdir", "-p", "/memfs/d/cache")
+	must(t, "", "write", "/memfs/d/cache/state", "state")
+	must(t, "", "mount", "memfs", "/memfs/d/m")
+	must(t, "", "write", "/memfs/d/m/x", "x")
+	steps(t, []step{
+		{"sync --delete --exclude .git/ local:src pfs:/", "", 2, "", "pfs: --delete would empty every mount of the server; name a directory below one\nhint: …\n"},
+		{"sync --delete --exclude .git/ local:src pfs://localhost", "", 2, "", "pfs: --delete would empty every mount…\nhint: …\n"},
+		{"sync -q --delete --exclude cache/ local:src /memfs/d", "", 10, "",
+			"pfs: replace /memfs/d/cache: the filters leave it out\npfs: /memfs/d/m: is a mount, and is not emptied\npfs: 2 of 3 failed\n"},
+		{"cat /memfs/d/cache/state /memfs/d/m/x /memfs/d/f", "", 0, "statexf", ""},
+	})
+}
+
+// A slash at the end means a directory: nothing replaces what went before it.
+func TestMoveIntoNoDirectory(t *testing.T) {
+	clitest.Start(t)
+	must(t, "", "write", "/memfs/a", "a")
+	must(t, "", "mkdir", "/memfs/d")
+	steps(t, []step{
+		{"mv /memfs/a /memfs/new/", "", 2, "", "pfs: /memfs/new/ is not a directory\nhint: …\n"},
+		{"mv /memfs/d /memfs/new/", "", 0, "", ""},
+		{"mv /memfs/a /memfs/new/", "", 0, "", ""},
+		{"mv /memfs/new/a /memfs/b", "", 0, "", ""},
+		{"mv /memfs/new /memfs/b/", "", 1, "", "pfs: rename: /memfs/new: not a directory (not_directory)\n"},
+		{"cat /memfs/b", "", 0, "a", ""},
+	})
+}
+
+// What comes through a pipe are commands, to the last one: they do not read each other.
+func TestPipedShell(t *testing.T) {
+	clitest.Start(t)
+	if got := must(t, "cat\necho hi > /memfs/x\ncat /memfs/x; echo last", "sh"); got != "hi\nlast\n" {
+		t.Errorf("%q", got)
+	}
+}
