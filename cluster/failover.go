@@ -58,7 +58,8 @@ func (n *Node) hold(ctx context.Context) {
 		}
 		was, is := n.held.Load(), n.hears()
 		if is && !was {
-			is = n.catchUp(ctx) == nil // something may have been moved meanwhile
+			_, err := n.catchUp(ctx)
+			is = err == nil // something may have been moved meanwhile
 		}
 		n.looked.Store(&now) // not of the end: it may have been stopped since
 		if n.held.Store(is); is != was {

@@ -15,7 +15,8 @@ import (
 // Image returns the state to read from, as fresh as l asks; the caller
 // releases it. A local read is answered at once, but for those of a node that
 // was just started again: its state may be behind what it has acknowledged, and
-// they wait until it is not, for as long as others may be asked. An index that is not applied
+// they wait until it is not, or no quorum answers; one that waits as long as a
+// linearizable read may gives Unavailable. An index that is not applied
 // within l.Wait gives Timeout. A linearizable read that reaches no quorum
 // gives Unavailable within five seconds. So does every read of a node that was
 // removed from the cluster: what it has will never be as the others have it.
@@ -31,7 +32,7 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	}
 	if l.Linearizable {
 		start := time.Now()
-		err := n.catchUp(ctx)
+		_, err := n.catchUp(ctx)
 		n.metrics.confirmed(ctx, time.Since(start))
 		if err != nil {
 			return nil, err
@@ -66,9 +67,9 @@ func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
 	return im, nil
 }
 
-// awaitFresh waits until reads see what was acknowledged before the start; false if
-// ctx ends first, or it takes too long. Nearly always there is nothing to wait for,
-// and a context that is asked when it ends makes a timer.
+// awaitFresh waits until freshen lets reads go on; false if ctx ends first, or it
+// takes too long. Nearly always there is nothing to wait for, and a context that is
+// asked when it ends makes a timer.
 func (n *Node) awaitFresh(ctx context.Context) bool {
 	select {
 	case <-n.fresh:
@@ -89,20 +90,32 @@ func (n *Node) awaitFresh(ctx context.Context) bool {
 
 var errLoading = vfs.Unavailable.With("a backup is being restored into this cluster")
 
-// freshen lets reads go on that wait for a node that was started again. One
-// without a quorum answers from what it has after a while. One that has nothing
-// waits for its first mounts: until then every path would seem to be a wrong one.
+// freshen lets reads go on that wait for a node that was started again: once it has
+// what a quorum first said was acknowledged, however long that takes, for it may never
+// have all of what is said later. One without a quorum answers from what it has after a
+// while. One that has nothing waits for its first mounts: until then every path would
+// seem to be a wrong one.
 func (n *Node) freshen(ctx context.Context) {
 	defer close(n.fresh)
-	empty := n.bare()
-	err := n.catchUp(ctx)
-	for empty && (err != nil || n.Serves() != nil) && pause(ctx, retryPause) {
-		if err = n.catchUp(ctx); err != nil && !n.bare() {
-			break // it has lost its quorum since
+	empty, wanted := n.bare(), uint64(0)
+	for {
+		index, err := n.catchUp(ctx)
+		if wanted == 0 {
+			wanted = index
 		}
-	}
-	if err != nil && ctx.Err() == nil {
-		n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)
+		caughtUp := wanted > 0 && n.machine.Applied() >= wanted
+		switch {
+		case caughtUp && !(empty && n.Serves() != nil):
+			return
+		case index == 0 && !n.bare(): // also if it has lost its quorum since
+			if ctx.Err() == nil {
+				n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)
+			}
+			return
+		}
+		if !pause(ctx, retryPause) {
+			return
+		}
 	}
 }
 
@@ -118,23 +131,28 @@ func (n *Node) bare() bool {
 func (n *Node) Watch(row []byte, hear func()) (stop func()) { return n.machine.Watch(row, hear) }
 
 // catchUp returns once this node has applied all that was acknowledged before
-// the call.
-func (n *Node) catchUp(ctx context.Context) error {
+// the call. The index of that comes with an error, too, unless no quorum told it.
+func (n *Node) catchUp(ctx context.Context) (index uint64, err error) {
 	if err := n.gate.enter(); err != nil {
-		return err
+		return 0, err
 	}
 	defer n.gate.leave()
 	ctx, cancel := context.WithTimeout(ctx, n.readTime())
 	defer cancel()
 	for {
-		index, err := n.readIndex(ctx)
+		told, err := n.readIndex(ctx)
 		if err == nil {
+			index = told
 			if err = n.machine.Wait(ctx, index); err == nil {
-				return nil
+				return index, nil
 			}
 		}
-		if !pause(ctx, retryPause) {
-			return vfs.Unavailable.Withf("no quorum confirmed the read: %v", err)
+		switch {
+		case pause(ctx, retryPause):
+		case index > 0:
+			return index, vfs.Unavailable.With("this node has not applied yet what the read has to see")
+		default:
+			return 0, vfs.Unavailable.Withf("no quorum confirmed the read: %v", err)
 		}
 	}
 }

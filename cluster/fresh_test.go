@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pfs-project/pfs/plugins/memfs"
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// gated folds nothing while its gate is locked.
+type gated struct {
+	vfs.Folder
+	gate *sync.RWMutex
+}
+
+func (f gated) Apply(tx vfs.Tx, op vfs.Op) (vfs.Result, error) {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	return f.Folder.Apply(tx, op)
+}
+
+// gatedMemfs is a memfs behind a gate.
+func gatedMemfs(gate *sync.RWMutex) vfs.Plugin {
+	p := memfs.Plugin()
+	open := p.New
+	p.New = func(e vfs.Env, c vfs.Config) (vfs.FileSystem, error) {
+		fs, err := open(e, c)
+		if err != nil {
+			return nil, err
+		}
+		return gated{fs.(vfs.Folder), gate}, nil
+	}
+	return p
+}
+
+// A node that was started again and takes long to catch up does not answer from
+// before: its quorum is fine, and others can be asked.
+func TestSlowToCatchUp(t *testing.T) {
+	t.Parallel()
+	var gates [3]sync.RWMutex
+	g := newGang(t, 3, func(i int, c *Config) {
+		c.Plugins, c.patience = []vfs.Plugin{gatedMemfs(&gates[i])}, pace*2*time.Second
+	})
+	g.write(0, "/m/a", "old")
+	away := (g.leader() + 1) % 3
+	g.stop(away)
+	g.write((away+1)%3, "/m/a", "new")
+	gates[away].Lock()
+	release := sync.OnceFunc(gates[away].Unlock)
+	t.Cleanup(release) // before the node is stopped
+	g.start(away)
+	for range 2 { // each waits for as long as a quorum is looked for
+		if b, err := g.readOnce(away, "/m/a", vfs.Level{}); vfs.KindOf(err) != vfs.Unavailable {
+			t.Errorf("a read before it has caught up: %q, %v", b, err)
+		}
+	}
+	release()
+	if b, err := g.read(away, "/m/a", vfs.Level{}); err != nil || string(b) != "new" {
+		t.Errorf("a read after it has caught up: %q, %v", b, err)
+	}
+}
