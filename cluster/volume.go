@@ -53,11 +53,13 @@ func (n *Node) openVolume() error {
 // still.
 func (n *Node) watchVolume(ctx context.Context) {
 	was := false
-	for last := time.Now(); pause(ctx, lookEvery); last = time.Now() {
-		if time.Since(last) > lookEvery+diskPatience { // this process was stopped, or its machine was
-			n.vol.Stood()
-		}
+	for last := time.Now(); pause(ctx, lookEvery); {
 		n.lookAtVolume()
+		now := time.Now() // right before the question, so that no standstill is left out
+		if now.Sub(last) > 2*lookEvery+diskPatience {
+			n.vol.Stood() // this process did, or its machine
+		}
+		last = now
 		if err := n.vol.Stuck(diskDeadline); err != nil {
 			n.fail(err)
 			return

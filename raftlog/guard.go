@@ -14,18 +14,6 @@ const (
 	stallPart = 2 // of the deadline
 )
 
-// standstill is a time between two looks that is too long: the process stood still
-// itself, as one that is stopped does, and has not waited for its disk.
-const standstill = 3 * time.Second
-
-// stood returns for how long the process stood still between two looks.
-func stood(last, now time.Time) time.Duration {
-	if d := now.Sub(last); d > standstill {
-		return d
-	}
-	return 0
-}
-
 // ErrNoSpace says that the disk had no space for an append: nothing of it is in
 // the log, and the log goes on.
 var ErrNoSpace = errors.New("no space for the raft log")
@@ -40,9 +28,9 @@ type write struct {
 	deadline time.Duration
 	must     bool // it is waited for as long as it takes
 	do       func() error
-	began    time.Time
-	gave     atomic.Bool // nobody waits for it any more
-	done     chan error  // holds one
+	moving   atomic.Pointer[time.Time] // until when its disk is known to move
+	gave     atomic.Bool               // nobody waits for it any more
+	done     chan error                // holds one
 }
 
 // guard does a write, at most until the deadline, which does not run while
@@ -51,7 +39,7 @@ func (w *Watched) guard(what string, deadline time.Duration, must bool, do func(
 	if err := w.failed(); err != nil {
 		return err
 	}
-	r := &write{what: what, deadline: deadline, must: must, do: do, began: time.Now(), done: make(chan error, 1)}
+	r := &write{what: what, deadline: deadline, must: must, do: do, done: make(chan error, 1)}
 	if err := w.awaitLeft(r); err != nil {
 		return err
 	}
@@ -101,10 +89,10 @@ func (r *write) once(w *Watched) error {
 	return r.do()
 }
 
-// await returns what became of a write. Its deadline does not run while writes
-// on this disk wait for space.
+// await returns what became of a write that begins now.
 func (w *Watched) await(r *write) error {
-	moving, last := r.began, time.Now() // until when the disk is known to move, and the last look
+	v := newVigil(r)
+	r.moves(v.last)
 	look := time.NewTimer(min(spaceTime, r.deadline/stallPart))
 	defer look.Stop()
 	for {
@@ -113,16 +101,14 @@ func (w *Watched) await(r *write) error {
 			return w.ended(r, err)
 		case <-look.C:
 		}
-		now := time.Now()
-		moving, last = moving.Add(stood(last, now)), now
 		patience := r.deadline / stallPart
-		if w.starving() {
-			moving, patience = now, spaceTime
+		if w.look(v) {
+			patience = spaceTime
 		}
 		switch {
-		case now.Sub(moving) >= r.deadline:
+		case v.late():
 			return w.late(r)
-		case !r.must && now.Sub(r.began) >= patience && w.o.Retry != nil:
+		case !r.must && v.waited() >= patience && w.o.Retry != nil:
 			return w.leave(r)
 		}
 		look.Reset(min(spaceTime/10, r.deadline/stallPart))
@@ -156,13 +142,17 @@ func (w *Watched) leave(r *write) error {
 	return fmt.Errorf("%s: %w", r.what, ErrLeft)
 }
 
-// awaitLeft waits for the write that was given up: none may overtake it.
+// awaitLeft waits for the write that was given up: none may overtake it. Nobody may
+// have looked at it since, so it is not late before it was waited for.
 func (w *Watched) awaitLeft(next *write) error {
 	r := w.left.Load()
 	if r == nil {
 		return nil
 	}
-	moving, last := r.began, time.Now()
+	v := newVigil(r)
+	if moving := v.last.Add(min(spaceTime, r.deadline) - r.deadline); moving.After(*r.moving.Load()) {
+		r.moves(moving)
+	}
 	look := time.NewTicker(min(spaceTime/10, r.deadline/stallPart))
 	defer look.Stop()
 	for {
@@ -171,17 +161,14 @@ func (w *Watched) awaitLeft(next *write) error {
 			return w.reaped(r, err)
 		case <-look.C:
 		}
-		now := time.Now()
-		moving, last = moving.Add(stood(last, now)), now
-		if w.starving() {
-			moving = now
-		}
+		starving := w.look(v)
 		switch {
-		case now.Sub(moving) >= r.deadline:
+		case v.late():
 			return w.late(r)
-		case !next.must && now.Sub(next.began) >= spaceTime && w.starving():
+		case next.must || v.waited() < spaceTime:
+		case starving:
 			return fmt.Errorf("%s behind another: %w", next.what, ErrNoSpace)
-		case !next.must && now.Sub(next.began) >= spaceTime:
+		default:
 			return fmt.Errorf("%s behind another: %w", next.what, ErrLeft)
 		}
 	}
