@@ -85,6 +85,7 @@ func (p patientFS) MkdirAll(dir string, perm os.FileMode) error {
 	return p.v.again("mkdir", dir, func() error { return p.FS.MkdirAll(dir, perm) })
 }
 
+// patientFile leaves Preallocate as it is: a wish, which waits for no space.
 type patientFile struct {
 	pebblevfs.File
 	name string
@@ -108,9 +109,6 @@ func (f patientFile) WriteAt(b []byte, off int64) (n int, err error) {
 	})
 	return n, err
 }
-
-// Preallocate is a wish: it waits for no space, and says that there is none.
-func (f patientFile) Preallocate(off, length int64) error { return f.File.Preallocate(off, length) }
 
 func (f patientFile) Sync() error {
 	defer f.v.Begin("sync", f.name)()
