@@ -108,6 +108,9 @@ func (k *leg) watched(ctx context.Context, from, to string, copy func() error) (
 // clear removes what was copied, if it is as it was then: the files, and the
 // directories that are empty without them.
 func (k *leg) clear(ctx context.Context) error {
+	if err := k.persistNames(); err != nil {
+		return err
+	}
 	if len(k.moved.dirs) == 0 {
 		return k.moved.each(func(at, mark string) error { return k.drop(ctx, at, mark) })
 	}

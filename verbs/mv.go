@@ -190,6 +190,9 @@ func (m *mover) carry(ctx context.Context, src, dst end, several bool) error {
 	case err != nil:
 		return err
 	case link != nil: // what it leads to was copied, and stays
+		if err := from.persistNames(); err != nil {
+			return err
+		}
 		return link.drop(ctx, name, mark)
 	}
 	return from.clear(ctx)

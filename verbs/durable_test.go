@@ -1,0 +1,99 @@
+package verbs
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pfs-project/pfs/cli"
+	"github.com/pfs-project/pfs/cli/clitest"
+	"github.com/pfs-project/pfs/client"
+)
+
+// told notes what is done to a source and a target, in turn.
+type told struct{ all []string }
+
+type toldTarget struct {
+	*localTree
+	*told
+}
+
+func (t toldTarget) sync(rel string) error {
+	t.all = append(t.all, "sync "+rel)
+	return t.localTree.sync(rel)
+}
+
+func (t toldTarget) syncAbove() error {
+	t.all = append(t.all, "sync above")
+	return t.localTree.syncAbove()
+}
+
+type toldSource struct {
+	*remoteTree
+	*told
+}
+
+func (s toldSource) removeMarked(ctx context.Context, rel, mark string) error {
+	s.all = append(s.all, "remove "+rel)
+	return s.remoteTree.removeMarked(ctx, rel, mark)
+}
+
+func (s toldSource) remove(ctx context.Context, rel string, all bool) error {
+	s.all = append(s.all, "remove "+rel)
+	return s.remoteTree.remove(ctx, rel, all)
+}
+
+// What is moved to this machine is synced here, with its names, before it goes there.
+func TestMovedIsDurable(t *testing.T) {
+	s := clitest.Start(t)
+	c, err := client.New(client.Config{URLs: []string{s.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := client.WithFresh(t.Context())
+	for _, whole := range []bool{true, false} {
+		if err := mkdirAll(ctx, c, "/memfs/d/sub", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []string{"/memfs/d/a", "/memfs/d/sub/b"} {
+			if _, err := c.WriteFile(ctx, p, []byte("text")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dir := filepath.Join(t.TempDir(), "new")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		k, err := (&mover{app: &app{Env: cli.New(strings.NewReader(""), io.Discard, io.Discard)}}).copier(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.jobs = 1
+		defer k.moved.files.close()
+		var seen told
+		l := &leg{k, toldSource{&remoteTree{clients: []*client.Client{c}, root: "/memfs/d"}, &seen}, toldTarget{&localTree{root: root, ours: true}, &seen}}
+		want := []string{"sync a", "sync .", "sync above", "remove a"}
+		if whole {
+			want = []string{"sync a", "sync sub/b", "sync .", "sync sub", "sync above", "remove a", "remove sub/b", "remove sub", "remove ."}
+			err = k.treeWhole(ctx, l, "/memfs/d")
+		} else {
+			err = k.one(ctx, &way{file: l.single("a", "a", entry{name: "a", mode: 0o640, size: 4})})
+		}
+		if err == nil {
+			err = l.clear(ctx)
+		}
+		if err != nil || !slices.Equal(seen.all, want) {
+			t.Errorf("%q, not %q: %v", seen.all, want, err)
+		}
+	}
+}
