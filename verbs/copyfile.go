@@ -10,12 +10,7 @@ import (
 	"time"
 
 	"github.com/zeebo/xxh3"
-
-	"github.com/pfs-project/pfs/vfs"
 )
-
-// tries is how often a file is copied that was cut off or has changed meanwhile.
-const tries = 3
 
 // file copies a file; old is what a mirror has in its place.
 func (k *leg) file(ctx context.Context, from, to string, e entry, old *entry) error {
@@ -42,16 +37,17 @@ func (k *leg) file(ctx context.Context, from, to string, e entry, old *entry) er
 		k.meter.bytes.Add(e.size)
 		return nil
 	}
-	var mark string
-	for try := 1; ; try++ {
-		mark, err = k.watched(ctx, from, to, func() error { return k.send(ctx, from, to, e) })
-		if err == nil {
-			break
-		}
-		if try == tries || !passing(err) || ctx.Err() != nil {
-			k.copied.Add(-1)
-			return err
-		}
+	mark, kept, err := k.transfer(ctx, from, to, e)
+	if err != nil || kept {
+		k.copied.Add(-1)
+	}
+	switch {
+	case err != nil:
+		return err
+	case kept:
+		k.meter.same.Add(1)
+		k.meter.bytes.Add(e.size)
+		return nil
 	}
 	if err := k.finish(ctx, to, e, old); err != nil {
 		return err
@@ -60,12 +56,6 @@ func (k *leg) file(ctx context.Context, from, to string, e entry, old *entry) er
 		return err
 	}
 	return k.moved.add(from, mark)
-}
-
-// passing reports whether a copy may succeed now that has failed so.
-func passing(err error) bool {
-	kind := vfs.KindOf(err)
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTorn) || errors.Is(err, errMoved) || errors.Is(err, errOther) || kind == vfs.Unavailable || kind == vfs.Timeout
 }
 
 // stays reports whether what is at the target needs no copy.
@@ -80,6 +70,12 @@ func (k *leg) stays(ctx context.Context, from, to string, e entry, old *entry) (
 	case k.times && !k.exact && e.time.Equal(old.time):
 		return true, k.setExec(ctx, to, e, *old)
 	}
+	return k.equal(ctx, from, to, e, old)
+}
+
+// equal reports whether a file at the target has the content of the source, and gives
+// it what else it lacks.
+func (k *leg) equal(ctx context.Context, from, to string, e entry, old *entry) (bool, error) {
 	a, err := k.src.digest(ctx, from)
 	if err != nil {
 		return false, err
@@ -122,12 +118,6 @@ func (k *leg) setExec(ctx context.Context, to string, e, old entry) error {
 	}
 	return k.dst.attr(ctx, to, old.mode.Perm()&^0o111|e.exec(), time.Time{})
 }
-
-// Why a copy is made again.
-var (
-	errTorn  = errors.New("it changed while it was copied")
-	errOther = errors.New("the copy is not what was sent")
-)
 
 // send copies the content.
 func (k *leg) send(ctx context.Context, from, to string, e entry) error {

@@ -2,7 +2,10 @@ package verbs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,5 +98,27 @@ func TestMovedIsDurable(t *testing.T) {
 		if err != nil || !slices.Equal(seen.all, want) {
 			t.Errorf("%q, not %q: %v", seen.all, want, err)
 		}
+	}
+}
+
+// A local file that has come meanwhile is not replaced by one that is to be new.
+func TestPlaceOnly(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for i, want := range []error{nil, fs.ErrExist} {
+		_, err := place(root, "f", 0o600, true, func(w io.Writer) (int64, error) {
+			n, err := fmt.Fprint(w, i)
+			return int64(n), err
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	list, err := fs.ReadDir(root.FS(), ".")
+	if b, rerr := root.ReadFile("f"); string(b) != "0" || len(list) != 1 || err != nil || rerr != nil {
+		t.Errorf("%q in %v: %v, %v", b, list, err, rerr)
 	}
 }

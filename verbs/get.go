@@ -95,7 +95,7 @@ func (a *app) fetch(ctx context.Context, open opener, p, local string, mode fs.F
 		return 0, err
 	}
 	defer root.Close()
-	return place(root, filepath.Base(local), mode, func(w io.Writer) (int64, error) {
+	return place(root, filepath.Base(local), mode, false, func(w io.Writer) (int64, error) {
 		return pull(ctx, open, p, bar.Writer(w))
 	})
 }
@@ -114,8 +114,9 @@ func pull(ctx context.Context, open opener, p string, w io.Writer) (int64, error
 const unfinished = ".pfs-"
 
 // place makes a file below root of what fill writes. It appears whole or not
-// at all, with mode less the umask, or with that of the file that it replaces.
-func place(root *os.Root, name string, mode fs.FileMode, fill func(io.Writer) (int64, error)) (int64, error) {
+// at all, with mode less the umask, or with that of the file that it replaces. only:
+// it replaces none, which is fs.ErrExist.
+func place(root *os.Root, name string, mode fs.FileMode, only bool, fill func(io.Writer) (int64, error)) (int64, error) {
 	tmp := filepath.Join(filepath.Dir(name), unfinished+rand.Text())
 	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -126,11 +127,29 @@ func place(root *os.Root, name string, mode fs.FileMode, fill func(io.Writer) (i
 	if st, serr := root.Lstat(name); err == nil && serr == nil && st.Mode().IsRegular() {
 		err = f.Chmod(st.Mode().Perm())
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
+	switch err = errors.Join(err, f.Close()); {
+	case err == nil && only:
+		err = rename(root, tmp, name)
+	case err == nil:
 		err = root.Rename(tmp, name)
 	}
 	if err != nil {
 		return n, errors.Join(err, root.Remove(tmp))
 	}
 	return n, nil
+}
+
+// rename gives a file a name that no other has, which would be fs.ErrExist.
+func rename(root *os.Root, from, to string) error {
+	err := root.Link(from, to)
+	switch {
+	case err == nil:
+		return root.Remove(from)
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if _, err := root.Lstat(to); err == nil { // a filesystem without hard links
+		return &fs.PathError{Op: "rename", Path: to, Err: fs.ErrExist}
+	}
+	return root.Rename(from, to)
 }

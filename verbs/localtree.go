@@ -157,7 +157,7 @@ func (t *localTree) mkdir(_ context.Context, rel string, mode fs.FileMode) error
 }
 
 func (t *localTree) write(_ context.Context, rel string, r io.Reader, e entry) error {
-	_, err := place(t.root, filepath.FromSlash(rel), 0o666|e.exec(), func(w io.Writer) (int64, error) { return io.Copy(w, r) })
+	_, err := place(t.root, filepath.FromSlash(rel), 0o666|e.exec(), e.only, func(w io.Writer) (int64, error) { return io.Copy(w, r) })
 	return err
 }
 

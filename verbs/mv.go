@@ -200,7 +200,7 @@ func (m *mover) carry(ctx context.Context, src, dst end, several bool) error {
 
 // copier returns one that notes what it has copied.
 func (m *mover) copier(tell bool) (*copier, error) {
-	k := &copier{app: m.app, jobs: 16, recursive: true, check: true, modes: true, times: true, tell: tell, mute: true, made: m.made}
+	k := &copier{app: m.app, jobs: 16, keep: m.keep, recursive: true, check: true, modes: true, times: true, tell: tell, mute: true, made: m.made}
 	k.meter.app, k.meter.form = m.app, "auto"
 	var err error
 	k.moved, err = newLedger()

@@ -25,6 +25,7 @@ type entry struct {
 	time time.Time
 	why  string // set: it is not to be copied, nor replaced, since it is this
 	err  error  // set: it is not to be had
+	only bool   // it is written only where there is none
 }
 
 // exec is who may execute it.
@@ -51,7 +52,8 @@ type target interface {
 type changes interface {
 	mkdir(ctx context.Context, rel string, mode fs.FileMode) error // one that is there is fine
 	// write makes a file of r, of the size and mode of e. It appears whole or not
-	// at all; one that it replaces keeps its mode.
+	// at all; one that it replaces keeps its mode. One that e says not to replace is
+	// vfs.Stale or fs.ErrExist; vfs.Unsupported: it cannot be told to leave one.
 	write(ctx context.Context, rel string, r io.Reader, e entry) error
 	symlink(ctx context.Context, to, rel string) error // in the place of another link
 	// attr sets the permission bits, and the time where that can be set; zero: not.

@@ -89,13 +89,17 @@ const small = 256 << 10
 func (t *remoteTree) write(ctx context.Context, rel string, r io.Reader, e entry) error {
 	c, p := t.by(rel), t.at(rel)
 	var err error
+	var only []client.Option
+	if e.only {
+		only = append(only, client.IfAbsent())
+	}
 	if e.size < 0 || e.size > small {
-		_, err = c.Write(ctx, p, r, e.size)
+		_, err = c.Write(ctx, p, r, e.size, only...)
 	} else {
 		b := make([]byte, e.size)
 		switch _, err = io.ReadFull(r, b); err {
 		case nil:
-			_, err = c.WriteFile(ctx, p, b)
+			_, err = c.WriteFile(ctx, p, b, only...)
 		case io.EOF:
 			err = io.ErrUnexpectedEOF // it has become shorter
 		}

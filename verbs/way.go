@@ -138,10 +138,7 @@ func (k *copier) up(ctx context.Context, w *way, src, dst end, several bool) err
 	}
 	if src.path == "-" {
 		to, err := k.landing(ctx, w, cs[0], dst, src, several)
-		w.file = k.counted(func(ctx context.Context) (int64, error) {
-			_, n, err := k.app.send(ctx, cs[0], "-", to)
-			return n, err
-		})
+		w.file = k.counted(func(ctx context.Context) (int64, error) { return k.stdin(ctx, cs[0], to) })
 		return err
 	}
 	st, err := os.Stat(src.path)
@@ -181,6 +178,21 @@ func (k *leg) single(from, to string, e entry) job {
 	k.meter.allFiles.Add(1)
 	k.meter.allBytes.Add(max(e.size, 0))
 	return func(ctx context.Context) error { return k.file(ctx, from, to, e, nil) }
+}
+
+// stdin copies stdin.
+func (k *copier) stdin(ctx context.Context, c *client.Client, to string) (int64, error) {
+	var only []client.Option
+	if k.keep {
+		only = append(only, client.IfAbsent())
+	}
+	_, n, err := k.app.send(ctx, c, "-", to, only...)
+	if k.keep && errors.Is(err, vfs.Stale) {
+		k.meter.same.Add(1)
+		k.copied.Add(-1) // it is counted
+		return 0, nil
+	}
+	return n, err
 }
 
 // counted is a job that says how many bytes it has copied.

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/pfs-project/pfs/cli/clitest"
+)
+
+// What another makes between the look of cp -n or mv -n and its write stays.
+func TestNoClobberAgainstAnother(t *testing.T) {
+	s := clitest.Start(t)
+	local(t, map[string]string{"f": "mine", "d/f": "mine", "other": "theirs"})
+	var at string
+	proxy := between(t, s.URL, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/files") && r.URL.Query().Get("path") == at {
+			pfs(t, "", "--url", s.URL, "put", "other", at)
+		}
+		return false
+	})
+	clitest.TalkTo(t, proxy)
+	for path, args := range map[string][]string{
+		"/memfs/a":   {"cp", "-n", "local:f", "/memfs/a"},
+		"/memfs/b/f": {"cp", "-n", "-r", "local:d", "/memfs/b"},
+		"/memfs/c":   {"mv", "-n", "local:f", "/memfs/c"},
+		"/memfs/e":   {"cp", "-n", "-", "/memfs/e"},
+	} {
+		at = path
+		if r := pfs(t, "mine", args...); r.Code != 0 || strings.HasPrefix(args[0], "cp") && r.Stderr != "0 files, 0 bytes, 1 unchanged\n" {
+			t.Errorf("%v: %d %q", args, r.Code, r.Stderr)
+		}
+		if got := must(t, "", "cat", path); got != "theirs" {
+			t.Errorf("%v replaced it by %q", args, got)
+		}
+	}
+	if _, err := os.Stat("f"); err != nil {
+		t.Errorf("what was not moved is gone: %v", err)
+	}
+	at = ""
+	must(t, "", "write", "/memfs/g", "mine")
+	must(t, "", "--url", s.URL, "rm", "/memfs/a")
+	steps(t, []step{
+		{"cp -q -n local:f /memfs/a", "", 0, "", ""},
+		{"cat /memfs/a", "", 0, "mine", ""},
+		{"cp -q -n pfs:/memfs/g local:g", "", 0, "", ""},
+	})
+	if b, err := os.ReadFile("g"); string(b) != "mine" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// Where a server knows no conditions, what is not there when it is looked at is copied.
+func TestNoClobberWithoutConditions(t *testing.T) {
+	s := clitest.Start(t)
+	local(t, map[string]string{"f": "mine"})
+	clitest.TalkTo(t, between(t, s.URL, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("If-None-Match") == "" {
+			return false
+		}
+		w.WriteHeader(http.StatusNotImplemented)
+		_, _ = w.Write([]byte(`{"error":"the server knows no conditions","code":"unsupported"}`))
+		return true
+	}))
+	steps(t, []step{
+		{"cp -n local:f /memfs/a", "", 0, "", "1 files, 4 bytes\n"},
+		{"write /memfs/a theirs", "", 0, "", ""},
+		{"cp -n local:f /memfs/a", "", 0, "", "0 files, 0 bytes, 1 unchanged\n"},
+		{"cat /memfs/a", "", 0, "theirs", ""},
+	})
+}

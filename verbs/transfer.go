@@ -1,0 +1,67 @@
+package verbs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// tries is how often a file is copied that was cut off or has changed meanwhile.
+const tries = 3
+
+// Why a copy is made again.
+var (
+	errTorn  = errors.New("it changed while it was copied")
+	errOther = errors.New("the copy is not what was sent")
+)
+
+// transfer copies a file, again where that helps. kept: there is one by now that is
+// to stay, and was left alone.
+func (k *leg) transfer(ctx context.Context, from, to string, e entry) (mark string, kept bool, err error) {
+	e.only = k.keep && !k.mirror
+	unsure := false // a try before may have written it
+	for try := 1; ; try++ {
+		mark, err = k.watched(ctx, from, to, func() error { return k.send(ctx, from, to, e) })
+		switch {
+		case err == nil:
+			return mark, false, nil
+		case e.only && errors.Is(err, vfs.Unsupported): // that there was none is known
+			e.only = false
+			continue
+		case e.only && (errors.Is(err, vfs.Stale) || errors.Is(err, fs.ErrExist)):
+			if !unsure {
+				return "", true, nil
+			}
+			return k.settled(ctx, from, to, e, err)
+		case try == tries || !passing(err) || ctx.Err() != nil:
+			return "", false, err
+		}
+		if ours := errors.Is(err, errTorn) || errors.Is(err, errOther) || errors.Is(err, errMoved); ours {
+			e.only = false
+		}
+		unsure = true
+	}
+}
+
+// settled reports that a file was left alone, unless it is not told whose it is: it is
+// there after a try whose outcome nobody knows, and has another content.
+func (k *leg) settled(ctx context.Context, from, to string, e entry, stale error) (mark string, kept bool, err error) {
+	there, err := k.dst.look(ctx, to)
+	if err != nil {
+		return "", false, err
+	}
+	kept, err = k.equal(ctx, from, to, e, &there)
+	if err == nil && !kept {
+		err = stale
+	}
+	return "", kept, err
+}
+
+// passing reports whether a copy may succeed now that has failed so.
+func passing(err error) bool {
+	kind := vfs.KindOf(err)
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTorn) || errors.Is(err, errMoved) || errors.Is(err, errOther) || kind == vfs.Unavailable || kind == vfs.Timeout
+}
