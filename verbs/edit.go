@@ -34,40 +34,31 @@ is kept, and the command to save it all the same is printed.`,
 		}}
 }
 
-// version is the content of a file at one time; no etag: there is no file.
+// version is the content of a file at one time.
 type version struct {
-	text []byte
-	etag string
+	text  []byte
+	etag  string // "": the mount keeps no versions
+	there bool
 }
 
-// readVersion reads a file and the ETag that this content has.
+// readVersion reads a file with the ETag that this content has.
 func readVersion(ctx context.Context, c *client.Client, p string) (version, error) {
-	for try := 1; ; try++ {
-		i, err := c.Stat(ctx, p)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return version{}, nil
-		case err != nil:
-			return version{}, err
-		case i.IsDir:
-			return version{}, cli.Usage("%s is a directory", p)
-		case i.Control():
-			return version{}, cli.Usage("%s is there to command, not to hold content", p)
-		}
-		var opts []client.Option
-		if i.ETag != "" && !i.IsLink() {
-			opts = append(opts, client.IfMatch(i.ETag))
-		}
-		r, err := c.OpenRange(ctx, p, client.Range{Off: 0, Size: -1}, opts...)
-		if errors.Is(err, vfs.Stale) && try < 10 {
-			continue // it changed between the two
-		}
-		if err != nil {
-			return version{}, err
-		}
-		b, err := io.ReadAll(r)
-		return version{b, i.ETag}, errors.Join(err, r.Close())
+	i, err := c.Stat(ctx, p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return version{}, nil
+	case err != nil:
+		return version{}, err
+	case i.IsDir:
+		return version{}, cli.Usage("%s is a directory", p)
+	case i.Control():
+		return version{}, cli.Usage("%s is there to command, not to hold content", p)
 	}
+	text, etag, err := c.ReadVersion(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) { // a link to what is not there, or it went meanwhile
+		return version{}, nil
+	}
+	return version{text, etag, err == nil}, err
 }
 
 // editFile has a file changed, and saves it if nobody else has meanwhile. The time
@@ -153,21 +144,36 @@ func alone(file string) bool {
 	return err == nil && len(found) == 1
 }
 
-// saveEdited saves a text in the place of the version that it was made of.
+// saveEdited saves a text in the place of the version that it was made of. A mount that
+// cannot compare has it done here, as late as that can be.
 func (a *app) saveEdited(ctx context.Context, c *client.Client, p, file string, text []byte, old version) (saved bool, err error) {
-	cond := client.IfAbsent()
-	if old.etag != "" {
-		cond = client.IfMatch(old.etag)
+	if old.etag != "" || !old.there {
+		only := client.IfAbsent()
+		if old.there {
+			only = client.IfMatch(old.etag)
+		}
+		_, err = c.WriteFile(ctx, p, text, only)
+		if errors.Is(err, vfs.Stale) {
+			return false, a.conflict(ctx, c, p, file, old, err)
+		}
+		if !errors.Is(err, vfs.Unsupported) {
+			return err == nil, err
+		}
 	}
-	if _, err = c.WriteFile(ctx, p, text, cond); errors.Is(err, vfs.Stale) {
-		return false, a.conflict(ctx, c, p, file, old, err)
+	now, err := readVersion(client.WithFresh(ctx), c, p)
+	if err != nil {
+		return false, err
 	}
+	if now.there != old.there || now.etag != old.etag || !bytes.Equal(now.text, old.text) {
+		return false, a.conflict(ctx, c, p, file, old, &fs.PathError{Op: "write", Path: p, Err: vfs.Stale})
+	}
+	_, err = c.WriteFile(ctx, p, text)
 	return err == nil, err
 }
 
 // conflict shows what another has made of the file meanwhile.
 func (a *app) conflict(ctx context.Context, c *client.Client, p, file string, old version, stale error) error {
-	now, err := readVersion(ctx, c, p)
+	now, err := readVersion(client.WithFresh(ctx), c, p)
 	if err != nil {
 		return errors.Join(stale, err)
 	}
@@ -180,9 +186,12 @@ func (a *app) conflict(ctx context.Context, c *client.Client, p, file string, ol
 		FromFile: before, ToFile: theirs, Context: 3}); err != nil {
 		return err
 	}
-	cond := "--if-absent"
-	if now.etag != "" {
-		cond = "--if-match '" + now.etag + "'"
+	cond := ""
+	switch {
+	case !now.there:
+		cond = "--if-absent "
+	case now.etag != "":
+		cond = "--if-match '" + now.etag + "' "
 	}
-	return &cli.Hinted{Code: cli.ExitConflict, Text: cli.Explain(stale), Hint: "bring both together, then: pfs put " + cond + " " + file + " " + p}
+	return &cli.Hinted{Code: cli.ExitConflict, Text: cli.Explain(stale), Hint: "bring both together, then: pfs put " + cond + file + " " + p}
 }
