@@ -77,16 +77,15 @@ func (a *app) follow(ctx context.Context, c *client.Client, arg, place string, o
 	if err != nil {
 		return err
 	}
-	return a.hear(t, arg, out)
+	return a.hear(t, arg, out, false)
 }
 
 // hear writes what comes of a stream to out, to its end: over lost connections,
 // which it tells, and over what is missing, which it tells and which is an error in
-// the end. It closes t.
-func (a *app) hear(t *client.Tail, name string, out io.Writer) error {
+// the end, as it is if something was missed before. It closes t.
+func (a *app) hear(t *client.Tail, name string, out io.Writer, missed bool) error {
 	defer t.Close()
 	t.OnLoss(func(err error) { a.Say("pfs: %s; trying again", cli.Explain(err)) })
-	missed := false
 	for {
 		_, err := io.Copy(out, t)
 		var gap *client.Gap
@@ -96,10 +95,14 @@ func (a *app) hear(t *client.Tail, name string, out io.Writer) error {
 			missed = true
 			continue
 		case err == nil && missed:
-			err = &cli.Hinted{Code: cli.ExitTemporary, Text: name + ": the stream did not come whole"}
+			err = notWhole(name)
 		}
 		return err
 	}
+}
+
+func notWhole(name string) error {
+	return &cli.Hinted{Code: cli.ExitTemporary, Text: name + ": the stream did not come whole"}
 }
 
 func (a *app) streamInfo() *cobra.Command {

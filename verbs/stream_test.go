@@ -91,3 +91,59 @@ func TestStreamNumbered(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// A stream that has forgotten by the time it is asked for what it kept when it was looked
+// at is shown from what it keeps.
+func TestTailOfABusyStream(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		say := func(status int, text string) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, text) // the client may have left
+		}
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/stat"):
+			say(200, `{"name":"s","size":92,"meta":{"type":"stream","content":{"oldest":"0"}}}`)
+		case r.URL.Query().Get("stream") != "true":
+			say(400, `{"error":"use stream=true","code":"invalid"}`)
+		case r.URL.Query().Has("from"):
+			say(416, `{"error":"e","code":"range","oldest":90}`)
+		default:
+			w.Header().Set("X-Pfs-Offset", "90")
+			say(200, "a\nb\n")
+		}
+	}))
+	defer srv.Close()
+	clitest.TalkTo(t, srv.URL)
+	for args, want := range map[string]string{"-n +1 -f": "a\nb\n", "-f": "a\nb\n", "-c 50 -f": "a\nb\n", "-n +1": "a\n", "-c +2": "a\n"} {
+		pfs.Do(t, clitest.Step{Args: "tail " + args + " /s", Stdout: want})
+	}
+}
+
+// What is forgotten while the end of a stream is read is told, and passed over.
+func TestTailTellsGaps(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch from := r.URL.Query().Get("from"); {
+		case strings.HasSuffix(r.URL.Path, "/stat"):
+			_, _ = io.WriteString(w, `{"name":"s","size":9,"meta":{"type":"stream","content":{"oldest":"0"}}}`)
+		case r.URL.Query().Get("stream") != "true":
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, `{"error":"use stream=true","code":"invalid"}`)
+		case from == "2":
+			w.WriteHeader(416)
+			_, _ = io.WriteString(w, `{"error":"e","code":"range","oldest":7}`)
+		case from == "7":
+			w.Header().Set("X-Pfs-Offset", "7")
+			_, _ = io.WriteString(w, "cdef")
+		default:
+			w.Header().Set("X-Pfs-Offset", "0")
+			w.Header().Set("Content-Length", "9")
+			_, _ = io.WriteString(w, "ab") // and it breaks off
+		}
+	}))
+	defer srv.Close()
+	clitest.TalkTo(t, srv.URL)
+	for args, want := range map[string]string{"-n +1": "abcd", "-n +1 -f": "abcdef"} {
+		pfs.Do(t, clitest.Step{Args: "tail " + args + " /s", Code: 5, Stdout: want,
+			Stderr: "pfs: /s: bytes 2 to 7 of the stream are not kept any more\npfs: /s: the stream did not come whole\n"})
+	}
+}

@@ -180,6 +180,7 @@ type tailed struct {
 	path, name string
 	more       bool // it is to be followed
 	stream     *client.Tail
+	missed     bool // part of the stream
 
 	etag, file string
 	off        int64 // of the next byte to show

@@ -17,7 +17,7 @@ import (
 func (f *tailed) goOn(ctx context.Context) error {
 	out := f.heading(f.path, f.name)
 	if f.stream != nil {
-		return f.hear(f.stream, f.name, out)
+		return f.hear(f.stream, f.name, out, f.missed)
 	}
 	var tries retries
 	for ctx.Err() == nil {
@@ -98,13 +98,14 @@ func (f *tailed) missing(ctx context.Context) error {
 // streamLook is how much of a stream is searched for its last lines, in bytes.
 const streamLook = 1 << 20
 
-// streamEnd shows the end of what a stream keeps. i describes it.
-func (f *tailed) streamEnd(ctx context.Context, i client.Info, out io.Writer) error {
+// streamFrom returns from where on a stream is asked for: by its offset, and as the
+// server calls that. i describes it.
+func (f *tailed) streamFrom(i client.Info) (from int64, place string) {
 	oldest, err := strconv.ParseInt(i.Meta.Content["oldest"], 10, 64)
 	if err != nil {
 		oldest = i.Size
 	}
-	from := max(oldest, i.Size-streamLook)
+	from = max(oldest, i.Size-streamLook)
 	switch {
 	case f.n.bytes && f.n.fromStart:
 		from = max(oldest, f.n.n-1)
@@ -113,18 +114,60 @@ func (f *tailed) streamEnd(ctx context.Context, i client.Info, out io.Writer) er
 	case f.n.bytes:
 		from = max(oldest, i.Size-f.n.n)
 	}
+	if err == nil && from == oldest { // a busy stream may have forgotten it by now
+		return from, client.Oldest
+	}
 	from = min(from, i.Size)
-	if f.stream, err = f.c.Tail(ctx, f.path, strconv.FormatInt(from, 10)); err != nil {
+	return from, strconv.FormatInt(from, 10)
+}
+
+// streamEnd shows the end of what a stream keeps. i describes it.
+func (f *tailed) streamEnd(ctx context.Context, i client.Info, out io.Writer) error {
+	from, place := f.streamFrom(i)
+	var err error
+	f.stream, err = f.c.Tail(ctx, f.path, place)
+	if errors.Is(err, vfs.Range) {
+		f.stream, err = f.c.Tail(ctx, f.path, client.Oldest)
+	}
+	if err != nil {
 		return err
 	}
-	part := io.LimitReader(f.stream, i.Size-from)
+	part := &streamPart{f, from, i.Size}
+	if off := f.stream.Offset(); off >= 0 {
+		part.at = off
+	}
 	if f.n.bytes {
 		_, err = io.Copy(out, part)
 	} else {
 		err = f.ending(part, out)
 	}
-	if f.more = f.follow && err == nil; !f.more {
-		return errors.Join(err, f.stream.Close())
+	if f.more = f.follow && err == nil; f.more {
+		return nil
 	}
-	return nil
+	if err == nil && f.missed {
+		err = notWhole(f.name)
+	}
+	return errors.Join(err, f.stream.Close())
+}
+
+// streamPart is a part of what a stream keeps. What is forgotten before it was read is
+// told, and passed over.
+type streamPart struct {
+	f       *tailed
+	at, end int64 // offsets
+}
+
+// Read reads on.
+func (p *streamPart) Read(b []byte) (int, error) {
+	for p.at < p.end {
+		n, err := p.f.stream.Read(b[:min(int64(len(b)), p.end-p.at)])
+		p.at += int64(n)
+		var gap *client.Gap
+		if !errors.As(err, &gap) {
+			return n, err
+		}
+		p.f.Say("pfs: %s: %v", p.f.name, gap)
+		p.f.missed, p.at = true, gap.Oldest
+	}
+	return 0, io.EOF
 }
