@@ -47,14 +47,15 @@ type Env struct {
 	Connect func(Server, client.Config) (*client.Client, error)
 
 	asJSON bool
-	wrong  error // in the variables
+	wrong  error     // in the variables
+	in     io.Reader // Stdin as it was given
 	out    *output
 }
 
 // New returns the environment of a program that was started with these.
 func New(stdin io.Reader, stdout, stderr io.Writer) *Env {
 	out := &output{w: stdout}
-	return &Env{Stdin: stdin, Stdout: out, Stderr: &lines{w: stderr}, Getenv: os.Getenv, Dir: "/", TTY: Terminal(stderr), out: out}
+	return &Env{Stdin: stdin, Stdout: out, Stderr: &lines{w: stderr}, Getenv: os.Getenv, Dir: "/", TTY: Terminal(stderr), in: stdin, out: out}
 }
 
 // Flags gives a root command the flags that all commands share.
@@ -154,8 +155,12 @@ func takesNext(c *cobra.Command, a string) bool {
 	return false
 }
 
-// Run does what args say, tells what fails, and returns the exit code.
+// Run does what args say, tells what fails, and returns the exit code. A shell itself
+// wakes what waits for its input.
 func (e *Env) Run(ctx context.Context, root *cobra.Command, args []string) int {
+	if e.Shell == nil {
+		e.Stdin = Interruptible(ctx, e.in)
+	}
 	root.SetArgs(counted(root, args))
 	root.SetIn(e.Stdin)
 	root.SetOut(e.Stdout)

@@ -38,7 +38,7 @@ func (e *Env) Exec(ctx context.Context, server, args []string) int {
 		return e.Shell(ctx, args)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.Stdin, e.Stdout, e.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.in, e.Stdout, e.Stderr
 	cmd.Env = append(os.Environ(), server...)
 	err := cmd.Run()
 	var ended *exec.ExitError

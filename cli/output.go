@@ -56,6 +56,10 @@ func (e *Env) Files() (stdout, stderr io.Writer) {
 	return stdout, stderr
 }
 
+// Input returns stdin as it was given to New, for programs and for what asks at the
+// terminal itself.
+func (e *Env) Input() io.Reader { return e.in }
+
 // Terminal reports whether w is a person's terminal.
 func Terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

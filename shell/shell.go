@@ -103,7 +103,7 @@ func New(c Config) (*Shell, error) {
 	s.own, s.tools, s.traps = s.builtins(), text.Commands(), traps{}
 	s.learn()
 	if c.Stdin == nil {
-		c.Stdin = c.Env.Stdin
+		c.Stdin = c.Env.Input()
 	}
 	if err := s.start(readable(c.Stdin), s.variables(), c.Env.Dir); err != nil {
 		return nil, err
@@ -188,7 +188,11 @@ func (s *Shell) Feed(ctx context.Context, r io.Reader) int {
 	defer stop()
 	code := 0
 	p := syntax.NewParser()
-	for stmts, err := range p.InteractiveSeq(io.MultiReader(r, strings.NewReader("\n"))) { // the last line may not end
+	r = io.MultiReader(cli.Interruptible(ctx, r), strings.NewReader("\n")) // the last line may not end
+	for stmts, err := range p.InteractiveSeq(r) {
+		if ctx.Err() != nil { // what has come of a line is no command
+			return s.ended(ctx, code, true)
+		}
 		if err != nil {
 			s.say("pfs: %s", scriptError(err))
 			return s.ended(ctx, cli.ExitUsage, true)

@@ -113,10 +113,10 @@ func (a *app) runEditor(ctx context.Context, p, file string, old version) (text 
 	cmd := exec.CommandContext(ctx, editor[0], append(editor[1:], file)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = patience
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stderr, a.Stderr
-	if a.Stdin == io.Reader(os.Stdin) { // an editor wants the terminal itself
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Input(), a.Stderr, a.Stderr
+	if a.Input() == io.Reader(os.Stdin) { // an editor wants the terminal itself
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	} else if f, ok := a.Stdin.(*os.File); ok && a.Shell != nil && cli.Terminal(f) { // opened anew, to be written too
+	} else if f, ok := a.Input().(*os.File); ok && a.Shell != nil && cli.Terminal(f) { // opened anew, to be written too
 		cmd.Stdout, cmd.Stderr = f, f
 	}
 	release := cli.HoldInterrupt(ctx) // ed and scripts leave it to the terminal

@@ -97,6 +97,9 @@ func (p *putter) stdin(ctx context.Context) error {
 	in := bufio.NewReaderSize(p.Stdin, batchBytes)
 	for {
 		line, err := in.ReadBytes('\n')
+		if err != nil && err != io.EOF { // the line is not whole
+			return err
+		}
 		if text := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")); len(text) > 0 {
 			if err := p.line(ctx, text); err != nil {
 				return err
@@ -107,11 +110,8 @@ func (p *putter) stdin(ctx context.Context) error {
 				return err
 			}
 		}
-		switch {
-		case err == io.EOF:
+		if err != nil {
 			return nil
-		case err != nil:
-			return err
 		}
 	}
 }

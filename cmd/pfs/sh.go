@@ -74,14 +74,14 @@ func ended(code int) error {
 
 // asked reports whether somebody at a terminal gives the commands.
 func (a *app) asked() bool {
-	in, ok := a.Stdin.(*os.File)
+	in, ok := a.Input().(*os.File)
 	return ok && term.IsTerminal(int(in.Fd()))
 }
 
 // bare runs a shell without a script: at a terminal, or from stdin.
 func (a *app) bare(ctx context.Context, s *shell.Shell, norc bool) int {
 	if !a.asked() {
-		return s.Feed(ctx, a.Stdin)
+		return s.Feed(ctx, a.Input())
 	}
 	rc := ""
 	if home, err := os.UserHomeDir(); err == nil && !norc {
