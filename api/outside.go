@@ -51,7 +51,7 @@ func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, r vfs.Result, err error) (
 	defer ctx.End()
 	img, ierr := c.s.cfg.Node.Image(ctx, vfs.Level{})
 	if ierr != nil {
-		return change{}, vfs.At(err, op.Verb.String(), op.Path)
+		return change{}, unseen(op, err, ierr)
 	}
 	defer img.Release()
 	if err = img.Table.Explain(img.View, op, err); err != nil {
@@ -67,6 +67,19 @@ func (c *call) outside(m vfs.Mounted, op, rel vfs.Op, r vfs.Result, err error) (
 		}
 	}
 	return change{out: vfs.Outcome{Results: []vfs.Result{r}}, external: true}, nil
+}
+
+// unseen is the error of a change of a Device behind which the state could not be seen,
+// for why. One that was done may lack what belongs to it.
+func unseen(op vfs.Op, err, why error) error {
+	var unknown *vfs.Unknown
+	switch {
+	case err == nil:
+		return &vfs.Unknown{Cause: vfs.At(why, op.Verb.String(), op.Path)}
+	case errors.As(err, &unknown):
+		return err
+	}
+	return vfs.At(err, op.Verb.String(), op.Path)
 }
 
 // putOutside writes the body to a Device, with what the request asks for.

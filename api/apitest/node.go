@@ -30,6 +30,9 @@ type Node struct {
 	refuse func(vfs.Request) error
 	after  func(vfs.Request) error
 
+	blindMu sync.Mutex // mu is held where a proposal is answered, and there are reads meanwhile
+	blind   error
+
 	chunkMu sync.Mutex
 	chunks  map[[32]byte][]byte
 
@@ -90,6 +93,13 @@ func (n *Node) After(f func(vfs.Request) error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.after = f
+}
+
+// Blind makes Image return err; nil lets it see again.
+func (n *Node) Blind(err error) {
+	n.blindMu.Lock()
+	defer n.blindMu.Unlock()
+	n.blind = err
 }
 
 // Propose applies r at once.
@@ -191,6 +201,12 @@ func (n *Node) Put(ctx context.Context, m vfs.Mounted, op vfs.Op, r io.Reader) (
 
 // Image returns the state, once it has reached the index that l asks for.
 func (n *Node) Image(ctx context.Context, l vfs.Level) (*fsm.Image, error) {
+	n.blindMu.Lock()
+	blind := n.blind
+	n.blindMu.Unlock()
+	if blind != nil {
+		return nil, blind
+	}
 	if err := n.wait(ctx, l.MinIndex, l.Wait); err != nil {
 		return nil, err
 	}
