@@ -276,6 +276,9 @@ func Named(arg string) error {
 	return &Hinted{Code: ExitNoFile, Text: strconv.Quote(arg) + ": not found: the path is empty", Hint: "a variable may not be set; the working directory is . and the root is /"}
 }
 
+// Path is Remote, and refuses what Named refuses.
+func (e *Env) Path(arg string) (string, error) { return e.Remote(arg), Named(arg) }
+
 // Remote returns the path on the server that an argument names: without the "pfs:"
 // that may mark it, from Dir if it is relative, with its slash at the end.
 func (e *Env) Remote(arg string) string {

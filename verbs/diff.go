@@ -92,7 +92,11 @@ func (d *differ) stat(ctx context.Context, arg string) (dir bool, err error) {
 		st, err := os.Stat(p)
 		return err == nil && st.IsDir(), err
 	}
-	i, err := d.c.Stat(ctx, d.app.Remote(arg))
+	p, err := d.app.Path(arg)
+	if err != nil {
+		return false, err
+	}
+	i, err := d.c.Stat(ctx, p)
 	return i.IsDir, err
 }
 

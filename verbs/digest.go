@@ -49,9 +49,13 @@ own way do so. Lines longer than the node searches, and what it cannot read, are
 	f.BoolVarP(&numbers, "line-number", "n", false, "with line numbers")
 	f.BoolVarP(&total, "count", "c", false, "how many lines, not which")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		p, err := a.Path(args[1])
+		if err != nil {
+			return err
+		}
 		return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 			n := 0
-			for m, err := range c.Grep(ctx, a.Remote(args[1]), args[0], o) {
+			for m, err := range c.Grep(ctx, p, args[0], o) {
 				if err != nil {
 					return err
 				}

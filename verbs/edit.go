@@ -30,7 +30,11 @@ has changed the file meanwhile, nothing is replaced: the change is shown, your t
 is kept, and the command to save it all the same is printed.`,
 		Example: "  EDITOR='sed -i s/one/1/' pfs edit /memfs/notes.txt",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.editFile(cmd, a.Remote(args[0]))
+			p, err := a.Path(args[0])
+			if err != nil {
+				return err
+			}
+			return a.editFile(cmd, p)
 		}}
 }
 

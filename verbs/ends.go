@@ -70,7 +70,7 @@ func (a *app) sides(args []string) (src []end, dst end, err error) {
 func (a *app) place(e end) (string, error) {
 	switch {
 	case !e.local:
-		return a.Remote(e.path), cli.Named(e.path)
+		return a.Path(e.path)
 	case e.path == "":
 		return "", cli.Usage("a local path is empty; the working directory is local:. and stdin or stdout is -")
 	}

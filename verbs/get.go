@@ -23,12 +23,15 @@ func (a *app) get() *cobra.Command {
 appears whole or not at all. - is stdout. In the shell the file is to be named, as
 local:FILE.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p := a.Remote(args[0])
+			p, err := a.Path(args[0])
+			if err != nil {
+				return err
+			}
 			local := lastName(p)
 			if len(args) == 2 {
 				local = args[1]
 			}
-			local, err := a.Local(local)
+			local, err = a.Local(local)
 			if err != nil {
 				return err
 			}

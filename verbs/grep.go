@@ -201,7 +201,11 @@ func (g *grepper) one(ctx context.Context, c *client.Client, arg string, q *sear
 		return q.add(search{name: "(standard input)", open: func() (io.ReadCloser, error) { return g.app.open(ctx, c, arg) }, size: -1})
 	}
 	if !g.recursive {
-		i, err := c.Stat(ctx, g.app.Remote(arg))
+		p, err := g.app.Path(arg)
+		if err != nil {
+			return err
+		}
+		i, err := c.Stat(ctx, p)
 		if err == nil && i.IsDir && !i.IsLink() {
 			err = vfs.IsDirectory.Withf("%s: is a directory; search it with -r", arg)
 		}

@@ -33,6 +33,11 @@ are no hard links.`,
 		if len(args) > 1 {
 			at = args[len(args)-1]
 		}
+		for _, arg := range args {
+			if err := cli.Named(arg); err != nil {
+				return err
+			}
+		}
 		at = a.Remote(at)
 		return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 			i, err := c.Stat(ctx, at)

@@ -21,8 +21,12 @@ func (a *app) mount() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			p, err := a.Path(args[1])
+			if err != nil {
+				return err
+			}
 			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
-				return c.Mount(ctx, args[0], a.Remote(args[1]), config)
+				return c.Mount(ctx, args[0], p, config)
 			})
 		}}
 }

@@ -41,7 +41,10 @@ shell the file is written local:FILE.`,
 		if err != nil {
 			return err
 		}
-		p := a.Remote(args[1])
+		p, err := a.Path(args[1])
+		if err != nil {
+			return err
+		}
 		if strings.HasSuffix(p, "/") && local != "-" {
 			p += filepath.Base(local)
 		}

@@ -45,8 +45,12 @@ func (a *app) line(v any) error {
 
 // onQueue runs do on the queue that the first argument names.
 func (a *app) onQueue(cmd *cobra.Command, args []string, do func(ctx context.Context, c *client.Client, queue string) error) error {
+	p, err := a.Path(args[0])
+	if err != nil {
+		return err
+	}
 	return a.With(cmd, func(ctx context.Context, c *client.Client) error {
-		return do(ctx, c, path.Clean("/"+a.Remote(args[0])))
+		return do(ctx, c, path.Clean("/"+p))
 	})
 }
 

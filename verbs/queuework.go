@@ -73,8 +73,12 @@ While the queue is empty the worker waits and makes a request each 50 s.`,
 		if err := w.command(sh, args[1:]); err != nil {
 			return err
 		}
+		p, err := a.Path(args[0])
+		if err != nil {
+			return err
+		}
 		return a.With(cmd, func(ctx context.Context, c *client.Client) error {
-			w.c, w.queue = c, path.Clean("/"+a.Remote(args[0]))
+			w.c, w.queue = c, path.Clean("/"+p)
 			var err error
 			if w.server, err = a.Environ(); err != nil {
 				return err

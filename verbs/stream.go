@@ -28,8 +28,12 @@ func (a *app) streamPut() *cobra.Command {
 	return &cobra.Command{Use: "put path", Short: "Append stdin to a stream, each piece as it comes", Args: cobra.ExactArgs(1),
 		Example: "  printf 'one\\ntwo\\n' | pfs stream put /streamfs/log",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.Path(args[0])
+			if err != nil {
+				return err
+			}
 			return a.With(cmd, func(ctx context.Context, c *client.Client) error {
-				return a.wrote(c.Write(ctx, a.Remote(args[0]), onlyReader{a.Stdin}, -1))
+				return a.wrote(c.Write(ctx, p, onlyReader{a.Stdin}, -1))
 			})
 		}}
 }
@@ -73,7 +77,11 @@ func isStream(i client.Info) bool { return i.Meta.Type == "stream" || i.Meta.Typ
 
 // follow writes a stream to out, from a place on to its end.
 func (a *app) follow(ctx context.Context, c *client.Client, arg, place string, out io.Writer) error {
-	t, err := c.Tail(ctx, a.Remote(arg), place)
+	p, err := a.Path(arg)
+	if err != nil {
+		return err
+	}
+	t, err := c.Tail(ctx, p, place)
 	if err != nil {
 		return err
 	}

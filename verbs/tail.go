@@ -121,8 +121,11 @@ func (t *tailer) all(ctx context.Context, c *client.Client, args []string) error
 			done(t.stdin())
 			continue
 		}
-		f := &tailed{tailer: t, c: c, path: t.Remote(arg), name: arg}
-		err := f.end(ctx)
+		p, err := t.Path(arg)
+		f := &tailed{tailer: t, c: c, path: p, name: arg}
+		if err == nil {
+			err = f.end(ctx)
+		}
 		if err != nil || !f.more {
 			done(err)
 			continue

@@ -72,6 +72,11 @@ environment. With --timeout the command ends then: exit code 9 if nothing has ch
 			}
 			w.argv, w.env = []string{"/bin/sh", "-c", sh}, append(os.Environ(), server...)
 		}
+		for _, arg := range args {
+			if err := cli.Named(arg); err != nil {
+				return err
+			}
+		}
 		return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 			w.c = c
 			return w.all(ctx, args)

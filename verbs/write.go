@@ -53,7 +53,10 @@ appears when stdin ends.`,
 		if w.stream && len(args) > 1 {
 			return cli.Usage("--stream is of stdin, not of text")
 		}
-		p := a.Remote(args[0])
+		p, err := a.Path(args[0])
+		if err != nil {
+			return err
+		}
 		return a.With(cmd, func(ctx context.Context, c *client.Client) error {
 			switch {
 			case len(args) > 1:

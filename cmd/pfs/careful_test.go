@@ -16,6 +16,10 @@ func TestEmptyPaths(t *testing.T) {
 	must(t, "", "write", "/memfs/d/a", "a")
 	for _, args := range [][]string{{"rm", "-r", ""}, {"chmod", "-R", "700", ""}, {"find", "", "-delete"}, {"ls", ""}, {"cat", ""},
 		{"mv", "", "/memfs/b"}, {"cp", "-r", "", "/memfs/b"}, {"sync", "--delete", "local:src", "pfs:"}, {"cp", "-r", "local:src", "pfs:"},
+		{"get", "", "-"}, {"put", "-", ""}, {"write", "", "x"}, {"edit", ""}, {"diff", "/memfs/d/a", ""}, {"diff", "-r", "", "/memfs"},
+		{"grep", "a", ""}, {"grep", "-r", "a", ""}, {"fsgrep", "-r", "a", ""}, {"tail", ""}, {"watch", ""}, {"ln", "-s", "", "/memfs/l"}, {"ln", "-s", "a", ""},
+		{"stream", "put", ""}, {"stream", "cat", ""}, {"queue", "put", "", "x"}, {"mount", "memfs", ""},
+		{"sh", "-c", `cd /memfs/d; put - "$nix"`}, {"sh", "-c", `cd /memfs/d; ln -s a "$nix"`}, {"sh", "-c", `cd /memfs/d; grep -r a "$nix"`},
 		{"sh", "-c", `cd /memfs/d; rm -r "$nix"`}, {"sh", "-c", `cd /memfs/d; find "$nix" -delete`}, {"sh", "-c", `cd /memfs/d; rm -r pfs:`}} {
 		if r := pfs(t, "", args...); r.Code != cli.ExitNoFile || r.Stdout != "" || !strings.Contains(r.Stderr, `": not found: the path is empty`) {
 			t.Errorf("%q: %d %q %q", args, r.Code, r.Stdout, r.Stderr)
