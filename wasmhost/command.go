@@ -67,7 +67,8 @@ type command struct {
 	clean    sync.Once
 	patience time.Duration // with its end, once it is killed
 	mine     bool          // it has a turn
-	busy     *time.Timer   // kills it if it computes for too long without a pause
+	pace     pace
+	busy     *time.Timer // kills it if it computes for too long without a pause
 }
 
 var _ supervise.Process = (*command)(nil)
@@ -105,6 +106,7 @@ func (c *command) outside(life context.Context, do func()) {
 	c.busy.Stop()
 	c.p.turns.outside(&c.mine, life.Done(), do)
 	c.busy.Reset(mostBusy)
+	c.pace.begin(time.Now())
 }
 
 // pausing is the module's end of a pipe: it does not compute while it waits there.
@@ -144,7 +146,8 @@ func (c *command) run(life context.Context) {
 	config := wazero.NewModuleConfig().WithName("").WithArgs("plugin").
 		WithStdin(pausing{c, life, c.theirs[0]}).WithStdout(pausing{c, life, c.theirs[1]}).WithStderr(c.said).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(sleep)
-	err := c.p.runProgram(life, config)
+	c.pace.begin(time.Now())
+	err := c.p.runProgram(context.WithValue(life, paceKey{}, &c.pace), config)
 	var exit *sys.ExitError
 	switch {
 	case life.Err() != nil:

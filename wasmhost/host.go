@@ -38,13 +38,14 @@ type Host struct {
 	turns     chan struct{} // one in it for each module that computes
 	programs  chan struct{} // the same for those that are programs: nothing ends those soon
 	change    Changer
+	crowd     *crowd
 }
 
 // New returns a Host that keeps compiled code in dir; "" keeps it in memory.
 // change makes what modules are granted to change; nil refuses all of it. A nil
 // log logs nothing.
 func New(dir string, change Changer, log *slog.Logger) (*Host, error) {
-	h := &Host{cache: wazero.NewCompilationCache(), log: log, change: change, turns: make(chan struct{}, guests()), programs: make(chan struct{}, guests())}
+	h := &Host{cache: wazero.NewCompilationCache(), log: log, change: change, turns: make(chan struct{}, guests()), programs: make(chan struct{}, guests()), crowd: newCrowd()}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -63,7 +64,10 @@ func New(dir string, change Changer, log *slog.Logger) (*Host, error) {
 }
 
 // Close frees compiled code. No plugin may run any more.
-func (h *Host) Close(ctx context.Context) error { return h.cache.Close(ctx) }
+func (h *Host) Close(ctx context.Context) error {
+	h.crowd.close()
+	return h.cache.Close(ctx)
+}
 
 // Inspect tells what the module is: its name, its page, its settings and what it
 // can do. It runs the module for that, without a grant. Invalid says what keeps

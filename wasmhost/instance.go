@@ -13,6 +13,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 
@@ -77,13 +78,16 @@ func (h *Host) compile(ctx context.Context, module []byte, l vfs.Limits, env gue
 		return nil, err
 	}
 	p := &program{limits: l, env: env, output: newOutput(env.log), turns: h.newTurns()}
-	if module, p.starts, err = stoppable(module); err != nil {
+	s, err := stoppable(module)
+	if err != nil {
 		return nil, err
 	}
+	p.starts = s.starts
+	ctx = experimental.WithFunctionListenerFactory(ctx, &leaving{s.pause, h.crowd.waits})
 	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithMemoryLimitPages(uint32(l.Memory / pageSize))
 	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := h.alone(func() (err error) {
-		p.module, err = p.runtime.CompileModule(ctx, module)
+		p.module, err = p.runtime.CompileModule(ctx, s.module)
 		return err
 	}); err != nil {
 		p.close()
@@ -130,7 +134,8 @@ type instance struct {
 	written  int64   // bytes
 	requests int
 	stop     atomic.Pointer[<-chan struct{}]
-	mine     bool               // it has a turn
+	mine     bool // it has a turn
+	pace     pace
 	exports  map[string]*export // that were called
 	free     func()             // its memory
 	stack    [maxParams]uint64  // what is passed, and what comes back
@@ -279,6 +284,7 @@ func (i *instance) call(ctx context.Context, name string, args ...uint64) (uint6
 	}
 	n := copy(i.stack[:], args)
 	began := time.Now()
+	i.pace.begin(began)
 	f.busy = true
 	err := f.CallWithStack(ctx, i.stack[:max(n, 1)])
 	f.busy = false

@@ -192,12 +192,12 @@ func TestStopsRecursion(t *testing.T) {
 // Long code without a loop is checked at each stretch of it, wherever that is.
 func TestStretches(t *testing.T) {
 	count := func(body []byte) int {
-		out, _, err := stoppable(bad(cat(body, pair(0, 0))).bytes())
+		out, err := stoppable(bad(cat(body, pair(0, 0))).bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
 		pause := binary.AppendUvarint([]byte{opIf, blockEmpty, opCall}, 4)
-		return bytes.Count(out, append(pause, opEnd))
+		return bytes.Count(out.module, append(pause, opEnd))
 	}
 	none := count(nil)
 	for name, c := range map[string]struct {

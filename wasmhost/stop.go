@@ -13,7 +13,7 @@ import (
 // time of most of them, and not in functions without one. So they get a counter
 // instead, which every loop, every function and each stretch of code counts up, and
 // what moves memory by how much that is. Each time that it is full they call a function that was added,
-// which leaves the module by growing its memory by nothing, and traps if the variable
+// which the runtime tells the host of (leaving), and which traps if the variable
 // is set by which the host stops them. What is not known here is refused: of it, or
 // behind it, there could be a loop that is not seen.
 
@@ -62,10 +62,16 @@ type stopper struct {
 	weigh    []byte // and before those that move memory
 }
 
-// stoppable returns the module with its variables; starts says that it has a start
-// function, which is to be called as startExport. Invalid are modules that are
+// stopping is a module with its variables.
+type stopping struct {
+	module []byte
+	starts bool   // it has a start function, which is to be called as startExport
+	pause  uint32 // the function that leaves it
+}
+
+// stoppable returns the module with its variables. Invalid are modules that are
 // damaged, or newer than this.
-func stoppable(module []byte) (out []byte, starts bool, err error) {
+func stoppable(module []byte) (stopping, error) {
 	s := &stopper{}
 	var start []byte
 	has := [codeSection + 1]bool{}
@@ -89,14 +95,14 @@ func stoppable(module []byte) (out []byte, starts bool, err error) {
 			has[id] = true
 		}
 		if r.bad || s.counter+s.pause+s.kind > math.MaxInt32 {
-			return nil, false, errOdd
+			return stopping{}, errOdd
 		}
 	}
 	if s.memories != 1 || !has[typeSection] || !has[functionSection] || !has[exportSection] || !has[codeSection] {
-		return nil, false, vfs.Invalid.With("the module has no functions, no exports, or not just one memory")
+		return stopping{}, vfs.Invalid.With("the module has no functions, no exports, or not just one memory")
 	}
 	s.instructions()
-	out = append(out, module[:8]...)
+	out := append([]byte(nil), module[:8]...)
 	for id, body := range sections(module) {
 		switch id {
 		case typeSection:
@@ -113,13 +119,14 @@ func stoppable(module []byte) (out []byte, starts bool, err error) {
 		case startSection:
 			continue
 		case codeSection:
+			var err error
 			if body, err = s.code(body); err != nil {
-				return nil, false, err
+				return stopping{}, err
 			}
 		}
 		out = section(out, id, body)
 	}
-	return out, s.starts, nil
+	return stopping{out, s.starts, uint32(s.pause)}, nil
 }
 
 // instructions writes down what is added to functions.
@@ -142,8 +149,7 @@ func (s *stopper) instructions() {
 // paused is the function that leaves the module.
 func (s *stopper) paused() []byte {
 	b := binary.AppendUvarint([]byte{0, opI32Const, 0, opGlobalSet}, s.counter) // it has no local variables
-	b = append(b, opI32Const, 0, opMemGrow, 0, opDrop, opGlobalGet)
-	b = binary.AppendUvarint(b, s.counter+1)
+	b = binary.AppendUvarint(append(b, opGlobalGet), s.counter+1)
 	return append(b, opIf, blockEmpty, opUnreachable, opEnd, opEnd)
 }
 

@@ -58,7 +58,7 @@ func TestStoppable(t *testing.T) {
 		"an unknown":         {op(0xf0), false},
 		"a table of targets": {cat(op(0x02, 0x40), i32(0), op(0x0e, 0x01, 0x00, 0x00, 0x0b)), true},
 	} {
-		_, _, err := stoppable(bad(cat(c.body, pair(0, 0))).bytes())
+		_, err := stoppable(bad(cat(c.body, pair(0, 0))).bytes())
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -74,9 +74,9 @@ func FuzzStoppable(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, _, err := stoppable(m)
-		if err == nil && len(out) > 64*len(m)+1024 {
-			t.Errorf("%d bytes became %d", len(m), len(out))
+		out, err := stoppable(m)
+		if err == nil && len(out.module) > 64*len(m)+1024 {
+			t.Errorf("%d bytes became %d", len(m), len(out.module))
 		}
 	})
 }

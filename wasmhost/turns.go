@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -57,7 +58,10 @@ func (i *instance) giveTurn() {
 }
 
 // outside runs what does not compute in the module: others may, meanwhile.
-func (i *instance) outside(do func()) { i.p.turns.outside(&i.mine, *i.stop.Load(), do) }
+func (i *instance) outside(do func()) {
+	i.p.turns.outside(&i.mine, *i.stop.Load(), do)
+	i.pace.begin(time.Now())
+}
 
 // outside runs do without the turn that is held if mine is set, and takes one again.
 // Without one, once done is closed, the run of the module is over.

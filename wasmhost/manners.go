@@ -1,0 +1,66 @@
+package wasmhost
+
+import (
+	"context"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// A module that computes runs in a thread of the server, which has all of the server's
+// weight, and beside it plugins in processes of their own have a tenth of that: on a
+// machine with two processors they wait for tens of milliseconds. So who computes for
+// long looks around, and lets others go first.
+const (
+	ownTime  = 10 * time.Millisecond // that a module computes in one call before it does
+	lookTime = time.Millisecond      // between two looks, and for how long others go first
+)
+
+// pace is that of one module.
+type pace struct{ began, looked time.Time }
+
+// begin says that it begins to compute, after it did not.
+func (p *pace) begin(now time.Time) { p.began = now }
+
+// makeWay is called while it computes.
+func (p *pace) makeWay(crowded func() bool) {
+	now := time.Now()
+	if now.Sub(p.began) < ownTime || now.Sub(p.looked) < lookTime {
+		return
+	}
+	if p.looked = now; crowded() {
+		time.Sleep(lookTime)
+		p.looked = time.Now()
+	}
+}
+
+// paceKey finds in a context the pace of the program that runs in it.
+type paceKey struct{}
+
+func paceOf(ctx context.Context) *pace {
+	if i, ok := ctx.Value(instanceKey{}).(*instance); ok {
+		return &i.pace
+	}
+	p, _ := ctx.Value(paceKey{}).(*pace)
+	return p
+}
+
+// leaving has the function that leaves a module leave it: for Go, whose runtime gets its
+// turn then.
+type leaving struct {
+	pause   uint32 // its index
+	crowded func() bool
+}
+
+// NewFunctionListener implements experimental.FunctionListenerFactory.
+func (l *leaving) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
+	if f.Index() != l.pause {
+		return nil
+	}
+	return experimental.FunctionListenerFunc(func(ctx context.Context, _ api.Module, _ api.FunctionDefinition, _ []uint64, _ experimental.StackIterator) {
+		if p := paceOf(ctx); p != nil {
+			p.makeWay(l.crowded)
+		}
+	})
+}
