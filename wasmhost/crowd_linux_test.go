@@ -1,0 +1,76 @@
+package wasmhost
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pfs-project/pfs/vfs"
+)
+
+// crowdOf is one that reads line where the kernel would tell who waits.
+func crowdOf(t *testing.T, line string) *crowd {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "loadavg")
+	if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &crowd{f}
+}
+
+// What the kernel tells is understood; what it does not is no crowd.
+func TestCrowd(t *testing.T) {
+	for line, want := range map[string]bool{
+		"0.27 0.74 4.13 9999/61234 27746\n": true,
+		"9.27 0.74 4.13 1/61234 27746\n":    false,
+		"0.27 0.74\n":                       false,
+		"0 0 0 x/y 1\n":                     false,
+		"":                                  false,
+	} {
+		c := crowdOf(t, line)
+		if got := c.waits(); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+		c.close()
+	}
+	real := newCrowd()
+	defer real.close()
+	if real.f == nil {
+		t.Error("the kernel tells nothing")
+	}
+	if real.waits(); (&crowd{}).waits() {
+		t.Error("a crowd where there is no /proc")
+	}
+}
+
+// A module that loops in a crowd has no more than about half of a processor.
+func TestLoopsMakeWay(t *testing.T) {
+	h := newHost(t)
+	h.crowd.close()
+	h.crowd = crowdOf(t, "0 0 0 9999/9999 1\n")
+	const call = time.Second
+	fs := mounted(t, plugin(t, h, bad(cat(op(0x03, 0x40, 0x0c, 0, 0x0b), pair(0, 0))).bytes(), vfs.Limits{Call: call}), vfs.Env{Log: h.log}, nil)
+	before := spent(t)
+	if _, err := fs.ReadAt(t.Context(), nil, "/f", make([]byte, 9), 0); vfs.KindOf(err) != vfs.Timeout {
+		t.Error(err)
+	}
+	if took := spent(t) - before; took > call*3/4 {
+		t.Errorf("it computed for %v of %v", took, call)
+	}
+}
+
+// spent returns the time of processors that the process has taken.
+func spent(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
