@@ -3,19 +3,25 @@ package wasmhost
 import (
 	"bytes"
 	"os"
-	"runtime"
 	"strconv"
 )
 
 // crowd tells whether others wait for a processor of this machine.
-type crowd struct{ f *os.File }
+type crowd struct {
+	f          *os.File
+	processors int // of the machine: what f tells is of all, whichever are this process's
+}
 
 func newCrowd() *crowd {
-	f, err := os.Open("/proc/loadavg")
+	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return &crowd{} // there is no /proc
 	}
-	return &crowd{f}
+	f, err := os.Open("/proc/loadavg")
+	if err != nil {
+		return &crowd{}
+	}
+	return &crowd{f, bytes.Count(stat, []byte("\ncpu"))} // the first line is that of all
 }
 
 // waits reports whether more threads can run than there are processors; the fourth
@@ -32,7 +38,7 @@ func (c *crowd) waits() bool {
 	}
 	ready, _, _ := bytes.Cut(figures[3], []byte{'/'})
 	count, err := strconv.Atoi(string(ready))
-	return err == nil && count > runtime.NumCPU()
+	return err == nil && count > c.processors
 }
 
 func (c *crowd) close() {
