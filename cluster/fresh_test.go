@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/pfs-project/pfs/plugins/memfs"
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -41,7 +43,7 @@ func TestSlowToCatchUp(t *testing.T) {
 	t.Parallel()
 	var gates [3]sync.RWMutex
 	g := newGang(t, 3, func(i int, c *Config) {
-		c.Plugins, c.patience = []vfs.Plugin{gatedMemfs(&gates[i])}, pace*2*time.Second
+		c.Plugins, c.patience = []vfs.Plugin{gatedMemfs(&gates[i])}, pace*4*time.Second
 	})
 	g.write(0, "/m/a", "old")
 	away := (g.leader() + 1) % 3
@@ -51,11 +53,24 @@ func TestSlowToCatchUp(t *testing.T) {
 	release := sync.OnceFunc(gates[away].Unlock)
 	t.Cleanup(release) // before the node is stopped
 	g.start(away)
-	for range 2 { // each waits for as long as a quorum is looked for
-		if b, err := g.readOnce(away, "/m/a", vfs.Level{}); vfs.KindOf(err) != vfs.Unavailable {
-			t.Errorf("a read before it has caught up: %q, %v", b, err)
+	behind := func(when string) {
+		t.Helper()
+		if g.nodes[away].Ready() == nil {
+			t.Errorf("it is ready before it has caught up%s", when)
+		}
+		for range 2 { // each waits for as long as a quorum is looked for
+			if b, err := g.readOnce(away, "/m/a", vfs.Level{}); vfs.KindOf(err) != vfs.Unavailable {
+				t.Errorf("a read before it has caught up%s: %q, %v", when, b, err)
+			}
 		}
 	}
+	behind("")
+	poll(t, "leadership to be handed over", func() bool {
+		id := g.nodes[away].id
+		to, ok := g.nodes[away].book.find(id)
+		return ok && g.nodes[g.leader()].raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(to.address)).Error() == nil
+	})
+	behind(", as the leader")
 	release()
 	if b, err := g.read(away, "/m/a", vfs.Level{}); err != nil || string(b) != "new" {
 		t.Errorf("a read after it has caught up: %q, %v", b, err)

@@ -46,10 +46,24 @@ func (n *Node) Alive() error {
 }
 
 // Serves returns nil when the node knows a leader, has applied all but the last
-// thousand entries that it knows to be committed, has a number, and has asked for
-// its configured mounts once since it started. It says nothing of how they fare,
-// which may hang on what is outside of this node.
+// thousand entries that it knows to be committed and all that was acknowledged before
+// it was started, has a number, and has asked for its configured mounts once since it
+// started. It says nothing of how they fare, which may hang on what is outside of this
+// node.
 func (n *Node) Serves() error {
+	if err := n.serves(); err != nil {
+		return err
+	}
+	select {
+	case <-n.fresh:
+		return nil
+	default:
+		return errors.New("not yet caught up with what was acknowledged before it was started")
+	}
+}
+
+// serves is Serves of a node that has caught up since it was started.
+func (n *Node) serves() error {
 	if err := n.Failed(); err != nil {
 		return fmt.Errorf("node cannot go on: %w", err)
 	}

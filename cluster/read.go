@@ -105,9 +105,9 @@ func (n *Node) freshen(ctx context.Context) {
 		}
 		caughtUp := wanted > 0 && n.machine.Applied() >= wanted
 		switch {
-		case caughtUp && !(empty && n.Serves() != nil):
+		case caughtUp && !(empty && n.serves() != nil):
 			return
-		case index == 0 && !n.bare(): // also if it has lost its quorum since
+		case index == 0 && !n.bare() && !n.behind(): // also if it has lost its quorum since
 			if ctx.Err() == nil {
 				n.c.Log.Warn("reads are answered without a quorum, from what this node had when it stopped", "error", err)
 			}
@@ -118,6 +118,11 @@ func (n *Node) freshen(ctx context.Context) {
 		}
 	}
 }
+
+// behind reports whether there is more to wait for than a quorum that says so: this
+// node has not folded all that it knows to be committed, as one that has to lead and
+// found much in its log, or it hears a leader.
+func (n *Node) behind() bool { return n.lag() > 0 || n.hears() }
 
 // bare reports whether nothing is mounted.
 func (n *Node) bare() bool {

@@ -104,9 +104,8 @@ const mostBusy = mostCall + 2*time.Second
 // outside runs what waits for others.
 func (c *command) outside(life context.Context, do func()) {
 	c.busy.Stop()
-	c.p.turns.outside(&c.mine, life.Done(), do)
+	c.pace.rest(func() { c.p.turns.outside(&c.mine, life.Done(), do) })
 	c.busy.Reset(mostBusy)
-	c.pace.begin(time.Now())
 }
 
 // pausing is the module's end of a pipe: it does not compute while it waits there.

@@ -3,6 +3,8 @@ package wasmhost
 import (
 	"bytes"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strconv"
 )
 
@@ -13,15 +15,12 @@ type crowd struct {
 }
 
 func newCrowd() *crowd {
-	stat, err := os.ReadFile("/proc/stat")
+	f, err := os.Open("/proc/loadavg")
 	if err != nil {
 		return &crowd{} // there is no /proc
 	}
-	f, err := os.Open("/proc/loadavg")
-	if err != nil {
-		return &crowd{}
-	}
-	return &crowd{f, bytes.Count(stat, []byte("\ncpu"))} // the first line is that of all
+	all, _ := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*") // the pattern is well formed
+	return &crowd{f, max(len(all), runtime.NumCPU())}
 }
 
 // waits reports whether more threads can run than there are processors; the fourth

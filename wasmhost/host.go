@@ -57,6 +57,7 @@ func New(dir string, change Changer, log *slog.Logger) (*Host, error) {
 	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
+		h.crowd.close()
 		return nil, err
 	}
 	h.cache = cache

@@ -13,7 +13,7 @@ import (
 // machine with two processors they wait for tens of milliseconds. So who computes for
 // long looks around, and lets others go first.
 const (
-	ownTime  = 10 * time.Millisecond // that a module computes in one call before it does
+	ownTime  = 10 * time.Millisecond // that a module computes in one call before it does, without rests
 	lookTime = time.Millisecond      // between two looks, and for how long others go first
 )
 
@@ -22,6 +22,14 @@ type pace struct{ began, looked time.Time }
 
 // begin says that it begins to compute, after it did not.
 func (p *pace) begin(now time.Time) { p.began = now }
+
+// rest runs what does not compute. That is no time of its own; much of it is as a
+// new beginning.
+func (p *pace) rest(do func()) {
+	left := time.Now()
+	do()
+	p.began = p.began.Add(min(2*time.Since(left), time.Since(p.began)))
+}
 
 // makeWay is called while it computes.
 func (p *pace) makeWay(crowded func() bool) {

@@ -33,7 +33,12 @@ func TestMakesWay(t *testing.T) {
 		time.Sleep(lookTime)
 		want("with others", 2, lookTime)
 		want("right after it has waited", 2, 0)
+		time.Sleep(lookTime)
+		p.rest(func() { time.Sleep(lookTime) })
+		want("after a short rest", 3, lookTime)
+		p.rest(func() { time.Sleep(2 * ownTime) })
+		want("after a long one", 3, 0)
 		p.begin(time.Now())
-		want("in another call", 2, 0)
+		want("in another call", 3, 0)
 	})
 }

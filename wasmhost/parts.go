@@ -11,6 +11,7 @@ import (
 // each entry before it looks at it, and more of it than the module has bytes.
 const (
 	maxEntries    = 1 << 18 // of a section
+	maxFuncTypes  = 1 << 12 // each has a page of memory of the host, as functions are told of
 	maxTypes      = 1000    // of parameters, or of results
 	maxLocals     = 50_000  // of a function
 	maxAllLocals  = 8 << 20 // of all
@@ -23,12 +24,12 @@ const (
 var errOdd = vfs.Invalid.With("the module is damaged, or uses what is not in WebAssembly 2.0 (threads, exceptions, tail calls, typed references): build it without")
 
 // errTooMany refuses a module that would take more memory to load than to run.
-var errTooMany = vfs.Invalid.Withf("the module is too large: a section has at most %d entries, a type %d parameters, a function %d local variables",
-	maxEntries, maxTypes, maxLocals)
+var errTooMany = vfs.Invalid.Withf("the module is too large: a section has at most %d entries, that of the types %d, a type %d parameters, a function %d local variables",
+	maxEntries, maxFuncTypes, maxTypes, maxLocals)
 
 // sectionParts are what reads the sections but that of the tables.
 var sectionParts = map[byte]func(*reader){
-	typeSection:      func(r *reader) { r.each(r.functionType) },
+	typeSection:      func(r *reader) { r.atMost(maxFuncTypes, r.functionType) },
 	importSection:    func(r *reader) { (&stopper{}).imports(r) },
 	functionSection:  func(r *reader) { r.each(func() { r.num() }) },
 	memorySection:    func(r *reader) { r.each(r.limits) },
@@ -60,8 +61,10 @@ func parts(id byte, body []byte) error {
 }
 
 // each reads a list.
-func (r *reader) each(entry func()) {
-	n := r.count(maxEntries)
+func (r *reader) each(entry func()) { r.atMost(maxEntries, entry) }
+
+func (r *reader) atMost(most int, entry func()) {
+	n := r.count(most)
 	for ; n > 0 && !r.bad; n-- {
 		entry()
 	}

@@ -93,7 +93,7 @@ func TestRefusesWhatIsNotThere(t *testing.T) {
 		"results":                     replaced(whole, 1, cat(leb(1), op(0x60, 0), leb(many), op(0x7f, 0x7f))),
 		"many parameters":             replaced(whole, 1, cat(leb(1), op(0x60), leb(2000), bytes.Repeat(op(0x7f), 2000), op(0))),
 		"a group of types":            replaced(whole, 1, cat(leb(1), op(0x4e), leb(many), op(0x60, 0, 0))),
-		"types":                       replaced(whole, 1, cat(leb(maxEntries+1), bytes.Repeat(op(0x60, 0, 0), maxEntries+1))),
+		"types":                       replaced(whole, 1, cat(leb(maxFuncTypes+1), bytes.Repeat(op(0x60, 0, 0), maxFuncTypes+1))),
 		"an import's name":            replaced(whole, 2, cat(leb(1), leb(many), op(0x7f))),
 		"a typed global":              replaced(whole, 6, cat(leb(1), op(0x63, 0x70, 0, 0xd0, 0x70, 0x0b))),
 		"an export's name":            replaced(whole, 7, cat(leb(1), leb(many), op(0x7f))),

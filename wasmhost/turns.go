@@ -2,7 +2,6 @@ package wasmhost
 
 import (
 	"runtime"
-	"time"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -59,8 +58,7 @@ func (i *instance) giveTurn() {
 
 // outside runs what does not compute in the module: others may, meanwhile.
 func (i *instance) outside(do func()) {
-	i.p.turns.outside(&i.mine, *i.stop.Load(), do)
-	i.pace.begin(time.Now())
+	i.pace.rest(func() { i.p.turns.outside(&i.mine, *i.stop.Load(), do) })
 }
 
 // outside runs do without the turn that is held if mine is set, and takes one again.
