@@ -173,17 +173,23 @@ func (k *leg) send(ctx context.Context, from, to string, e entry) error {
 
 // link copies a link as a link.
 func (k *leg) link(ctx context.Context, from, to string, old *entry) error {
-	mark, err := k.watched(ctx, from, to, func() error { return k.relink(ctx, from, to, old) })
-	if err != nil {
+	kept := false
+	mark, err := k.watched(ctx, from, to, func() (err error) {
+		kept, err = k.relink(ctx, from, to, old)
+		return err
+	})
+	if err != nil || kept {
 		return err
 	}
 	return k.moved.add(from, mark)
 }
 
-func (k *leg) relink(ctx context.Context, from, to string, old *entry) error {
+// relink makes the link, unless the target has it. kept: something else is there that is
+// to stay.
+func (k *leg) relink(ctx context.Context, from, to string, old *entry) (kept bool, err error) {
 	target, err := k.src.readlink(ctx, from)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !k.mirror && (k.keep || k.update || k.compare) {
 		if there, err := k.dst.look(ctx, to); err == nil {
@@ -192,21 +198,26 @@ func (k *leg) relink(ctx context.Context, from, to string, old *entry) error {
 	}
 	if old != nil && k.keep {
 		k.meter.same.Add(1)
-		return nil
+		return true, nil
 	}
 	if old != nil && old.mode.Type() == fs.ModeSymlink {
 		if is, err := k.dst.readlink(ctx, to); err == nil && is == target {
 			k.meter.same.Add(1)
-			return nil
+			return false, nil
 		}
 	}
+	only := k.keep && !k.mirror
 	if k.act("link", k.dst.name(to)) {
-		err = k.dst.symlink(ctx, target, to)
+		err = k.dst.symlink(ctx, target, to, only)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		k.copied.Add(1)
+	case only && errors.Is(err, fs.ErrExist):
+		k.meter.same.Add(1)
+		return true, nil
 	}
-	return err
+	return false, err
 }
 
 // survey counts what there is to copy, for those who look.

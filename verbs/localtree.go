@@ -161,7 +161,10 @@ func (t *localTree) write(_ context.Context, rel string, r io.Reader, e entry) e
 	return err
 }
 
-func (t *localTree) symlink(_ context.Context, to, rel string) error {
+func (t *localTree) symlink(_ context.Context, to, rel string, only bool) error {
+	if only {
+		return t.root.Symlink(filepath.FromSlash(to), filepath.FromSlash(rel))
+	}
 	return linkLocal(t.root, filepath.FromSlash(to), filepath.FromSlash(rel))
 }
 

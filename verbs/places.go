@@ -55,7 +55,9 @@ type changes interface {
 	// at all; one that it replaces keeps its mode. One that e says not to replace is
 	// vfs.Stale or fs.ErrExist; vfs.Unsupported: it cannot be told to leave one.
 	write(ctx context.Context, rel string, r io.Reader, e entry) error
-	symlink(ctx context.Context, to, rel string) error // in the place of another link
+	// symlink makes a link, in the place of another one unless only: then what is there
+	// is fs.ErrExist.
+	symlink(ctx context.Context, to, rel string, only bool) error
 	// attr sets the permission bits, and the time where that can be set; zero: not.
 	attr(ctx context.Context, rel string, mode fs.FileMode, t time.Time) error
 	remove(ctx context.Context, rel string, all bool) error

@@ -107,7 +107,10 @@ func (t *remoteTree) write(ctx context.Context, rel string, r io.Reader, e entry
 	return keepExec(ctx, c, p, e.mode, err)
 }
 
-func (t *remoteTree) symlink(ctx context.Context, to, rel string) error {
+func (t *remoteTree) symlink(ctx context.Context, to, rel string, only bool) error {
+	if only {
+		return t.by(rel).Symlink(ctx, filepath.ToSlash(to), t.at(rel))
+	}
 	return link(ctx, t.by(rel), filepath.ToSlash(to), t.at(rel))
 }
 

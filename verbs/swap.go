@@ -136,7 +136,7 @@ func (k *leg) try(ctx context.Context, s *swap) error {
 	case fs.ModeDir:
 		err = k.dst.mkdir(ctx, s.aside, 0o755)
 	case fs.ModeSymlink:
-		err = k.dst.symlink(ctx, ".", s.aside)
+		err = k.dst.symlink(ctx, ".", s.aside, true)
 	default:
 		err = k.dst.write(ctx, s.aside, strings.NewReader(""), entry{mode: 0o644})
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/pfs-project/pfs/cli"
 	"github.com/pfs-project/pfs/cli/clitest"
 )
 
@@ -48,6 +50,35 @@ func TestNoClobberAgainstAnother(t *testing.T) {
 	})
 	if b, err := os.ReadFile("g"); string(b) != "mine" || err != nil {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// A link that is not moved, since another has made something in its place, stays here.
+func TestNoClobberOfLinks(t *testing.T) {
+	s := clitest.Start(t)
+	local(t, map[string]string{"f": "mine", "d/f": "mine"})
+	if err := errors.Join(os.Symlink("f", "l"), os.Symlink("f", "d/l")); err != nil {
+		t.Fatal(err)
+	}
+	clitest.TalkTo(t, between(t, s.URL, func(_ http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/symlink"):
+			pfs(t, "", "--url", s.URL, "ln", "-s", "theirs", "/memfs/d/l")
+		case r.Method == http.MethodPut && r.URL.Query().Get("path") == "/memfs/l":
+			pfs(t, "", "--url", s.URL, "write", "/memfs/l", "theirs")
+		}
+		return false
+	}))
+	steps(t, []step{
+		{"mv -n local:l /memfs/l", "", cli.ExitPartial, "", "pfs: l: something came to the destination while it was copied; it stays where it was\n"},
+		{"cat /memfs/l", "", 0, "theirs", ""},
+		{"mv -n local:d /memfs/d", "", cli.ExitPartial, "", "pfs: …; it stays where it was\npfs: 1 of 2 failed\n"},
+		{"readlink /memfs/d/l", "", 0, "theirs\n", ""},
+	})
+	for _, l := range []string{"l", "d/l"} {
+		if to, err := os.Readlink(l); to != "f" || err != nil {
+			t.Errorf("%s leads to %q, %v", l, to, err)
+		}
 	}
 }
 
