@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"strconv"
@@ -90,15 +91,19 @@ func (a *app) eachThere(cmd *cobra.Command, args []string, force bool, do func(c
 	})
 }
 
-// agreed asks on stderr, and reports whether stdin says yes.
-func (a *app) agreed(format string, args ...any) bool {
+// agreed asks on stderr, and reports whether stdin says yes. An error is that of reading
+// it, as after Ctrl-C.
+func (a *app) agreed(format string, args ...any) (bool, error) {
 	if a.answers == nil {
 		a.answers = bufio.NewReader(a.Stdin)
 	}
 	a.Say(format, args...)
-	line, _ := a.answers.ReadString('\n') // no answer is no
+	line, err := a.answers.ReadString('\n')
+	if err != nil && err != io.EOF { // no answer is no
+		return false, err
+	}
 	line = strings.ToLower(strings.TrimSpace(line))
-	return line == "y" || line == "yes"
+	return line == "y" || line == "yes", nil
 }
 
 func (a *app) mkdir() *cobra.Command {

@@ -115,18 +115,16 @@ func (m *mover) rename(ctx context.Context, src, dst end, several bool) error {
 	case several, strings.HasSuffix(dst.path, "/") && !m.directory(ctx, c, src.path):
 		return cli.Usage("%s is not a directory", dst.path)
 	}
-	opts := m.opts
-	switch there := err == nil; {
-	case there && m.keep:
-		return nil
-	case there && m.ask && !m.app.agreed("replace %s? [y/N]", to):
-		return nil
+	if err == nil {
+		if yes, err := m.replaces("replace %s? [y/N]", to); err != nil || !yes {
+			return err
+		}
 	}
 	place, err := m.made.take(ctx, to, src.path)
 	if err != nil {
 		return err
 	}
-	err = c.Rename(ctx, src.path, to, opts...)
+	err = c.Rename(ctx, src.path, to, m.opts...)
 	if otherMount(err) {
 		err = m.across(ctx, c, src, end{path: path.Clean("/" + to), url: dst.url})
 	}
@@ -138,6 +136,14 @@ func (m *mover) rename(ctx context.Context, src, dst end, several bool) error {
 		m.app.Printf("move %s -> %s\n", cli.Plain(src.path), cli.Plain(to))
 	}
 	return nil
+}
+
+// replaces reports whether what is at a destination is to be replaced.
+func (m *mover) replaces(question, at string) (bool, error) {
+	if m.keep || !m.ask {
+		return !m.keep, nil
+	}
+	return m.app.agreed(question, at)
 }
 
 // directory reports whether a path is one, and not a link to one.
@@ -156,8 +162,13 @@ func (m *mover) carry(ctx context.Context, src, dst end, several bool) error {
 	}
 	if m.keep || m.ask {
 		there, err := m.there(ctx, src, dst)
-		if err != nil || there && (m.keep || !m.app.agreed("replace what is at %s? [y/N]", dst.path)) {
+		if err != nil {
 			return err
+		}
+		if there {
+			if yes, err := m.replaces("replace what is at %s? [y/N]", dst.path); err != nil || !yes {
+				return err
+			}
 		}
 	}
 	k, err := m.copier(m.verbose)

@@ -54,8 +54,10 @@ func (r *remover) remove(ctx context.Context, c *client.Client, p string) error 
 	if path.Clean("/"+p) == "/" {
 		return &cli.Hinted{Code: cli.ExitPermission, Text: "remove /: the root of the tree stays", Hint: "name what is to go, as pfs rm -r '/memfs/*'"}
 	}
-	if r.ask && !r.app.agreed("remove %s? [y/N]", p) {
-		return nil
+	if r.ask {
+		if yes, err := r.app.agreed("remove %s? [y/N]", p); err != nil || !yes {
+			return err
+		}
 	}
 	if r.dry {
 		if _, err := c.Stat(ctx, p); err != nil && !(r.force && errors.Is(err, fs.ErrNotExist)) {

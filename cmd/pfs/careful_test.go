@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -66,5 +69,38 @@ func TestPipedShell(t *testing.T) {
 	clitest.Start(t)
 	if got := must(t, "cat\necho hi > /memfs/x\ncat /memfs/x; echo last", "sh"); got != "hi\nlast\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// reading is what a terminal is whose user presses Ctrl-C at the first question.
+type reading struct {
+	interrupt func()
+	end       <-chan struct{}
+}
+
+func (r reading) Read([]byte) (int, error) {
+	r.interrupt()
+	<-r.end
+	return 0, io.EOF
+}
+
+// Ctrl-C at a question ends the command: no is no answer to it, and nothing else is asked.
+func TestInterruptedQuestion(t *testing.T) {
+	clitest.Start(t)
+	must(t, "", "mkdir", "/memfs/d", "/memfs/d/d")
+	for _, p := range []string{"/memfs/a", "/memfs/b", "/memfs/d/a", "/memfs/d/b"} {
+		must(t, "", "write", p, "x")
+	}
+	local(t, map[string]string{"a": "x", "b": "x"})
+	for args, asks := range map[string]string{
+		"rm -i /memfs/a /memfs/b":             "remove /memfs/a? [y/N]\n",
+		"mv -i /memfs/a /memfs/b /memfs/d":    "replace /memfs/d/a? [y/N]\n",
+		"mv -i local:a local:b pfs:/memfs/d/": "replace what is at /memfs/d/? [y/N]\n",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var out, told bytes.Buffer
+		if code := run(ctx, strings.Fields(args), reading{cancel, t.Context().Done()}, &out, &told); code != cli.ExitInterrupted || told.String() != asks {
+			t.Errorf("pfs %s: %d %q", args, code, told.String())
+		}
 	}
 }
