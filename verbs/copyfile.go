@@ -52,9 +52,6 @@ func (k *leg) file(ctx context.Context, from, to string, e entry, old *entry) er
 	if err := k.finish(ctx, to, e, old); err != nil {
 		return err
 	}
-	if err := k.persist(to); err != nil {
-		return err
-	}
 	return k.moved.add(from, mark)
 }
 

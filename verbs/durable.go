@@ -1,6 +1,8 @@
 package verbs
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -8,23 +10,15 @@ import (
 	"syscall"
 )
 
-// durable is a target that keeps what was copied through a loss of power only once
-// it was told to. A server has done so before it answers.
+// durable is a target that keeps names through a loss of power only once it was told to.
+// A server has done so before it answers.
 type durable interface {
-	sync(rel string) error // of a file, or of what was made in a directory
-	syncAbove() error      // of the names that lead to the root
-}
-
-// persist makes the copy of a file durable, if its source is to be removed.
-func (k *leg) persist(to string) error {
-	if d, ok := k.dst.(durable); ok && k.moved != nil {
-		return d.sync(to)
-	}
-	return nil
+	syncDir(rel string) error            // of what was made in a directory
+	syncAbove(ctx context.Context) error // of the names that lead to the root, if they are new
 }
 
 // persistNames makes durable that all that was copied has its names.
-func (k *leg) persistNames() error {
+func (k *leg) persistNames(ctx context.Context) error {
 	d, ok := k.dst.(durable)
 	if !ok {
 		return nil
@@ -34,45 +28,56 @@ func (k *leg) persistNames() error {
 		dirs = []string{"."} // of the one file
 	}
 	for _, dir := range dirs {
-		if err := d.sync(dir); err != nil {
+		if err := cmp.Or(ctx.Err(), d.syncDir(dir)); err != nil {
 			return err
 		}
 	}
-	return d.syncAbove()
+	return d.syncAbove(ctx)
 }
 
-func (t *localTree) sync(rel string) error {
-	rel = filepath.FromSlash(rel)
-	f, err := t.root.OpenFile(rel, os.O_WRONLY, 0) // not every system syncs what is read
-	if err != nil {
-		f, err = t.root.Open(rel)
-	}
-	return syncAndClose(f, err)
+func (t *localTree) syncDir(rel string) error {
+	d, err := t.root.Open(filepath.FromSlash(rel))
+	return syncNames(d, err)
 }
 
-// syncAbove goes up to the root of the machine: any of the directories may be new.
-func (t *localTree) syncAbove() error {
-	at, err := filepath.Abs(t.root.Name())
-	for err == nil && filepath.Dir(at) != at {
-		at = filepath.Dir(at)
-		f, oerr := os.Open(at)
-		if errors.Is(oerr, fs.ErrPermission) {
-			continue // it is not of this move
+func (t *localTree) syncAbove(ctx context.Context) error {
+	for _, dir := range t.above {
+		d, err := os.Open(dir)
+		if err = cmp.Or(ctx.Err(), syncNames(d, err)); err != nil {
+			return err
 		}
-		err = syncAndClose(f, oerr)
 	}
-	return err
+	return nil
 }
 
-// syncAndClose makes durable what was opened; err is that of opening it.
-func syncAndClose(f *os.File, err error) error {
+// holders returns the directories that get a new name once dir and what is above it are
+// made, from the inmost on; none if dir is there.
+func holders(dir string) (out []string) {
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
+			return out
+		}
+		dir = filepath.Dir(dir)
+		out = append(out, dir)
+	}
+}
+
+// syncNames syncs a directory and closes it; err is that of opening it.
+func syncNames(d *os.File, err error) error {
 	if err != nil {
 		return err
 	}
-	if err = f.Sync(); err != nil {
-		if st, serr := f.Stat(); serr == nil && st.IsDir() && (errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported)) {
-			err = nil // not every filesystem can, of directories
-		}
+	if err = syncFile(d); errors.Is(err, fs.ErrPermission) {
+		err = nil // not every system can, of directories
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, d.Close())
+}
+
+// syncFile makes durable what was written, where the filesystem can.
+func syncFile(f *os.File) error {
+	err := f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }

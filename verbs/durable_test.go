@@ -25,14 +25,21 @@ type toldTarget struct {
 	*told
 }
 
-func (t toldTarget) sync(rel string) error {
-	t.all = append(t.all, "sync "+rel)
-	return t.localTree.sync(rel)
+func (t toldTarget) write(ctx context.Context, rel string, r io.Reader, e entry) error {
+	if e.durable {
+		t.all = append(t.all, "sync "+rel)
+	}
+	return t.localTree.write(ctx, rel, r, e)
 }
 
-func (t toldTarget) syncAbove() error {
+func (t toldTarget) syncDir(rel string) error {
+	t.all = append(t.all, "sync "+rel)
+	return t.localTree.syncDir(rel)
+}
+
+func (t toldTarget) syncAbove(ctx context.Context) error {
 	t.all = append(t.all, "sync above")
-	return t.localTree.syncAbove()
+	return t.localTree.syncAbove(ctx)
 }
 
 type toldSource struct {
@@ -101,6 +108,44 @@ func TestMovedIsDurable(t *testing.T) {
 	}
 }
 
+// Of what is above a target those directories are synced that get a new name in them.
+func TestSyncAbove(t *testing.T) {
+	s := clitest.Start(t)
+	server, err := client.New(client.Config{URLs: []string{s.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if err := server.Mkdir(t.Context(), "/memfs/d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	for _, c := range []struct{ dst, want string }{{"new/a/to", "new/a new ."}, {"new/a/to", "new/a/to"}, {"new/a/to", ""}} {
+		k, err := (&mover{app: &app{Env: cli.New(strings.NewReader(""), io.Discard, io.Discard)}}).copier(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.moved.files.close()
+		w, err := k.way(t.Context(), end{path: "/memfs/d"}, end{path: c.dst, local: true}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.close()
+		to := w.tree.dst.(*localTree)
+		if got := strings.Join(to.above, " "); got != c.want {
+			t.Errorf("above %s: %q, not %q", c.dst, got, c.want)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.tree.persistNames(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("it is not ended: %v", err)
+		}
+		if err := w.tree.persistNames(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A local file that has come meanwhile is not replaced by one that is to be new.
 func TestPlaceOnly(t *testing.T) {
 	root, err := os.OpenRoot(t.TempDir())
@@ -109,7 +154,7 @@ func TestPlaceOnly(t *testing.T) {
 	}
 	defer root.Close()
 	for i, want := range []error{nil, fs.ErrExist} {
-		_, err := place(root, "f", 0o600, true, func(w io.Writer) (int64, error) {
+		_, err := place(root, "f", placing{mode: 0o600, only: true}, func(w io.Writer) (int64, error) {
 			n, err := fmt.Fprint(w, i)
 			return int64(n), err
 		})

@@ -98,7 +98,7 @@ func (a *app) fetch(ctx context.Context, open opener, p, local string, mode fs.F
 		return 0, err
 	}
 	defer root.Close()
-	return place(root, filepath.Base(local), mode, false, func(w io.Writer) (int64, error) {
+	return place(root, filepath.Base(local), placing{mode: mode}, func(w io.Writer) (int64, error) {
 		return pull(ctx, open, p, bar.Writer(w))
 	})
 }
@@ -116,12 +116,17 @@ func pull(ctx context.Context, open opener, p string, w io.Writer) (int64, error
 // unfinished is how the name of a file begins that place has not finished.
 const unfinished = ".pfs-"
 
-// place makes a file below root of what fill writes. It appears whole or not
-// at all, with mode less the umask, or with that of the file that it replaces. only:
-// it replaces none, which is fs.ErrExist.
-func place(root *os.Root, name string, mode fs.FileMode, only bool, fill func(io.Writer) (int64, error)) (int64, error) {
+// placing is how a file is made.
+type placing struct {
+	mode    fs.FileMode // less the umask, unless it replaces a file: then that of it
+	only    bool        // it replaces none, which is fs.ErrExist
+	durable bool        // it has its name only once its content is synced
+}
+
+// place makes a file below root of what fill writes. It appears whole or not at all.
+func place(root *os.Root, name string, how placing, fill func(io.Writer) (int64, error)) (int64, error) {
 	tmp := filepath.Join(filepath.Dir(name), unfinished+rand.Text())
-	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, how.mode)
 	if err != nil {
 		return 0, err
 	}
@@ -130,8 +135,11 @@ func place(root *os.Root, name string, mode fs.FileMode, only bool, fill func(io
 	if st, serr := root.Lstat(name); err == nil && serr == nil && st.Mode().IsRegular() {
 		err = f.Chmod(st.Mode().Perm())
 	}
+	if err == nil && how.durable {
+		err = syncFile(f)
+	}
 	switch err = errors.Join(err, f.Close()); {
-	case err == nil && only:
+	case err == nil && how.only:
 		err = rename(root, tmp, name)
 	case err == nil:
 		err = root.Rename(tmp, name)

@@ -108,7 +108,7 @@ func (k *leg) watched(ctx context.Context, from, to string, copy func() error) (
 // clear removes what was copied, if it is as it was then: the files, and the
 // directories that are empty without them.
 func (k *leg) clear(ctx context.Context) error {
-	if err := k.persistNames(); err != nil {
+	if err := k.persistNames(ctx); err != nil {
 		return err
 	}
 	if len(k.moved.dirs) == 0 {

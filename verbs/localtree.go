@@ -22,6 +22,7 @@ type localTree struct {
 	root   *os.Root // whatever the names, all stays below it; nil: it is not there
 	label  string   // its name for messages; "": that of the root
 	anyway bool     // in any order, a piece at a time: a directory of any length
+	above  []string // directories in which the names that lead to it are new
 	ours   bool     // it is copied to: what a copy that was killed has left is removed
 }
 
@@ -157,7 +158,8 @@ func (t *localTree) mkdir(_ context.Context, rel string, mode fs.FileMode) error
 }
 
 func (t *localTree) write(_ context.Context, rel string, r io.Reader, e entry) error {
-	_, err := place(t.root, filepath.FromSlash(rel), 0o666|e.exec(), e.only, func(w io.Writer) (int64, error) { return io.Copy(w, r) })
+	how := placing{mode: 0o666 | e.exec(), only: e.only, durable: e.durable}
+	_, err := place(t.root, filepath.FromSlash(rel), how, func(w io.Writer) (int64, error) { return io.Copy(w, r) })
 	return err
 }
 

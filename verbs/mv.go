@@ -203,7 +203,7 @@ func (m *mover) carry(ctx context.Context, src, dst end, several bool) error {
 	case link != nil && k.meter.same.Load() > 0:
 		return stays(src.path, "something came to the destination while it was copied")
 	case link != nil: // what it leads to was copied, and stays
-		if err := from.persistNames(); err != nil {
+		if err := from.persistNames(ctx); err != nil {
 			return err
 		}
 		return link.drop(ctx, name, mark)

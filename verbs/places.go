@@ -25,7 +25,10 @@ type entry struct {
 	time time.Time
 	why  string // set: it is not to be copied, nor replaced, since it is this
 	err  error  // set: it is not to be had
-	only bool   // it is written only where there is none
+
+	// How it is to be written:
+	only    bool // only where there is none
+	durable bool // what it is copied from is to be removed
 }
 
 // exec is who may execute it.

@@ -21,7 +21,7 @@ var (
 // transfer copies a file, again where that helps. kept: there is one by now that is
 // to stay, and was left alone.
 func (k *leg) transfer(ctx context.Context, from, to string, e entry) (mark string, kept bool, err error) {
-	e.only = k.keep && !k.mirror
+	e.only, e.durable = k.keep && !k.mirror, k.moved != nil
 	unsure := false // a try before may have written it
 	for try := 1; ; try++ {
 		mark, err = k.watched(ctx, from, to, func() error { return k.send(ctx, from, to, e) })

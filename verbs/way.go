@@ -257,6 +257,7 @@ func (k *copier) down(ctx context.Context, w *way, src, dst end, several bool) e
 		w.by, w.file = l, l.single(strings.TrimPrefix(path.Clean("/"+src.path), "/"), name, named(i))
 		return nil
 	}
+	above := holders(at)
 	if err := os.MkdirAll(at, 0o777); err != nil {
 		return err
 	}
@@ -264,7 +265,7 @@ func (k *copier) down(ctx context.Context, w *way, src, dst end, several bool) e
 	if err != nil {
 		return err
 	}
-	w.tree = &leg{k, &remoteTree{clients: cs, root: path.Clean("/" + src.path)}, &localTree{root: w.add(root), ours: true}}
+	w.tree = &leg{k, &remoteTree{clients: cs, root: path.Clean("/" + src.path)}, &localTree{root: w.add(root), above: above, ours: true}}
 	return nil
 }
 
