@@ -83,7 +83,7 @@ func withETag(w client.Written) any {
 // send writes a local file, or stdin, to a path and tells its length.
 func (a *app) send(ctx context.Context, c *client.Client, local, p string, opts ...client.Option) (client.Written, int64, error) {
 	if local == "-" {
-		return a.sendStdin(ctx, c, p, opts)
+		return a.sendStdin(ctx, c, a.Stdin, p, opts...)
 	}
 	st, err := os.Stat(local) // first: to open a pipe may wait for ever
 	if err != nil {
@@ -106,8 +106,9 @@ func (a *app) send(ctx context.Context, c *client.Client, local, p string, opts 
 // held is how much of stdin is read ahead: what fits can be sent again.
 const held = 32 << 10
 
-func (a *app) sendStdin(ctx context.Context, c *client.Client, p string, opts []client.Option) (client.Written, int64, error) {
-	in := &counted{r: a.Stdin}
+// sendStdin writes what comes from stdin to a path and tells its length.
+func (a *app) sendStdin(ctx context.Context, c *client.Client, stdin io.Reader, p string, opts ...client.Option) (client.Written, int64, error) {
+	in := &counted{r: stdin}
 	var r io.Reader = in
 	if path.Base(p) == "enqueue" {
 		r = chomp(in)

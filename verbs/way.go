@@ -1,8 +1,10 @@
 package verbs
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -182,17 +184,45 @@ func (k *leg) single(from, to string, e entry) job {
 
 // stdin copies stdin.
 func (k *copier) stdin(ctx context.Context, c *client.Client, to string) (int64, error) {
-	var only []client.Option
-	if k.keep {
-		only = append(only, client.IfAbsent())
+	if !k.keep {
+		_, n, err := k.app.sendStdin(ctx, c, k.app.Stdin, to)
+		return n, err
 	}
-	_, n, err := k.app.send(ctx, c, "-", to, only...)
-	if k.keep && errors.Is(err, vfs.Stale) {
-		k.meter.same.Add(1)
-		k.copied.Add(-1) // it is counted
-		return 0, nil
+	_, err := c.Stat(ctx, to)
+	if err == nil {
+		return k.kept()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	head := make([]byte, held)
+	got, err := io.ReadFull(k.app.Stdin, head)
+	var again, in io.Reader // again: all of it, if it is to be had twice
+	switch head = head[:got]; {
+	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+		in, again = bytes.NewReader(head), bytes.NewReader(head)
+	case err == nil:
+		in = io.MultiReader(bytes.NewReader(head), k.app.Stdin)
+	default:
+		return 0, err
+	}
+	_, n, err := k.app.sendStdin(ctx, c, in, to, client.IfAbsent())
+	switch {
+	case errors.Is(err, vfs.Stale):
+		return k.kept()
+	case !errors.Is(err, vfs.Unsupported):
+	case again == nil:
+		err = &cli.Hinted{Code: cli.Code(err), Text: cli.Explain(err), Hint: "there -n takes no more than 32 KiB of stdin; copy a file, or leave out -n"}
+	default: // that there was none is known
+		_, n, err = k.app.sendStdin(ctx, c, again, to)
 	}
 	return n, err
+}
+
+// kept is the end of a copy of stdin where something is there that is to stay.
+func (k *copier) kept() (int64, error) {
+	k.meter.same.Add(1)
+	k.copied.Add(-1) // it is counted
+	return 0, nil
 }
 
 // counted is a job that says how many bytes it has copied.

@@ -64,7 +64,7 @@ appears when stdin ends.`,
 			case w.stream:
 				return a.wrote(c.Write(ctx, p, onlyReader{a.Stdin}, -1, opts...))
 			}
-			got, _, err := a.sendStdin(ctx, c, p, opts)
+			got, _, err := a.sendStdin(ctx, c, a.Stdin, p, opts...)
 			return a.wrote(got, err)
 		})
 	}

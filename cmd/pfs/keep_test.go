@@ -99,5 +99,9 @@ func TestNoClobberWithoutConditions(t *testing.T) {
 		{"write /memfs/a theirs", "", 0, "", ""},
 		{"cp -n local:f /memfs/a", "", 0, "", "0 files, 0 bytes, 1 unchanged\n"},
 		{"cat /memfs/a", "", 0, "theirs", ""},
+		{"cp -n - /memfs/s", "mine", 0, "", "1 files, 4 bytes\n"},
+		{"cp -n - /memfs/s", "other", 0, "", "0 files, 0 bytes, 1 unchanged\n"},
+		{"cat /memfs/s", "", 0, "mine", ""},
+		{"cp -n - /memfs/l", strings.Repeat("x", 32<<10), 1, "", "pfs: …unsupported…\nhint: …; copy a file, or leave out -n\n"},
 	})
 }
