@@ -154,10 +154,14 @@ var findTests = map[string]func(f *finder, value string) (test, error){
 	"-mtime": func(_ *finder, v string) (test, error) { return ageTest(v, 24*time.Hour) },
 	"-mmin":  func(_ *finder, v string) (test, error) { return ageTest(v, time.Minute) },
 	"-newer": func(f *finder, v string) (test, error) {
+		file, err := f.app.Path(v)
+		if err != nil {
+			return nil, err
+		}
 		var than time.Time
 		return func(at found) (bool, error) {
 			if than.IsZero() {
-				i, err := f.c.Stat(f.ctx, f.app.Remote(v))
+				i, err := f.c.Stat(f.ctx, file)
 				if err != nil {
 					return false, err
 				}

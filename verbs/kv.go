@@ -31,6 +31,9 @@ its value is the file MOUNT/keys/KEY, which all other commands take as well.
   pfs kv get config/limit`}
 	c.PersistentFlags().StringVar(&k.mount, "mount", "/kvfs", "the mount of kvfs")
 	c.AddCommand(k.get(), k.put(), k.del(), k.list())
+	for _, sub := range c.Commands() {
+		sub.PreRunE = func(*cobra.Command, []string) error { return cli.Named(k.mount) }
+	}
 	return c
 }
 

@@ -22,6 +22,7 @@ func TestEmptyPaths(t *testing.T) {
 		{"get", "", "-"}, {"put", "-", ""}, {"write", "", "x"}, {"edit", ""}, {"diff", "/memfs/d/a", ""}, {"diff", "-r", "", "/memfs"},
 		{"grep", "a", ""}, {"grep", "-r", "a", ""}, {"fsgrep", "-r", "a", ""}, {"tail", ""}, {"watch", ""}, {"ln", "-s", "", "/memfs/l"}, {"ln", "-s", "a", ""},
 		{"stream", "put", ""}, {"stream", "cat", ""}, {"queue", "put", "", "x"}, {"mount", "memfs", ""},
+		{"find", "/memfs", "-newer", "", "-delete"}, {"kv", "--mount", "", "list"}, {"kv", "put", "a", "b", "--mount="}, {"mcp", "--root", ""}, {"mcp", "install", "codex", "--print", "--root="},
 		{"sh", "-c", `cd /memfs/d; put - "$nix"`}, {"sh", "-c", `cd /memfs/d; ln -s a "$nix"`}, {"sh", "-c", `cd /memfs/d; grep -r a "$nix"`},
 		{"sh", "-c", `cd /memfs/d; rm -r "$nix"`}, {"sh", "-c", `cd /memfs/d; find "$nix" -delete`}, {"sh", "-c", `cd /memfs/d; rm -r pfs:`}} {
 		if r := pfs(t, "", args...); r.Code != cli.ExitNoFile || r.Stdout != "" || !strings.Contains(r.Stderr, `": not found: the path is empty`) {

@@ -57,6 +57,9 @@ server answers the same at /mcp, for agents that take a URL.`,
   pfs mcp install cursor --root /memfs/a7  # for Cursor, held below /memfs/a7
   pfs mcp --root /memfs/a7 --read-only     # what an agent starts`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Named(f.root); err != nil {
+				return err
+			}
 			cs, err := a.Clients()
 			if err != nil {
 				return err
@@ -88,6 +91,9 @@ written too; a token is not: let a context name its file.`,
   pfs mcp install vscode --root /memfs/a7 --read-only
   pfs mcp install codex --print  # show the file, write nothing`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cli.Named(f.root); err != nil {
+				return err
+			}
 			s, err := mcp.New(f.config(nil))
 			if err != nil {
 				return cli.UsageError{Err: err}
