@@ -3,6 +3,7 @@ package verbs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 
@@ -36,11 +37,10 @@ func (k *leg) transfer(ctx context.Context, from, to string, e entry) (mark stri
 				return "", true, nil
 			}
 			return k.settled(ctx, from, to, e, err)
+		case k.keep && !k.mirror && written(err): // to copy it again might replace another's
+			return "", false, fmt.Errorf("%w; what is at %s by now stays", err, k.dst.name(to))
 		case try == tries || !passing(err) || ctx.Err() != nil:
 			return "", false, err
-		}
-		if ours := errors.Is(err, errTorn) || errors.Is(err, errOther) || errors.Is(err, errMoved); ours {
-			e.only = false
 		}
 		unsure = true
 	}
@@ -60,8 +60,13 @@ func (k *leg) settled(ctx context.Context, from, to string, e entry, stale error
 	return "", kept, err
 }
 
+// written reports whether a copy has failed so once it was there.
+func written(err error) bool {
+	return errors.Is(err, errTorn) || errors.Is(err, errOther) || errors.Is(err, errMoved)
+}
+
 // passing reports whether a copy may succeed now that has failed so.
 func passing(err error) bool {
 	kind := vfs.KindOf(err)
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTorn) || errors.Is(err, errMoved) || errors.Is(err, errOther) || kind == vfs.Unavailable || kind == vfs.Timeout
+	return errors.Is(err, io.ErrUnexpectedEOF) || written(err) || kind == vfs.Unavailable || kind == vfs.Timeout
 }
