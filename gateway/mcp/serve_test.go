@@ -1,9 +1,13 @@
 package mcp_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -35,4 +39,19 @@ func serve(t *testing.T, s *mcp.Server, o *sdk.ClientOptions, protocol string) *
 		t.Fatal(err)
 	}
 	return c
+}
+
+// A line of which the rest could not be read is no message, not even a wrong one.
+func TestHalfALine(t *testing.T) {
+	s, err := mcp.New(mcp.Config{Root: "/", Local: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end, answer := range map[error]bool{io.EOF: true, errors.New("it broke"): false} {
+		var out bytes.Buffer
+		err := s.Run(t.Context(), io.MultiReader(strings.NewReader(`{"jsonrpc":"2.0"`), iotest.ErrReader(end)), &out)
+		if got := strings.Contains(out.String(), "not JSON"); got != answer || (err == nil) != answer {
+			t.Errorf("%v: %v, %q", end, err, out.String())
+		}
+	}
 }

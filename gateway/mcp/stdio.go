@@ -47,6 +47,9 @@ func sift(in io.Reader, to io.Writer, answers *lineWriter) error {
 	br := bufio.NewReaderSize(in, 64<<10)
 	for {
 		line, long, err := readLine(br)
+		if err != nil && err != io.EOF { // the rest of the line may be missing
+			return err
+		}
 		trimmed := bytes.TrimSpace(line)
 		if m, wrong := judge(trimmed, long); wrong != nil {
 			if werr := answers.tell(wrong); werr != nil {
@@ -58,11 +61,8 @@ func sift(in io.Reader, to io.Writer, answers *lineWriter) error {
 				return werr
 			}
 		}
-		switch {
-		case err == io.EOF:
+		if err == io.EOF {
 			return nil
-		case err != nil:
-			return err
 		}
 	}
 }
