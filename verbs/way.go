@@ -184,16 +184,25 @@ func (k *leg) single(from, to string, e entry) job {
 
 // stdin copies stdin.
 func (k *copier) stdin(ctx context.Context, c *client.Client, to string) (int64, error) {
-	if !k.keep {
-		_, n, err := k.app.sendStdin(ctx, c, k.app.Stdin, to)
-		return n, err
+	if k.keep {
+		if _, err := c.Stat(ctx, to); err == nil {
+			return k.kept()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
 	}
-	_, err := c.Stat(ctx, to)
-	if err == nil {
-		return k.kept()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+	if !k.act("copy", to) {
+		return 0, nil
 	}
+	if k.keep {
+		return k.stdinOnce(ctx, c, to)
+	}
+	_, n, err := k.app.sendStdin(ctx, c, k.app.Stdin, to)
+	return n, err
+}
+
+// stdinOnce copies stdin to where nothing is.
+func (k *copier) stdinOnce(ctx context.Context, c *client.Client, to string) (int64, error) {
 	head := make([]byte, held)
 	got, err := io.ReadFull(k.app.Stdin, head)
 	var again, in io.Reader // again: all of it, if it is to be had twice

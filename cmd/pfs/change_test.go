@@ -45,6 +45,7 @@ func TestCopyOfSeveral(t *testing.T) {
 		{"cp --resume local:a.txt /memfs/d", "", 0, "", "0 files, 0 bytes, 1 unchanged\n"},
 		{"cp --resume --check local:x /memfs/d/a.txt", "", 0, "", "1 files, 5 bytes\n"},
 		{"cp --dry-run -r local:. /memfs/new", "", 0, "copy …\ncopy …\ncopy …\ncopy …\n", "4 files, 0 bytes; nothing was done\n"},
+		{"cp --dry-run - /memfs/new", "text", 0, "copy /memfs/new\n", "1 files, 0 bytes; nothing was done\n"},
 		{"ls /memfs/new", "", 4, "", "pfs: …\n"},
 		{"cp -r --exclude *.txt local:. /memfs/new", "", 0, "", "2 files, 8 bytes\n"},
 		{"cp -r --include a.txt --exclude *.txt local:. /memfs/new", "", 0, "", "3 files, 9 bytes\n"},
