@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -46,7 +47,8 @@ type want struct {
 
 // alone measures a node without a peer, by the workload of pfs bench that the
 // scene names. It has half the turns: each takes time before it. What it
-// measured before an error it keeps; only the end of ctx is its own error.
+// measured before an error it keeps, unless a write was lost; only the end of ctx is its
+// own error.
 func (c config) alone(ctx context.Context, sc scene, site peers.Site, out io.Writer) (result, error) {
 	r := result{Name: sc.about, Clients: sc.clients}
 	o := c.Options
@@ -56,7 +58,7 @@ func (c config) alone(ctx context.Context, sc scene, site peers.Site, out io.Wri
 	if err != nil {
 		r.Error = err.Error()
 	}
-	for _, part := range all.Results {
+	for _, part := range told(all, err) {
 		r.Sides = append(r.Sides, part.Loads...)
 		for _, f := range part.Facts {
 			r.Figures = append(r.Figures, wanted(f, sc.wants))
@@ -66,6 +68,14 @@ func (c config) alone(ctx context.Context, sc scene, site peers.Site, out io.Wri
 		r.Sides[i].Name = "PFS, " + r.Sides[i].Name
 	}
 	return r, ctx.Err()
+}
+
+// told is what a run that ended with err says: of one that lost a write, nothing.
+func told(all bench.Report, err error) []bench.Result {
+	if errors.Is(err, bench.ErrLost) {
+		return nil
+	}
+	return all.Results
 }
 
 // wanted is a fact with what was promised of it.

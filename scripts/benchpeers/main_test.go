@@ -169,6 +169,18 @@ func TestNoNumber(t *testing.T) {
 	}
 }
 
+// Of a node alone, too, nothing is told that it measured before it lost a write; what it
+// measured before another error is.
+func TestNothingOfALoss(t *testing.T) {
+	all := bench.Report{Results: make([]bench.Result, 1)}
+	if n := len(told(all, fmt.Errorf("put: %w", bench.ErrLost))); n != 0 {
+		t.Errorf("%d of a run that lost a write", n)
+	}
+	if n := len(told(all, errors.New("it does not start"))); n != 1 {
+		t.Errorf("%d of one that ended early", n)
+	}
+}
+
 // dd writes a new file each time, and removes none while it is measured.
 func TestCopies(t *testing.T) {
 	dir := t.TempDir()

@@ -70,7 +70,7 @@ func scenes() []scene {
 		{name: "large3", nodes: 3, others: []start{peers.StartDD}, matches: []match{
 			{"large file in, three nodes", 1, uploads, []float64{0.25}, false}}},
 		{name: "keys", work: "scale", about: "a node with more and more keys", clients: 64,
-			wants: []want{{"p99 of get", 2}, {"peak resident", 1024}}},
+			wants: []want{{"p99 of get with 10000000 ", 2}, {"peak resident", 1024}}},
 		{name: "restart", work: "recovery", about: "a restart with much state", clients: 1,
 			wants: []want{{"restart to ready", 3}, {"resident after", 1024}}},
 		{name: "footprint", work: "footprint", about: "what a node takes", clients: 1,
