@@ -107,6 +107,9 @@ func (t *localTree) sweep(rel string) bool {
 }
 
 func (t *localTree) look(_ context.Context, rel string) (entry, error) {
+	if t.root == nil {
+		return entry{}, &fs.PathError{Op: "lstat", Path: t.name(rel), Err: fs.ErrNotExist}
+	}
 	st, err := t.root.Lstat(filepath.FromSlash(rel))
 	if err != nil {
 		return entry{}, err

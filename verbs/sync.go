@@ -103,7 +103,7 @@ func (k *copier) sync(ctx context.Context, src, dst end) error {
 	}
 	l := &leg{k, from, to}
 	if t, ok := to.(*localTree); ok {
-		t.ours = true
+		t.ours = !k.dry
 	}
 	err = k.several(ctx, l.survey, func(give func(job)) error { return l.all(ctx, ".", there, give) }, l.tidy)
 	l.swapped(ctx, false)

@@ -272,11 +272,11 @@ func (k *copier) down(ctx context.Context, w *way, src, dst end, several bool) e
 	case stdout, serr == nil && !st.IsDir() && !st.Mode().IsRegular(): // a device or a pipe
 		w.turn = true
 		w.file = k.counted(func(ctx context.Context) (int64, error) {
-			to := dst.path
-			if stdout {
-				to = "-"
+			if k.dry {
+				k.act("copy", dst.path)
+				return 0, nil
 			}
-			return k.app.fetch(ctx, whole(cs[0]), src.path, to, 0o666)
+			return k.app.fetch(ctx, whole(cs[0]), src.path, dst.path, 0o666)
 		})
 		return nil
 	}
@@ -296,16 +296,24 @@ func (k *copier) down(ctx context.Context, w *way, src, dst end, several bool) e
 		w.by, w.file = l, l.single(strings.TrimPrefix(path.Clean("/"+src.path), "/"), name, named(i))
 		return nil
 	}
-	above := holders(at)
-	if err := os.MkdirAll(at, 0o777); err != nil {
-		return err
+	return k.downTree(w, &remoteTree{clients: cs, root: path.Clean("/" + src.path)}, at)
+}
+
+// downTree finds the way of a tree to a directory of this machine, and makes that.
+func (k *copier) downTree(w *way, from *remoteTree, at string) error {
+	to := &localTree{label: at, above: holders(at), ours: true}
+	w.tree = &leg{k, from, to}
+	if _, err := os.Stat(at); k.dry && errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	root, err := os.OpenRoot(at)
+	err := os.MkdirAll(at, 0o777)
 	if err != nil {
 		return err
 	}
-	w.tree = &leg{k, &remoteTree{clients: cs, root: path.Clean("/" + src.path)}, &localTree{root: w.add(root), above: above, ours: true}}
-	return nil
+	if to.root, err = os.OpenRoot(at); err == nil {
+		w.add(to.root)
+	}
+	return err
 }
 
 // named is the entry of a file that was named: a link stands for what it leads to.

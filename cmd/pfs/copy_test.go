@@ -297,3 +297,21 @@ func TestHostileServer(t *testing.T) {
 		t.Errorf("good holds %q, %v", b, err)
 	}
 }
+
+// A dry run makes nothing on this machine, writes to no pipe, and removes nothing.
+func TestDryRunWritesNothing(t *testing.T) {
+	clitest.Start(t)
+	left := "old/.pfs-" + strings.Repeat("A", 26) // of a copy that was killed
+	local(t, map[string]string{left: "", "old/f": "old"})
+	must(t, "", "mkdir", "/memfs/d")
+	must(t, "", "write", "/memfs/d/f", "new")
+	steps(t, []step{
+		{"cp --dry-run /memfs/d/f -", "", 0, "copy -\n", "1 files, 0 bytes; nothing was done\n"},
+		{"cp --dry-run --resume -r pfs:/memfs/d local:new/d", "", 0, "copy new/d/f\n", "1 files, 0 bytes; nothing was done\n"},
+		{"cp --dry-run -r pfs:/memfs/d local:old", "", 0, "copy old/d/f\n", "1 files, 0 bytes; nothing was done\n"},
+		{"sync --dry-run pfs:/memfs/d local:old", "", 0, "copy old/f\n", "1 files, 0 bytes, 0 unchanged; nothing was done\n"},
+	})
+	if got := strings.Join(tree(t, "."), " "); got != "old/ "+left+` 0 0 "" old/f 0 3 "old"` {
+		t.Errorf("there is %s", got)
+	}
+}
