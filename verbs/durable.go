@@ -50,15 +50,16 @@ func (t *localTree) syncAbove(ctx context.Context) error {
 	return nil
 }
 
-// holders returns the directories that get a new name once dir and what is above it are
-// made, from the inmost on; none if dir is there.
+// holders returns the directories in which names are new once dir and what is above it are
+// made, from the inmost on. That of dir is one of them also if dir is there: a move that was
+// interrupted may have made it.
 func holders(dir string) (out []string) {
-	for {
+	for dir = filepath.Clean(dir); ; {
+		dir = filepath.Dir(dir)
+		out = append(out, dir)
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
 			return out
 		}
-		dir = filepath.Dir(dir)
-		out = append(out, dir)
 	}
 }
 

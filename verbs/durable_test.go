@@ -120,7 +120,7 @@ func TestSyncAbove(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	for _, c := range []struct{ dst, want string }{{"new/a/to", "new/a new ."}, {"new/a/to", "new/a/to"}, {"new/a/to", ""}} {
+	for _, c := range []struct{ dst, want string }{{"new/a/to", "new/a new ."}, {"new/a/to", "new/a/to"}, {"new/a//to/", "new/a/to"}, {"other//", "."}} {
 		k, err := (&mover{app: &app{Env: cli.New(strings.NewReader(""), io.Discard, io.Discard)}}).copier(false)
 		if err != nil {
 			t.Fatal(err)
