@@ -43,7 +43,10 @@ func (t *localTree) syncDir(rel string) error {
 func (t *localTree) syncAbove(ctx context.Context) error {
 	for _, dir := range t.above {
 		d, err := os.Open(dir)
-		if err = cmp.Or(ctx.Err(), syncNames(d, err)); err != nil {
+		if err = syncNames(d, err); errors.Is(err, fs.ErrPermission) {
+			err = nil // who may make names in it may not read it, which is to sync it
+		}
+		if err = cmp.Or(ctx.Err(), err); err != nil {
 			return err
 		}
 	}
