@@ -109,6 +109,8 @@ func (m *mover) rename(ctx context.Context, src, dst end, several bool) error {
 	c, to := cs[0], dst.path
 	i, err := c.Stat(ctx, dst.path)
 	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
 	case err == nil && i.IsDir:
 		to = path.Join("/", dst.path, path.Base(src.path))
 		_, err = c.Stat(ctx, to)
@@ -119,6 +121,8 @@ func (m *mover) rename(ctx context.Context, src, dst end, several bool) error {
 		if yes, err := m.replaces("replace %s? [y/N]", to); err != nil || !yes {
 			return err
 		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	place, err := m.made.take(ctx, to, src.path)
 	if err != nil {

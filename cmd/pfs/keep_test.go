@@ -105,3 +105,35 @@ func TestNoClobberWithoutConditions(t *testing.T) {
 		{"cp -n - /memfs/l", strings.Repeat("x", 32<<10), 1, "", "pfs: …unsupported…\nhint: …; copy a file, or leave out -n\n"},
 	})
 }
+
+// What cannot be looked at is not taken for what is not there.
+func TestMoveToWhatCannotBeSeen(t *testing.T) {
+	s := clitest.Start(t)
+	must(t, "", "mkdir", "/memfs/d")
+	must(t, "", "write", "/memfs/a", "mine")
+	must(t, "", "write", "/memfs/d/a", "theirs")
+	var at string
+	clitest.TalkTo(t, between(t, s.URL, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/stat") || r.URL.Query().Get("path") != at {
+			return false
+		}
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"error":"permission denied","code":"permission_denied"}`))
+		return true
+	}))
+	for _, at = range []string{"/memfs/d/a", "/memfs/d", "/memfs/d/"} {
+		for _, how := range []string{"-n", "-i"} {
+			if r := pfs(t, "", "mv", how, "/memfs/a", at); r.Code != cli.ExitPermission {
+				t.Errorf("mv %s to %s: %d %q", how, at, r.Code, r.Stderr)
+			}
+		}
+	}
+	at = "/memfs/d/a"
+	if r := pfs(t, "", "mv", "-n", "/memfs/a", "/memfs/d"); r.Code != cli.ExitPermission {
+		t.Errorf("%d %q", r.Code, r.Stderr)
+	}
+	at = ""
+	if got := must(t, "", "cat", "/memfs/a", "/memfs/d/a"); got != "minetheirs" {
+		t.Errorf("there is %q", got)
+	}
+}
