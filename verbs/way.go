@@ -203,7 +203,7 @@ func (k *copier) stdin(ctx context.Context, c *client.Client, to string) (int64,
 
 // stdinOnce copies stdin to where nothing is.
 func (k *copier) stdinOnce(ctx context.Context, c *client.Client, to string) (int64, error) {
-	head := make([]byte, held)
+	head := make([]byte, held+1) // the last byte tells that there is more than may be sent twice
 	got, err := io.ReadFull(k.app.Stdin, head)
 	var again, in io.Reader // again: all of it, if it is to be had twice
 	switch head = head[:got]; {

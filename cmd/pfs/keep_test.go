@@ -102,7 +102,8 @@ func TestNoClobberWithoutConditions(t *testing.T) {
 		{"cp -n - /memfs/s", "mine", 0, "", "1 files, 4 bytes\n"},
 		{"cp -n - /memfs/s", "other", 0, "", "0 files, 0 bytes, 1 unchanged\n"},
 		{"cat /memfs/s", "", 0, "mine", ""},
-		{"cp -n - /memfs/l", strings.Repeat("x", 32<<10), 1, "", "pfs: …unsupported…\nhint: …; copy a file, or leave out -n\n"},
+		{"cp -n - /memfs/k", strings.Repeat("x", 32<<10), 0, "", "1 files, 32768 bytes\n"},
+		{"cp -n - /memfs/l", strings.Repeat("x", 32<<10+1), 1, "", "pfs: …unsupported…\nhint: …; copy a file, or leave out -n\n"},
 	})
 }
 
