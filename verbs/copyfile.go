@@ -116,11 +116,12 @@ func (k *leg) setExec(ctx context.Context, to string, e, old entry) error {
 	return k.dst.attr(ctx, to, old.mode.Perm()&^0o111|e.exec(), time.Time{})
 }
 
-// send copies the content.
-func (k *leg) send(ctx context.Context, from, to string, e entry) error {
+// send copies the content, and returns its version at the target, also of what is not
+// as it was sent; "": none is told.
+func (k *leg) send(ctx context.Context, from, to string, e entry) (version string, err error) {
 	r, err := k.src.open(ctx, from)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer r.Close()
 	local, isLocal := r.(*os.File)
@@ -128,7 +129,7 @@ func (k *leg) send(ctx context.Context, from, to string, e entry) error {
 	switch sized, ok := r.(interface{ Size() int64 }); {
 	case isLocal:
 		if before, err = local.Stat(); err != nil {
-			return err
+			return "", err
 		}
 		e.size = before.Size()
 	case ok:
@@ -147,7 +148,7 @@ func (k *leg) send(ctx context.Context, from, to string, e entry) error {
 	default:
 		body = onlyReader{in}
 	}
-	if err = k.dst.write(ctx, to, body, e); err == nil && k.check {
+	if version, err = k.dst.write(ctx, to, body, e); err == nil && k.check {
 		var got string
 		if got, err = k.dst.digest(ctx, to); err == nil && got != hash(sum) {
 			err = errOther
@@ -165,7 +166,7 @@ func (k *leg) send(ctx context.Context, from, to string, e entry) error {
 	if err == errTorn || err == errOther {
 		err = &fs.PathError{Op: "copy", Path: k.src.name(from), Err: err}
 	}
-	return err
+	return version, err
 }
 
 // link copies a link as a link.

@@ -25,7 +25,7 @@ type toldTarget struct {
 	*told
 }
 
-func (t toldTarget) write(ctx context.Context, rel string, r io.Reader, e entry) error {
+func (t toldTarget) write(ctx context.Context, rel string, r io.Reader, e entry) (string, error) {
 	if e.durable {
 		t.all = append(t.all, "sync "+rel)
 	}

@@ -160,10 +160,10 @@ func (t *localTree) mkdir(_ context.Context, rel string, mode fs.FileMode) error
 	return nil
 }
 
-func (t *localTree) write(_ context.Context, rel string, r io.Reader, e entry) error {
+func (t *localTree) write(_ context.Context, rel string, r io.Reader, e entry) (version string, err error) {
 	how := placing{mode: 0o666 | e.exec(), only: e.only, durable: e.durable}
-	_, err := place(t.root, filepath.FromSlash(rel), how, func(w io.Writer) (int64, error) { return io.Copy(w, r) })
-	return err
+	_, err = place(t.root, filepath.FromSlash(rel), how, func(w io.Writer) (int64, error) { return io.Copy(w, r) })
+	return "", err
 }
 
 func (t *localTree) symlink(_ context.Context, to, rel string, only bool) error {

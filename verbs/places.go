@@ -27,8 +27,9 @@ type entry struct {
 	err  error  // set: it is not to be had
 
 	// How it is to be written:
-	only    bool // only where there is none
-	durable bool // what it is copied from is to be removed
+	only    bool   // only where there is none
+	over    string // set: only in the place of what write has returned this version of
+	durable bool   // what it is copied from is to be removed
 }
 
 // exec is who may execute it.
@@ -56,8 +57,9 @@ type changes interface {
 	mkdir(ctx context.Context, rel string, mode fs.FileMode) error // one that is there is fine
 	// write makes a file of r, of the size and mode of e. It appears whole or not
 	// at all; one that it replaces keeps its mode. One that e says not to replace is
-	// vfs.Stale or fs.ErrExist; vfs.Unsupported: it cannot be told to leave one.
-	write(ctx context.Context, rel string, r io.Reader, e entry) error
+	// vfs.Stale or fs.ErrExist; vfs.Unsupported: it cannot be told to leave one. It
+	// returns the version of what it wrote, or "" where none is told.
+	write(ctx context.Context, rel string, r io.Reader, e entry) (version string, err error)
 	// symlink makes a link, in the place of another one unless only: then what is there
 	// is fs.ErrExist.
 	symlink(ctx context.Context, to, rel string, only bool) error

@@ -86,25 +86,28 @@ func (t *remoteTree) mkdir(ctx context.Context, rel string, mode fs.FileMode) er
 // small is up to what size a file is sent from memory, which can be sent again.
 const small = 256 << 10
 
-func (t *remoteTree) write(ctx context.Context, rel string, r io.Reader, e entry) error {
+func (t *remoteTree) write(ctx context.Context, rel string, r io.Reader, e entry) (version string, err error) {
 	c, p := t.by(rel), t.at(rel)
-	var err error
+	var got client.Written
 	var only []client.Option
-	if e.only {
+	switch {
+	case e.only:
 		only = append(only, client.IfAbsent())
+	case e.over != "":
+		only = append(only, client.IfMatch(e.over))
 	}
 	if e.size < 0 || e.size > small {
-		_, err = c.Write(ctx, p, r, e.size, only...)
+		got, err = c.Write(ctx, p, r, e.size, only...)
 	} else {
 		b := make([]byte, e.size)
 		switch _, err = io.ReadFull(r, b); err {
 		case nil:
-			_, err = c.WriteFile(ctx, p, b, only...)
+			got, err = c.WriteFile(ctx, p, b, only...)
 		case io.EOF:
 			err = io.ErrUnexpectedEOF // it has become shorter
 		}
 	}
-	return keepExec(ctx, c, p, e.mode, err)
+	return got.ETag, keepExec(ctx, c, p, e.mode, err)
 }
 
 func (t *remoteTree) symlink(ctx context.Context, to, rel string, only bool) error {

@@ -138,7 +138,7 @@ func (k *leg) try(ctx context.Context, s *swap) error {
 	case fs.ModeSymlink:
 		err = k.dst.symlink(ctx, ".", s.aside, true)
 	default:
-		err = k.dst.write(ctx, s.aside, strings.NewReader(""), entry{mode: 0o644})
+		_, err = k.dst.write(ctx, s.aside, strings.NewReader(""), entry{mode: 0o644})
 	}
 	if err != nil {
 		return err

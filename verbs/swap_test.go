@@ -21,10 +21,10 @@ type hung struct {
 	gone bool
 }
 
-func (h *hung) write(ctx context.Context, _ string, _ io.Reader, _ entry) error {
+func (h *hung) write(ctx context.Context, _ string, _ io.Reader, _ entry) (string, error) {
 	h.gone = true
 	h.end()
-	return ctx.Err()
+	return "", ctx.Err()
 }
 
 func (h *hung) remove(ctx context.Context, rel string, all bool) error {

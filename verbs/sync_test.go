@@ -240,7 +240,7 @@ type growing struct {
 	do func()
 }
 
-func (g growing) write(ctx context.Context, rel string, r io.Reader, e entry) error {
+func (g growing) write(ctx context.Context, rel string, r io.Reader, e entry) (string, error) {
 	g.do()
 	return g.localTree.write(ctx, rel, r, e)
 }

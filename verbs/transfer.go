@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,14 @@ var (
 func (k *leg) transfer(ctx context.Context, from, to string, e entry) (mark string, kept bool, err error) {
 	e.only, e.durable = k.keep && !k.mirror, k.moved != nil
 	unsure := false // a try before may have written it
+	var why error   // what one before has written with -n is to be replaced
 	for try := 1; ; try++ {
-		mark, err = k.watched(ctx, from, to, func() error { return k.send(ctx, from, to, e) })
+		var version string
+		mark, err = k.watched(ctx, from, to, func() (err error) {
+			version, err = k.send(ctx, from, to, e)
+			return err
+		})
+		torn := k.keep && !k.mirror && written(err)
 		switch {
 		case err == nil:
 			return mark, false, nil
@@ -37,9 +44,12 @@ func (k *leg) transfer(ctx context.Context, from, to string, e entry) (mark stri
 				return "", true, nil
 			}
 			return k.settled(ctx, from, to, e, err)
-		case k.keep && !k.mirror && written(err): // to copy it again might replace another's
-			return "", false, fmt.Errorf("%w; what is at %s by now stays", err, k.dst.name(to))
-		case try == tries || !passing(err) || ctx.Err() != nil:
+		case torn && version != "" && try < tries: // what another has made stays
+			e.only, e.over, why = false, version, err
+		case !torn && try < tries && passing(err) && ctx.Err() == nil:
+		case torn || why != nil:
+			return "", false, fmt.Errorf("%w; what is at %s by now may be no whole copy, and -n leaves it", cmp.Or(why, err), k.dst.name(to))
+		default:
 			return "", false, err
 		}
 		unsure = true

@@ -68,3 +68,46 @@ func TestTransferKeepsAnothers(t *testing.T) {
 		}
 	}
 }
+
+// untold is a tree that tells no versions of what is written to it.
+type untold struct{ *remoteTree }
+
+func (u untold) write(ctx context.Context, rel string, r io.Reader, e entry) (string, error) {
+	_, err := u.remoteTree.write(ctx, rel, r, e)
+	return "", err
+}
+
+// A copy with -n of what changes meanwhile is made again in the place of itself; where that
+// cannot be told from what another makes, what is left is.
+func TestTransferAgain(t *testing.T) {
+	s := clitest.Start(t)
+	c, err := client.New(client.Config{URLs: []string{s.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := client.WithFresh(t.Context())
+	write := func(text string) {
+		if _, err := c.WriteFile(ctx, "/memfs/a", []byte(text)); err != nil {
+			t.Error(err)
+		}
+	}
+	tree := &remoteTree{clients: []*client.Client{c}, root: "/memfs"}
+	for to, dst := range map[string]target{"told": tree, "untold": untold{tree}} {
+		write("old")
+		k, err := (&mover{app: &app{Env: cli.New(strings.NewReader(""), io.Discard, io.Discard)}, keep: true}).copier(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.moved.files.close()
+		l := &leg{k, &meddling{tree, func() { write("newer") }}, dst}
+		_, kept, err := l.transfer(ctx, "a", to, entry{name: "a", mode: 0o644, size: 3})
+		b, rerr := c.ReadFile(ctx, "/memfs/"+to)
+		if whole := err == nil && string(b) == "newer"; kept || rerr != nil || whole != (to == "told") {
+			t.Errorf("%s: kept %v, %v; %q, %v", to, kept, err, b, rerr)
+		}
+		if to == "untold" && (!errors.Is(err, errMoved) || !strings.Contains(err.Error(), "what is at /memfs/untold by now may be no whole copy")) {
+			t.Error(err)
+		}
+	}
+}
