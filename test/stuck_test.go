@@ -28,7 +28,7 @@ func TestStuckDisk(t *testing.T) {
 
 func stuckDisk(t *testing.T, logStore string, n int) {
 	t.Parallel()
-	b := burden(t, 192, fmt.Sprintf("cluster: {log_store: %s}\n", logStore))
+	b := burden(t, 512, fmt.Sprintf("cluster: {log_store: %s}\n", logStore)) // room for what a slow machine writes meanwhile
 	b.mortal = true
 	var slowest time.Duration
 	codes := map[int]int{}
