@@ -55,7 +55,7 @@ func (n *Node) watchVolume(ctx context.Context) {
 	was := false
 	for last := time.Now(); pause(ctx, lookEvery); {
 		n.lookAtVolume()
-		now := time.Now() // right before the question, so that no standstill is left out
+		now := time.Now() // right before the question: a long standstill counts, wherever it was
 		if now.Sub(last) > 2*lookEvery+diskPatience {
 			n.vol.Stood() // this process did, or its machine
 		}

@@ -59,13 +59,7 @@ func (s toldSource) remove(ctx context.Context, rel string, all bool) error {
 
 // What is moved to this machine is synced here, with its names, before it goes there.
 func TestMovedIsDurable(t *testing.T) {
-	s := clitest.Start(t)
-	c, err := client.New(client.Config{URLs: []string{s.URL}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx := client.WithFresh(t.Context())
+	c, ctx := served(t)
 	for _, whole := range []bool{true, false} {
 		if err := mkdirAll(ctx, c, "/memfs/d/sub", 0o755); err != nil {
 			t.Fatal(err)

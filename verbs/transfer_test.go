@@ -33,15 +33,21 @@ func (o *overtaken) digest(ctx context.Context, rel string) (string, error) {
 	return sum, err
 }
 
-// What another has put in the place of a copy with -n is not replaced by the next try.
-func TestTransferKeepsAnothers(t *testing.T) {
+// served is a client of a new server, and the context in which it reads what it wrote.
+func served(t *testing.T) (*client.Client, context.Context) {
+	t.Helper()
 	s := clitest.Start(t)
 	c, err := client.New(client.Config{URLs: []string{s.URL}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	ctx := client.WithFresh(t.Context())
+	t.Cleanup(func() { c.Close() })
+	return c, client.WithFresh(t.Context())
+}
+
+// What another has put in the place of a copy with -n is not replaced by the next try.
+func TestTransferKeepsAnothers(t *testing.T) {
+	c, ctx := served(t)
 	write := func(p, text string) {
 		t.Helper()
 		if _, err := c.WriteFile(ctx, p, []byte(text)); err != nil {
@@ -80,13 +86,7 @@ func (u untold) write(ctx context.Context, rel string, r io.Reader, e entry) (st
 // A copy with -n of what changes meanwhile is made again in the place of itself; where that
 // cannot be told from what another makes, what is left is.
 func TestTransferAgain(t *testing.T) {
-	s := clitest.Start(t)
-	c, err := client.New(client.Config{URLs: []string{s.URL}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx := client.WithFresh(t.Context())
+	c, ctx := served(t)
 	write := func(text string) {
 		if _, err := c.WriteFile(ctx, "/memfs/a", []byte(text)); err != nil {
 			t.Error(err)
