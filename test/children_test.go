@@ -14,7 +14,7 @@ import (
 
 // children returns the ids of the processes that a node has, but for those that have
 // ended.
-func children(t *testing.T, n *harness.Node) (pids []int) {
+func children(t testing.TB, n *harness.Node) (pids []int) {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {

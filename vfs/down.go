@@ -40,8 +40,8 @@ type MountState struct {
 	Tries  int        `json:"tries,omitempty"`    // starts that have failed, one after the other
 	Retry  *time.Time `json:"retry_at,omitempty"` // when the next is due
 	// Of a third-party plugin: what its process does (stopped, starting, ready, backoff,
-	// failed, stopping; a module is ready), and how often that, or an instance of the
-	// module, has ended unasked since it was mounted.
+	// failed, stopping; a module is ready or backoff), and how often that, or an instance
+	// of the module, has ended unasked since it was mounted.
 	Process string `json:"process,omitempty"`
 	Ends    int    `json:"process_ends,omitempty"`
 }

@@ -89,7 +89,7 @@ func (h *Host) Inspect(ctx context.Context, module []byte, l vfs.Limits) (vfs.Li
 	if err := p.turns.take(ctx.Done()); err != nil {
 		return vfs.Library{}, err
 	}
-	i, err := p.make(ctx)
+	i, err := p.make(ctx, pace{})
 	defer i.close()
 	defer i.giveTurn()
 	if err != nil {

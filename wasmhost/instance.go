@@ -134,7 +134,8 @@ type instance struct {
 	written  int64   // bytes
 	requests int
 	stop     atomic.Pointer[<-chan struct{}]
-	mine     bool // it has a turn
+	mine     bool          // it has a turn
+	took     time.Duration // to make it
 	pace     pace
 	exports  map[string]*export // that were called
 	free     func()             // its memory
@@ -155,8 +156,8 @@ const maxParams = 5
 // make starts an instance, which takes over the turn of its caller: its own
 // beginning, then plugin_new. What it returns is never nil, and has the turn if mine
 // is set, also with an error.
-func (p *program) make(ctx context.Context) (i *instance, err error) {
-	i = &instance{p: p, exports: map[string]*export{}, mine: true}
+func (p *program) make(ctx context.Context, pace pace) (i *instance, err error) {
+	i = &instance{p: p, exports: map[string]*export{}, mine: true, pace: pace}
 	ctx = i.during(ctx)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(p.output).WithStderr(p.output).WithRandSource(rand.Reader).

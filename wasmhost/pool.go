@@ -2,10 +2,7 @@ package wasmhost
 
 import (
 	"context"
-	"sync"
 	"time"
-
-	"github.com/pfs-project/pfs/vfs"
 )
 
 // Between two starts of an instance that fail, nothing is tried.
@@ -20,13 +17,6 @@ type pool struct {
 	places   chan *instance // nil: a place without an instance
 	failures chan failure   // one: how the last start ended
 	drops    *drops
-}
-
-// drops counts the instances of a mount that had to be dropped.
-type drops struct {
-	mu   sync.Mutex
-	n    int
-	last error // why the latest was; nil once there was an answer again
 }
 
 type failure struct {
@@ -58,14 +48,18 @@ func (l *pool) start(ctx context.Context) (i *instance, until time.Time, err err
 	if last.err != nil && time.Since(last.at) < startPause {
 		return nil, until, last.err
 	}
+	if err := l.drops.pause(ctx.Done()); err != nil {
+		return nil, until, err
+	}
 	if err := l.p.turns.take(ctx.Done()); err != nil {
 		return nil, until, err
 	}
-	until = time.Now().Add(l.p.limits.Call)
+	began := time.Now()
+	until = began.Add(l.p.limits.Call)
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancel()
 	l.starts()
-	if i, err = l.p.make(ctx); err == nil {
+	if i, err = l.p.make(ctx, pace{poor: l.drops.lately()}); err == nil {
 		err = i.configure(ctx, l.settings)
 	}
 	last = failure{err, time.Now()}
@@ -74,6 +68,7 @@ func (l *pool) start(ctx context.Context) (i *instance, until time.Time, err err
 		i.close()
 		return nil, until, err
 	}
+	i.took = time.Since(began)
 	return i, until, nil
 }
 
@@ -102,39 +97,18 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
+	began := time.Now()
 	defer func() {
 		i.giveTurn() // unless it waits for the host
-		l.drops.ended(err, i.broken)
-		if i.broken {
-			i.close()
-			i = nil
+		if !i.broken {
+			l.drops.ended(err)
+			return
 		}
+		i.close()
+		l.drops.dropped(err, i.took+time.Since(began))
+		i = nil
 	}()
 	return do(ctx, i)
-}
-
-// ended notes how a call has ended.
-func (d *drops) ended(err error, broken bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case broken:
-		d.n++
-		d.last = err
-	case err == nil:
-		d.last = nil
-	}
-}
-
-// state says how the mount fares.
-func (d *drops) state() vfs.MountState {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	m := vfs.MountState{Status: vfs.MountUp, Process: "ready", Ends: d.n}
-	if d.last != nil {
-		m.Error = d.last.Error()
-	}
-	return m
 }
 
 // close ends the instances, once their calls have ended.

@@ -106,3 +106,35 @@ func TestClientLeavesStart(t *testing.T) {
 		t.Errorf("%d turns are kept", len(h.turns))
 	}
 }
+
+// A mount whose instances end one after the other rests nine times as long as they
+// took, says so meanwhile, and keeps nobody for longer than the client's patience.
+func TestRestsAfterDrops(t *testing.T) {
+	_, f, starts := sleeping(t, 20*time.Millisecond, vfs.Limits{Call: 6 * time.Second})
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	drop := func(_ context.Context, i *instance) error { return i.wrong("it ends") }
+	for over := time.Now().Add(time.Second); time.Now().Before(over); {
+		if err := f.pool.use(t.Context(), drop); vfs.KindOf(err) != vfs.Crashed {
+			t.Fatal(err)
+		}
+	}
+	if n := starts.Load(); n > 8 {
+		t.Errorf("%d instances that take 20 ms each were made in a second", n)
+	}
+	if m := f.MountState(); m.Process != "backoff" || m.Retry == nil || m.Error == "" {
+		t.Errorf("while it rests its state is %+v", m)
+	}
+	ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
+	defer leave()
+	if err := f.pool.use(ctx, drop); vfs.KindOf(err) != vfs.Throttled {
+		t.Errorf("who cannot wait for it is told %v", err)
+	}
+	if err := f.pool.use(t.Context(), func(context.Context, *instance) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if m := f.MountState(); m.Process != "ready" || m.Retry != nil || m.Error != "" {
+		t.Errorf("once it has rested its state is %+v", m)
+	}
+}
