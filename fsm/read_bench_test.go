@@ -15,7 +15,7 @@ import (
 
 // Reads of files of 256 bytes, any of so many, by as many goroutines as there are
 // processors, with the caches of a large machine. PFS_SOAK=1 has ten million, too,
-// which take some six minutes to write.
+// which take some seven minutes to write.
 func BenchmarkRead(b *testing.B) {
 	counts := []int{10_000, 1_000_000}
 	if os.Getenv("PFS_SOAK") != "" {

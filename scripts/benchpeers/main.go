@@ -82,7 +82,7 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.dir, "dir", ".", "a folder on the disk to measure; data go into one inside it, which is removed")
 	f.StringVar(&c.page, "page", "", "write this page, with plots beside it, as docs/benchmarks.md")
 	f.StringVar(&c.json, "json", "", "write all figures to this file")
-	only := f.String("only", "", "measure these alone: "+strings.Join(names(), ","))
+	only := f.String("only", "", "measure these alone: "+strings.Join(names(), ",")+", and url with -url")
 	f.IntVar(&c.Rounds, "rounds", 6, "turns of each side")
 	f.DurationVar(&c.For, "for", 2*time.Second, "length of a turn")
 	f.DurationVar(&c.Warm, "warm", 500*time.Millisecond, "of a turn, before anything is counted")
