@@ -8,22 +8,22 @@ import (
 )
 
 // drops counts the instances of a mount that had to be dropped, and has it rest after
-// each: what their ends and the making of others take is taken from other mounts. It is
-// a tenth of a processor at first, and less with each further.
+// each: what their ends and the making of others take is taken from other mounts.
 type drops struct {
 	mu    sync.Mutex
 	n     int
 	last  error     // why the latest was; nil once there was an answer again
-	row   int       // of them with less than healthy between each two
 	at    time.Time // of the latest
 	again time.Time // no instance is made before
 }
 
 const (
-	restTimes = 9           // as long as an instance took, a mount rests after it; doubled for each further in a row
+	restTimes = 30          // as long as an instance took, a mount rests after it
 	mostRest  = time.Second // a client waits for it
-	healthy   = time.Minute // without one, after which rests begin small again
+	healthy   = time.Minute // without a drop, after which it is as if there had been none
 )
+
+var errEnded = vfs.Crashed.With("the plugin ended after its answer")
 
 // ended notes how a call has ended whose instance is still good.
 func (d *drops) ended(err error) {
@@ -41,32 +41,38 @@ func (d *drops) dropped(err error, took time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.n++
-	d.last = err
-	if now.Sub(d.at) > healthy {
-		d.row = 0
+	if d.last = err; err == nil {
+		d.last = errEnded
 	}
 	if d.at = now; d.again.Before(now) {
 		d.again = now
 	}
-	if d.again = d.again.Add(restTimes * took << min(d.row, 10)); d.again.After(now.Add(mostRest)) {
+	if d.again = d.again.Add(restTimes * took); d.again.After(now.Add(mostRest)) {
 		d.again = now.Add(mostRest)
 	}
-	d.row++
 }
 
 // lately reports whether one was dropped a short while ago.
 func (d *drops) lately() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.row > 0 && time.Since(d.at) <= healthy
+	return d.n > 0 && time.Since(d.at) <= healthy
+}
+
+// rest is for how long the mount still rests.
+func (d *drops) rest() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.n == 0 {
+		return 0
+	}
+	return max(time.Until(d.again), 0)
 }
 
 // pause waits until the mount has rested, or done.
 func (d *drops) pause(done <-chan struct{}) error {
-	d.mu.Lock()
-	left := time.Until(d.again)
-	d.mu.Unlock()
-	if left <= 0 {
+	left := d.rest()
+	if left == 0 {
 		return nil
 	}
 	t := time.NewTimer(left)
@@ -86,9 +92,10 @@ func (d *drops) state() vfs.MountState {
 	m := vfs.MountState{Status: vfs.MountUp, Process: "ready", Ends: d.n}
 	if d.last != nil {
 		m.Error = d.last.Error()
-		if again := d.again; time.Now().Before(again) {
-			m.Process, m.Retry = "backoff", &again
-		}
+	}
+	if time.Now().Before(d.again) {
+		again := d.again.UTC().Truncate(time.Millisecond)
+		m.Process, m.Retry = "backoff", &again
 	}
 	return m
 }

@@ -72,15 +72,35 @@ func (l *pool) start(ctx context.Context) (i *instance, until time.Time, err err
 	return i, until, nil
 }
 
+// place takes a place: one with an instance, if there is one, while the mount rests.
+func (l *pool) place(done <-chan struct{}) (i *instance, err error) {
+	select {
+	case i = <-l.places:
+	case <-done:
+		return nil, errBusy
+	}
+	for range cap(l.places) - 1 {
+		if i != nil || l.drops.rest() == 0 {
+			break
+		}
+		select {
+		case other := <-l.places:
+			l.places <- i
+			i = other
+		default: // the others are in use
+			return i, nil
+		}
+	}
+	return i, nil
+}
+
 // use runs do with an instance that serves nobody else. While all are taken it
 // waits, as long as ctx lasts. A mount with one instance keeps state in it, so a
 // client that goes away does not end its call; the deadline does.
 func (l *pool) use(ctx context.Context, do func(context.Context, *instance) error) (err error) {
-	var i *instance
-	select {
-	case i = <-l.places:
-	case <-ctx.Done():
-		return errBusy
+	i, err := l.place(ctx.Done())
+	if err != nil {
+		return err
 	}
 	defer func() { l.places <- i }()
 	var until time.Time
@@ -88,6 +108,7 @@ func (l *pool) use(ctx context.Context, do func(context.Context, *instance) erro
 		i, until, err = l.start(ctx)
 	} else if err = l.p.turns.take(ctx.Done()); err == nil {
 		i.mine, until = true, time.Now().Add(l.p.limits.Call)
+		i.pace.poor = l.drops.lately()
 	}
 	if err != nil {
 		return err

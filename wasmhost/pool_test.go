@@ -107,7 +107,7 @@ func TestClientLeavesStart(t *testing.T) {
 	}
 }
 
-// A mount whose instances end one after the other rests nine times as long as they
+// A mount whose instances end one after the other rests thirty times as long as they
 // took, says so meanwhile, and keeps nobody for longer than the client's patience.
 func TestRestsAfterDrops(t *testing.T) {
 	_, f, starts := sleeping(t, 20*time.Millisecond, vfs.Limits{Call: 6 * time.Second})
@@ -120,7 +120,7 @@ func TestRestsAfterDrops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := starts.Load(); n > 8 {
+	if n := starts.Load(); n > 4 {
 		t.Errorf("%d instances that take 20 ms each were made in a second", n)
 	}
 	if m := f.MountState(); m.Process != "backoff" || m.Retry == nil || m.Error == "" {
@@ -136,5 +136,39 @@ func TestRestsAfterDrops(t *testing.T) {
 	}
 	if m := f.MountState(); m.Process != "ready" || m.Retry != nil || m.Error != "" {
 		t.Errorf("once it has rested its state is %+v", m)
+	}
+}
+
+// While a mount rests, calls are served by the instances that it still has.
+func TestRestsBesideOthers(t *testing.T) {
+	_, f, starts := sleeping(t, 20*time.Millisecond, vfs.Limits{Instances: 3, Call: 6 * time.Second})
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each has its instance
+		if err := f.pool.use(t.Context(), func(context.Context, *instance) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := starts.Load(); n != 3 {
+		t.Fatalf("%d instances in three places", n)
+	}
+	_ = f.pool.use(t.Context(), func(_ context.Context, i *instance) error { return i.wrong("it ends") })
+	f.drops.again = time.Now().Add(time.Hour)
+	for range 10 {
+		ctx, leave := context.WithTimeout(t.Context(), 10*time.Second)
+		err := f.pool.use(ctx, func(_ context.Context, i *instance) error {
+			if !i.pace.poor {
+				t.Error("an instance beside one that was dropped takes its time")
+			}
+			return nil
+		})
+		leave()
+		if err != nil {
+			t.Fatalf("two instances are left: %v", err)
+		}
+	}
+	if n := starts.Load(); n != 3 {
+		t.Errorf("%d instances were made, the last while the mount rested", n)
 	}
 }
