@@ -186,7 +186,7 @@ func (r *rpc) read() {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = badFrame("it does not come to an end")
-		case errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, os.ErrClosed): // how it has ended tells more
 			r.proc.Kill()
 			return
 		}

@@ -30,8 +30,10 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &Server{Dir: dir}
-	out, err := exec.Command("mariadb-install-db", "--no-defaults", "--user="+name(t), "--datadir="+filepath.Join(dir, "data"),
-		"--auth-root-authentication-method=normal", "--skip-test-db").CombinedOutput()
+	install := exec.Command("mariadb-install-db", "--no-defaults", "--user="+name(t), "--datadir="+filepath.Join(dir, "data"),
+		"--auth-root-authentication-method=normal", "--skip-test-db")
+	install.Env = s.env()
+	out, err := install.CombinedOutput()
 	if err != nil {
 		t.Fatalf("mariadb-install-db: %v\n%s", err, out)
 	}
@@ -39,6 +41,10 @@ func Start(t testing.TB) *Server {
 	t.Cleanup(s.Kill)
 	return s
 }
+
+// env gives it a place of its own for temporary tables: each that starts removes what
+// it finds there, as if it were left by one that has ended.
+func (s *Server) env() []string { return append(os.Environ(), "TMPDIR="+s.Dir) }
 
 func name(t testing.TB) string {
 	u, err := user.Current()
@@ -55,6 +61,7 @@ func (s *Server) Run(t testing.TB) {
 	s.cmd = exec.Command("mariadbd", "--no-defaults", "--user="+name(t), "--datadir="+at("data"), "--skip-networking",
 		"--socket="+s.Socket(), "--pid-file="+at("pid"), "--log-error="+at("err.log"), "--innodb-buffer-pool-size=64M",
 		"--innodb-log-file-size=16M", "--performance-schema=OFF", "--skip-log-bin")
+	s.cmd.Env = s.env()
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
