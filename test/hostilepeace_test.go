@@ -70,7 +70,7 @@ func raised(t *testing.T) {
 }
 
 // stolen returns the time that this machine's host took from each processor, on average.
-func stolen(t testing.TB) (d time.Duration) {
+func stolen(t testing.TB) time.Duration {
 	t.Helper()
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -96,6 +96,7 @@ type block struct {
 	lost float64
 }
 
+// block is paced for so long.
 func (h *hostileNode) block(long time.Duration) block {
 	h.t.Helper()
 	before := stolen(h.t)

@@ -137,6 +137,12 @@ func TestRestsAfterDrops(t *testing.T) {
 	if m := f.MountState(); m.Process != "ready" || m.Retry != nil || m.Error != "" {
 		t.Errorf("once it has rested its state is %+v", m)
 	}
+	if err := f.pool.use(t.Context(), func(_ context.Context, i *instance) error { i.broken = true; return nil }); err != nil {
+		t.Error(err)
+	}
+	if m := f.MountState(); m.Process != "backoff" || m.Error == "" {
+		t.Errorf("after an end behind an answer its state is %+v", m)
+	}
 }
 
 // While a mount rests, calls are served by the instances that it still has.
