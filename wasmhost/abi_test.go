@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,71 @@ func TestSharedBuffers(t *testing.T) {
 	}
 	if _, err := f.Do(t.Context(), write(strings.Repeat("x", 4097))); vfs.KindOf(err) != vfs.TooLarge {
 		t.Error(err)
+	}
+}
+
+// A module with both gets what fits in its input buffer, which costs no call, and the
+// rest from malloc; its output buffer is for its own answers, which are not freed.
+func TestSharedBuffersBesideMalloc(t *testing.T) {
+	g := plain().malloc().frees("i:")
+	g.fn("fs_stat", "i:I", isRoot(), op(0x04, 0x7e), pair(atFile+512, 0), op(0x05), pair(atFile, 0), op(0x0b))
+	g.fn("fs_readdir", "i:I", pair(atList, 0))
+	g.fn("fs_read", "iII:I", pair(30_000, 5))
+	g.fn("get_input_buffer_ptr", ":i", i32(20_000))
+	g.fn("get_output_buffer_ptr", ":i", i32(30_000))
+	g.fn("get_shared_buffer_size", ":i", i32(4096))
+	g.fn("fs_write", "iiiIi:I", i32(9000), get(0), store(), i32(9004), get(1), store(), get(2), op(0xad))
+	f := started(t, g.bytes(), vfs.Limits{}, nil)
+	args := func(n int) (path, data uint32) {
+		t.Helper()
+		if r, err := f.Do(t.Context(), write(strings.Repeat("x", n))); err != nil || r.N != int64(n) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		b := f.memory(t, 9000, 8)
+		path, data = binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		if got := f.memory(t, path, 3); string(got) != "/f\x00" {
+			t.Errorf("path %q", got)
+		}
+		if got := f.memory(t, data, uint32(n)); string(got) != strings.Repeat("x", n) {
+			t.Errorf("data %.20q", got)
+		}
+		return path, data
+	}
+	stated := [2]uint32{atFile}
+	if path, data := args(4088); path != 20_000 || data != 20_008 || !slices.Equal(f.freed(t), [][2]uint32{stated}) {
+		t.Errorf("what fits is at %d and %d; freed %v", path, data, f.freed(t))
+	}
+	path, data := args(4089)
+	if path != 20_000 || data < 65536 || !slices.Equal(f.freed(t), [][2]uint32{stated, stated, {data}}) {
+		t.Errorf("what does not fit is at %d and %d; freed %v", path, data, f.freed(t))
+	}
+	if f.mustRead(t, "/f", 5, 0); len(f.freed(t)) != 3 {
+		t.Errorf("an answer in the output buffer was freed: %v", f.freed(t))
+	}
+}
+
+// What is asked for from the beginning of a file, and is there, takes one call; a
+// shorter answer is looked into.
+func TestReadsAtOnce(t *testing.T) {
+	g := plain().malloc()
+	g.fn("fs_stat", "i:I", i32(9000), i32(9000), op(0x28, 2, 0), i32(1), op(0x6a), store(), pair(atFile, 0))
+	g.fn("fs_readdir", "i:I", pair(atList, 0))
+	g.fn("fs_read", "iII:I", i32(9004), i32(9004), op(0x28, 2, 0), i32(1), op(0x6a), store(), pair(atBytes, 5))
+	f := started(t, g.bytes(), vfs.Limits{}, nil)
+	for _, c := range []struct {
+		n     int
+		off   int64
+		text  string
+		calls [2]byte // of fs_stat, of fs_read
+	}{{5, 0, "hello", [2]byte{0, 1}}, {3, 0, "hel", [2]byte{0, 1}}, {9, 0, "hello", [2]byte{1, 1}}, {4, 1, "ello", [2]byte{1, 1}}, {0, 0, "", [2]byte{1, 0}}} {
+		before := f.memory(t, 9000, 8)
+		if got := f.mustRead(t, "/f", c.n, c.off); got != c.text {
+			t.Errorf("%d bytes from %d: %q", c.n, c.off, got)
+		}
+		after := f.memory(t, 9000, 8)
+		if calls := [2]byte{after[0] - before[0], after[4] - before[4]}; calls != c.calls {
+			t.Errorf("%d bytes from %d: fs_stat and fs_read were called %v times, not %v", c.n, c.off, calls, c.calls)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ type call struct {
 	i      *instance
 	ctx    context.Context
 	blocks []block
-	used   [2]bool // the shared buffers: in, out
+	filled [2]uint32 // of the shared buffers: in, out
 	letGo  func()
 	name   string // the first text that was passed, and where it is
 	at     uint64
@@ -66,45 +66,73 @@ func (c *call) str(s string) (uint64, error) {
 	if c.at != 0 && c.name == s && c.i.memory.Write(uint32(c.at), b) { // whatever was made of it
 		return c.at, nil
 	}
-	at, err := c.pass(b, 0)
-	if err == nil && c.at == 0 && c.i.p.abi.has["malloc"] {
+	allocated := len(c.blocks)
+	at, err := c.pass(b, inBuffer)
+	if err == nil && c.at == 0 && len(c.blocks) > allocated {
 		c.name, c.at = s, at
 	}
 	return at, err
 }
 
 // data passes bytes; the pointer is never null.
-func (c *call) data(b []byte) (uint64, error) { return c.pass(b, 1) }
+func (c *call) data(b []byte) (uint64, error) { return c.pass(b, outBuffer) }
 
-// pass copies b into memory that the module has allocated, or else into a shared
-// buffer: into the preferred one if it is free.
+// The shared buffers.
+const (
+	inBuffer = iota
+	outBuffer
+)
+
+// pass copies b to where the module reads it: into a shared buffer, which costs no
+// call, or into memory that it has allocated. A module that has both may keep the
+// buffer of its answers to itself.
 func (c *call) pass(b []byte, prefer int) (uint64, error) {
-	i := c.i
-	at, err := uint64(0), error(nil)
-	if i.p.abi.has["malloc"] {
-		size := uint32(max(len(b), 1)) // some take a block of no bytes for a failure
-		if at, err = i.call(c.ctx, "malloc", uint64(size)); err != nil {
+	mallocs := c.i.p.abi.has["malloc"]
+	if mallocs {
+		prefer = inBuffer
+	}
+	at, ok := c.lay(len(b), prefer)
+	switch {
+	case ok:
+	case mallocs:
+		var err error
+		if at, err = c.allocate(len(b)); err != nil {
 			return 0, err
 		}
-		if at = uint64(uint32(at)); at == 0 {
-			return 0, vfs.TooLarge.With("the plugin has no memory for it")
+	default:
+		if at, ok = c.lay(len(b), 1-prefer); !ok {
+			return 0, vfs.TooLarge.Withf("the plugin takes at most %d bytes at once", c.i.shared)
 		}
-		c.blocks = append(c.blocks, block{uint32(at), size})
-	} else {
-		n := prefer
-		if c.used[n] {
-			n = 1 - n
-		}
-		if c.used[n] || len(b) > int(i.shared) {
-			return 0, vfs.TooLarge.Withf("the plugin takes at most %d bytes at once", i.shared)
-		}
-		c.used[n] = true
-		at = uint64([]uint32{i.in, i.out}[n])
 	}
-	if !i.memory.Write(uint32(at), b) {
-		return 0, i.wrong("its malloc gives what is outside of its memory")
+	if !c.i.memory.Write(at, b) {
+		return 0, c.i.wrong("its malloc gives what is outside of its memory")
 	}
-	return at, nil
+	return uint64(at), nil
+}
+
+// lay finds room for n bytes in a shared buffer, behind what is there; not ok if there
+// is none.
+func (c *call) lay(n, buffer int) (at uint32, ok bool) {
+	from := (c.filled[buffer] + 7) &^ 7
+	if uint64(from)+uint64(n) > uint64(c.i.shared) {
+		return 0, false
+	}
+	c.filled[buffer] = from + uint32(n)
+	return []uint32{c.i.in, c.i.out}[buffer] + from, c.i.shared > 0
+}
+
+// allocate has the module make room for n bytes, until the call ends.
+func (c *call) allocate(n int) (uint32, error) {
+	size := uint32(max(n, 1)) // some take a block of no bytes for a failure
+	at, err := c.i.call(c.ctx, "malloc", uint64(size))
+	if err != nil {
+		return 0, err
+	}
+	if uint32(at) == 0 {
+		return 0, vfs.TooLarge.With("the plugin has no memory for it")
+	}
+	c.blocks = append(c.blocks, block{uint32(at), size})
+	return uint32(at), nil
 }
 
 // text takes over a text that the module has returned; "" for a null pointer.
@@ -145,7 +173,7 @@ func (c *call) bytes(ptr, n uint32) ([]byte, error) {
 // run calls an export and takes its answer apart.
 func (c *call) run(name string, args ...uint64) (low, high uint32, err error) {
 	r, err := c.i.call(c.ctx, name, args...)
-	c.used = [2]bool{} // the answer is taken over before more is passed
+	c.filled = [2]uint32{} // the answer is taken over before more is passed
 	return uint32(r), uint32(r >> 32), err
 }
 

@@ -152,17 +152,26 @@ char *strdup(const char *s) {
 
 /* --- Answers --- */
 
+/* The buffers that are shared with the host: it writes arguments into the first, and
+ * reads answers in the second before the next call. What is longer is allocated. */
+static char input[1 << 16], output[1 << 16];
+
+char *get_input_buffer_ptr(void) { return input; }
+char *get_output_buffer_ptr(void) { return output; }
+uint32_t get_shared_buffer_size(void) { return sizeof output; }
+
 static pfs_answer pair(size_t low, size_t high) { return (pfs_answer)high << 32 | (uint32_t)low; }
 
 static void add(pfs_text *t, const char *s, size_t n) {
 	if (t->full) return;
 	if (t->len + n + 1 > t->room) {
 		size_t room = 2 * (t->len + n + 64);
-		char *more = realloc(t->at, room);
+		char *more = realloc(t->at == output ? NULL : t->at, room);
 		if (!more) {
 			t->full = 1;
 			return;
 		}
+		if (t->at == output) memcpy(more, output, t->len);
 		t->at = more;
 		t->room = room;
 	}
@@ -226,7 +235,7 @@ static pfs_answer told(pfs_text *t) {
 }
 
 pfs_answer pfs_described(const pfs_info *i) {
-	pfs_text t = {0};
+	pfs_text t = {.at = output, .room = sizeof output};
 	describe(&t, i);
 	return told(&t);
 }
@@ -245,7 +254,7 @@ pfs_answer pfs_bytes(const char *data, int64_t len, int64_t off, int64_t size) {
 	if (off < 0) off = 0;
 	if (off > len) off = len;
 	if (size < 0 || size > len - off) size = len - off;
-	char *copy = malloc((size_t)size); /* not NULL for no bytes: that is an error */
+	char *copy = (size_t)size <= sizeof output ? output : malloc((size_t)size); /* NULL is an error, also of no bytes */
 	if (!copy) return PFS_NOTHING;
 	if (size) memcpy(copy, data + off, (size_t)size);
 	return pair((size_t)copy, (size_t)size);

@@ -124,6 +124,9 @@ static inline uint32_t pfs_high(pfs_answer a) { return (uint32_t)(a >> 32); }
 
 /* --- The part of the C library that there is --- */
 
+PFS_EXPORT(get_input_buffer_ptr) char *get_input_buffer_ptr(void);
+PFS_EXPORT(get_output_buffer_ptr) char *get_output_buffer_ptr(void);
+PFS_EXPORT(get_shared_buffer_size) uint32_t get_shared_buffer_size(void);
 PFS_EXPORT(malloc) void *malloc(size_t n);
 PFS_EXPORT(free) void free(void *p); /* of what malloc did not give: nothing happens */
 void *calloc(size_t n, size_t size);

@@ -92,16 +92,41 @@ pub extern "C" fn malloc(size: usize) -> *mut u8 {
 
 #[no_mangle]
 pub unsafe extern "C" fn free(at: *mut u8, size: usize) {
-    if !at.is_null() && size > 0 {
+    let shared = (at as usize).wrapping_sub(get_output_buffer_ptr() as usize) < SHARED;
+    if !at.is_null() && size > 0 && !shared {
         dealloc(at, Layout::from_size_align_unchecked(size, 1));
     }
 }
 
+/// The buffers that are shared with the host: it writes arguments into the first, and
+/// reads answers in the second before the next call. What is longer is allocated.
+const SHARED: usize = 64 << 10;
+static mut INPUT: [u8; SHARED] = [0; SHARED];
+static mut OUTPUT: [u8; SHARED] = [0; SHARED];
+
+#[no_mangle]
+pub extern "C" fn get_input_buffer_ptr() -> *mut u8 {
+    unsafe { std::ptr::addr_of_mut!(INPUT) as *mut u8 }
+}
+#[no_mangle]
+pub extern "C" fn get_output_buffer_ptr() -> *mut u8 {
+    unsafe { std::ptr::addr_of_mut!(OUTPUT) as *mut u8 }
+}
+#[no_mangle]
+pub extern "C" fn get_shared_buffer_size() -> usize {
+    SHARED
+}
+
 /// Bytes for the host: where they are, and how many. No bytes have an address, too.
 pub fn give(data: Vec<u8>) -> u64 {
-    let data = data.into_boxed_slice();
-    let n = data.len() as u64;
-    n << 32 | Box::into_raw(data) as *mut u8 as usize as u64
+    let n = data.len();
+    let at = if n <= SHARED {
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), get_output_buffer_ptr(), n) };
+        get_output_buffer_ptr()
+    } else {
+        Box::into_raw(data.into_boxed_slice()) as *mut u8
+    };
+    (n as u64) << 32 | at as usize as u64
 }
 
 /// A text for the host, with a zero behind it; 0 for an empty one.
@@ -110,7 +135,11 @@ pub fn text(s: &str) -> u64 {
         return 0;
     }
     let mut bytes = Vec::with_capacity(s.len() + 1);
-    bytes.extend(s.bytes().filter(|b| *b != 0));
+    if s.contains('\0') {
+        bytes.extend(s.bytes().filter(|b| *b != 0));
+    } else {
+        bytes.extend_from_slice(s.as_bytes());
+    }
     bytes.push(0);
     give(bytes) & 0xffff_ffff
 }
@@ -141,18 +170,34 @@ pub fn done(r: Result<(), Error>) -> u32 {
 
 fn quote(s: &str, out: &mut String) {
     out.push('"');
-    for c in s.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
+    if s.bytes().all(|c| c >= b' ' && c != b'"' && c != b'\\') {
+        out.push_str(s);
+    } else {
+        for c in s.chars() {
+            match c {
+                '"' | '\\' => out.extend(['\\', c]),
+                c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
+                c => out.push(c),
+            }
         }
     }
     out.push('"');
 }
 
-/// A time as RFC 3339 has it; what is unknown is in the year 1.
-fn date(time: i64) -> String {
+/// Appends a number of width digits at least. In a module, format! is most of a call.
+fn number(mut n: u64, width: usize, out: &mut String) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while n > 0 || at > digits.len() - width {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+    }
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
+/// Appends a time as RFC 3339 has it; what is unknown is in the year 1.
+fn date(time: i64, out: &mut String) {
     let time = if time == 0 { -62_135_596_800 } else { time };
     let (days, rest) = (time.div_euclid(86_400) + 719_468, time.rem_euclid(86_400));
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097)); // 400 years from a 1 March on
@@ -162,13 +207,24 @@ fn date(time: i64) -> String {
     let day = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year + era * 400 + (month <= 2) as i64;
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", year, month, day, rest / 3600, rest / 60 % 60, rest % 60)
+    for (n, width, behind) in [(year, 4, "-"), (month, 2, "-"), (day, 2, "T"), (rest / 3600, 2, ":"), (rest / 60 % 60, 2, ":"), (rest % 60, 2, "Z")] {
+        number(n.max(0) as u64, width, out);
+        out.push_str(behind);
+    }
 }
 
 pub fn describe(i: &Info) -> String {
-    let mut out = String::from("{\"Name\":");
+    let mut out = String::with_capacity(i.name.len() + 120);
+    out.push_str("{\"Name\":");
     quote(&i.name, &mut out);
-    out + &format!(",\"Size\":{},\"Mode\":{},\"ModTime\":\"{}\",\"IsDir\":{}}}", i.size, i.mode, date(i.time), i.dir)
+    out.push_str(",\"Size\":");
+    number(i.size, 1, &mut out);
+    out.push_str(",\"Mode\":");
+    number(i.mode as u64, 1, &mut out);
+    out.push_str(",\"ModTime\":\"");
+    date(i.time, &mut out);
+    out.push_str(if i.dir { "\",\"IsDir\":true}" } else { "\",\"IsDir\":false}" });
+    out
 }
 
 /// Finds a text among the settings; None if it is not there, or no text.

@@ -50,10 +50,15 @@ func pack(out []byte, v any) []byte {
 }
 
 // number reads n bytes as a number.
-func number(r io.Reader, n int) (uint64, error) {
-	var b [8]byte
-	_, err := io.ReadFull(r, b[8-n:])
-	return binary.BigEndian.Uint64(b[:]), err
+func number(r *bufio.Reader, n int) (v uint64, err error) {
+	for range n {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		v = v<<8 | uint64(b)
+	}
+	return v, nil
 }
 
 // unpack reads one value: numbers are int64 or float64, maps have texts for keys.
@@ -103,11 +108,17 @@ func unpackLong(r *bufio.Reader, head byte) (any, error) {
 		unused := 64 - 8*bytes
 		return int64(n<<unused) >> unused, err
 	}
-	width, ok := map[byte]int{0xc4: 1, 0xc5: 2, 0xc6: 4, 0xc7: 1, 0xc8: 2, 0xc9: 4, 0xd9: 1, 0xda: 2, 0xdb: 4, 0xdc: 2, 0xdd: 4, 0xde: 2, 0xdf: 4}[head]
-	if !ok {
+	n, err := uint64(0), error(nil)
+	switch head {
+	case 0xc4, 0xc7, 0xd9:
+		n, err = number(r, 1)
+	case 0xc5, 0xc8, 0xda, 0xdc, 0xde:
+		n, err = number(r, 2)
+	case 0xc6, 0xc9, 0xdb, 0xdd, 0xdf:
+		n, err = number(r, 4)
+	default:
 		return nil, fmt.Errorf("byte %#x means nothing", head)
 	}
-	n, err := number(r, width)
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,7 @@ type server struct {
 	fs        FS
 	in        *bufio.Reader
 	out       io.Writer
+	buf       []byte           // of the answer
 	files     map[int64]string // that are open
 	last      int64
 }
@@ -97,7 +98,8 @@ func (s *server) loop() error {
 		} else if result != nil {
 			answer["d"] = result
 		}
-		if _, err := s.out.Write(pack(nil, answer)); err != nil {
+		s.buf = pack(s.buf[:0], answer)
+		if _, err := s.out.Write(s.buf); err != nil {
 			return err
 		}
 	}

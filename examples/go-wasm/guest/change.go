@@ -28,7 +28,7 @@ func hostChmod(path, mode uint32) uint32
 // HostWrite replaces a file of the server's tree, at most 4 MiB, as far as the
 // plugin is granted that. It is durable once it returns nil.
 func HostWrite(path string, data []byte) error {
-	at, from := text(path), put(data)
+	at, from := lent(path), lentBytes(data)
 	defer free(at)
 	defer free(from)
 	r := hostWrite(at, from, uint32(len(data)))
@@ -63,7 +63,7 @@ func HostChmod(path string, mode uint32) error {
 // HostRename moves a file or a directory, within what may be written.
 func HostRename(from, to string) error {
 	return onPath(to, func(at uint32) uint32 {
-		old := text(from)
+		old := lent(from)
 		defer free(old)
 		return hostRename(old, at)
 	})
@@ -71,7 +71,7 @@ func HostRename(from, to string) error {
 
 // onPath calls a function that answers with the text of an error, or none.
 func onPath(path string, do func(at uint32) uint32) error {
-	at := text(path)
+	at := lent(path)
 	defer free(at)
 	if e := do(at); e != 0 {
 		return errors.New(str(e))

@@ -57,7 +57,7 @@ func fsStat(path uint32) uint64 {
 	if err != nil {
 		return pair(0, fault(err))
 	}
-	return pair(told(appendInfo(buffer(1), i)), 0)
+	return pair(told(appendInfo(output[:0], i)), 0)
 }
 
 //go:wasmexport fs_readdir
@@ -66,7 +66,7 @@ func fsReaddir(path uint32) uint64 {
 	if err != nil {
 		return pair(0, fault(err))
 	}
-	return pair(told(appendInfos(buffer(len(list)), list)), 0)
+	return pair(told(appendInfos(output[:0], list)), 0)
 }
 
 //go:wasmexport fs_read

@@ -48,7 +48,7 @@ type FS interface {
 // Changer is a plugin that can be written to.
 type Changer interface {
 	// Write puts data at off. Off -1 replaces the file with Truncate in flags,
-	// and appends with Append.
+	// and appends with Append. data is the plugin's to keep.
 	Write(path string, data []byte, off int64, flags uint32) (int, error)
 	Create(path string) error
 	Mkdir(path string, mode uint32) error

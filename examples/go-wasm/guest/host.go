@@ -16,7 +16,7 @@ func hostReaddir(path uint32) uint64
 // HostRead reads from a file of the server's tree, as far as the plugin is
 // granted it: at most 4 MiB at once, fewer bytes at its end.
 func HostRead(path string, off, size int64) ([]byte, error) {
-	at := text(path)
+	at := lent(path)
 	defer free(at)
 	r := hostRead(at, off, size)
 	if uint32(r) == 0 {
@@ -27,7 +27,7 @@ func HostRead(path string, off, size int64) ([]byte, error) {
 
 // HostList lists a directory of the server's tree.
 func HostList(path string) ([]Info, error) {
-	at := text(path)
+	at := lent(path)
 	defer free(at)
 	r := hostReaddir(at)
 	if high := uint32(r >> 32); high != 0 {

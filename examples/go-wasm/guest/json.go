@@ -8,12 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// usual is how long the description of a file is, in bytes, if its name is short.
-const usual = 160
-
-// buffer has room for the descriptions of n files.
-func buffer(n int) []byte { return make([]byte, 0, n*usual+8) }
-
 // appendInfos writes a list. It and appendInfo write what encoding/json writes, which
 // looks at types first: in a module, where nothing is known before, that is most of
 // what a call costs.

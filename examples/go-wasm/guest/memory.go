@@ -18,16 +18,40 @@ func malloc(n uint32) uint32 {
 //go:wasmexport free
 func free(at uint32) { delete(blocks, at) }
 
-// put copies b to where the host finds it, and frees it.
-func put(b []byte) uint32 {
+// lent is where the host may read a text until it is freed.
+func lent(s string) uint32 { return lentBytes(append([]byte(s), 0)) }
+
+// lentBytes is the same for bytes.
+func lentBytes(b []byte) uint32 {
 	at := malloc(uint32(len(b)))
 	copy(blocks[at], b)
 	return at
 }
 
-// told gives the host a text that is not used here any more, without a copy.
-func told(b []byte) uint32 {
-	b = append(b, 0)
+// The buffers that are shared with the host: it writes arguments into the first, and
+// reads answers in the second before the next call. What is longer is in blocks.
+var input, output [64 << 10]byte
+
+//go:wasmexport get_input_buffer_ptr
+func inputBuffer() uint32 { return uint32(uintptr(unsafe.Pointer(&input))) }
+
+//go:wasmexport get_output_buffer_ptr
+func outputBuffer() uint32 { return uint32(uintptr(unsafe.Pointer(&output))) }
+
+//go:wasmexport get_shared_buffer_size
+func bufferSize() uint32 { return uint32(len(input)) }
+
+// put copies b to where the host finds it.
+func put(b []byte) uint32 { return given(append(output[:0], b...)) }
+
+// told gives the host a text that was appended to output[:0].
+func told(b []byte) uint32 { return given(append(b, 0)) }
+
+// given is where what was appended to output[:0] is: there, or in a block of its own.
+func given(b []byte) uint32 {
+	if len(b) <= len(output) {
+		return outputBuffer()
+	}
 	at := uint32(uintptr(unsafe.Pointer(&b[0])))
 	blocks[at] = b
 	return at
@@ -38,7 +62,7 @@ func text(s string) uint32 {
 	if s == "" {
 		return 0
 	}
-	return told(append(make([]byte, 0, len(s)+1), s...))
+	return told(append(output[:0], s...))
 }
 
 // fault is the text of an error; 0 for none.

@@ -35,7 +35,7 @@ func HTTP(r Request) (out Response, err error) {
 	if err != nil {
 		return out, err
 	}
-	at := text(string(b))
+	at := lent(string(b))
 	defer free(at)
 	answer := hostHTTP(at)
 	if uint32(answer) == 0 {

@@ -141,11 +141,14 @@ func (m *memory) Write(path string, data []byte, off int64, flags uint32) (int, 
 		}
 		f = m.files[path]
 	}
+	if f.time = time.Now(); len(old) == 0 && off == 0 {
+		f.data = data
+		return len(data), nil
+	}
 	f.data = old
 	if end := off + int64(len(data)); end > int64(len(old)) {
 		f.data = append(old, make([]byte, end-int64(len(old)))...)
 	}
-	f.time = time.Now()
 	return copy(f.data[off:], data), nil
 }
 
