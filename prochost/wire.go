@@ -15,6 +15,7 @@ import (
 
 const (
 	maxShort   = 64 << 10 // bytes of a body that a socket takes before it is read
+	wireBuffer = 16 << 10 // bytes of a request that are sent at once: its head, and a short body
 	mostIdle   = 16       // connections that are kept
 	mostBefore = 5        // answers with 1xx before the one that counts
 )
@@ -71,7 +72,7 @@ func (s *wires) get(ctx context.Context) (w *wire, old bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	w = &wire{Conn: c, w: bufio.NewWriter(c)}
+	w = &wire{Conn: c, w: bufio.NewWriterSize(c, wireBuffer)}
 	w.r = bufio.NewReader(w)
 	return w, false, nil
 }

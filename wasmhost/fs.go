@@ -177,41 +177,21 @@ func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off i
 	if off < 0 {
 		return 0, vfs.Invalid.With("negative offset")
 	}
-	err = f.with(ctx, func(c *call) (err error) {
-		n, err = f.read(c, p, b, off)
+	err = f.with(ctx, func(c *call) error {
+		info, err := f.stat(c, p)
+		switch {
+		case err != nil:
+			return err
+		case info.IsDir():
+			return vfs.IsDirectory
+		case len(b) == 0:
+			return nil
+		}
+		n, err = f.readInto(c, p, info.Size, b, off)
 		return err
 	})
 	return n, err
 }
-
-// read reads. What is long enough from the beginning of a file needs no look at it.
-func (f *FS) read(c *call, p vfs.Path, b []byte, off int64) (n int, err error) {
-	begins := off == 0 && len(b) > 0 && !p.IsRoot()
-	var piece []byte
-	if begins {
-		piece, err = f.piece(c, p, 0, 0, int64(len(b)))
-		if n = copy(b, piece); err != nil || n == len(b) {
-			return n, err
-		}
-	}
-	info, err := f.stat(c, p)
-	switch {
-	case err != nil:
-		return 0, err
-	case info.IsDir():
-		return 0, vfs.IsDirectory
-	case len(b) == 0:
-		return 0, nil
-	case begins && piece == nil && info.Size > 0:
-		return 0, errRead
-	case begins && (n == 0 || info.Size == 0): // one of no size may be made when it is read
-		return n, io.EOF
-	}
-	more, err := f.readInto(c, p, info.Size, b[n:], off+int64(n))
-	return n + more, err
-}
-
-var errRead = vfs.Internal.With("read failed")
 
 // readInto reads until b is full or the file ends. size is what fs_stat says; 0
 // may also be that of a file that is made when it is read.
@@ -232,7 +212,7 @@ func (f *FS) readInto(c *call, p vfs.Path, size int64, b []byte, off int64) (n i
 	return n, nil
 }
 
-// piece calls fs_read once; nil: it answers nothing. Modules that ignore the offset and the length are
+// piece calls fs_read once. Modules that ignore the offset and the length are
 // common: what they answer is cut here.
 func (f *FS) piece(c *call, p vfs.Path, size, off, length int64) ([]byte, error) {
 	at, err := c.str(string(p))
@@ -246,7 +226,7 @@ func (f *FS) piece(c *call, p vfs.Path, size, off, length int64) ([]byte, error)
 	case ptr == 0 && (size == 0 || off >= size):
 		return nil, nil // an error and no bytes look alike; the file is empty
 	case ptr == 0:
-		return nil, errRead
+		return nil, vfs.Internal.With("read failed")
 	}
 	b, err := c.bytes(ptr, n)
 	if err != nil {

@@ -213,6 +213,9 @@ func (i *instance) findBuffers(ctx context.Context) error {
 	if _, also := i.memory.Read(at[1], at[2]); !inside || !also {
 		return i.wrong("its shared buffers are outside of its memory")
 	}
+	if apart := max(at[0], at[1])-min(at[0], at[1]) >= at[2]; i.p.abi.has["malloc"] && (at[0] == 0 || at[1] == 0 || !apart) {
+		return nil // they are not there yet, or one
+	}
 	i.in, i.out, i.shared = at[0], at[1], at[2]
 	return nil
 }

@@ -98,7 +98,7 @@ func (broken) ReadAt(context.Context, vfs.View, vfs.Path, []byte, int64) (int, e
 func TestLimits(t *testing.T) {
 	d, _ := directory(t)
 	r := measure(t, small3M{d}, vfs.Changes(), 8<<20)
-	if len(r.Rates) != 2 || r.Rates[0].Bytes != 2<<20 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "8 MiB is too much") {
+	if len(r.Rates) != 2 || r.Rates[0].Bytes != 8<<20 || r.Rates[0].What != "write 4 × 2 MiB" || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "8 MiB is too much") {
 		t.Errorf("%+v", r)
 	}
 	d, dir := directory(t)

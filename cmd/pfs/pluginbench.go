@@ -37,11 +37,13 @@ func (a *app) pluginBench() *cobra.Command {
 	var f benchFlags
 	c := &cobra.Command{Use: "bench file…", Short: "Measure what a call of a plugin costs", Args: cobra.MinimumNArgs(1),
 		Long: `Runs each plugin as a server runs it, with the same limits, and measures stat, list,
-reading and writing 4 KiB, then one large file, beside memfs, which is built in and
-does the same work in the same run: rounds of both alternate. "added" is what it
-costs at the median that the plugin is from outside; what this machine takes for a
-question to another process that asks nothing follows. What a plugin cannot do is left
-out and said. No server is needed; the API, the log and the network are not in it.
+reading and writing 4 KiB, then a large file, beside memfs, which is built in and does
+the same work in the same run: rounds of both alternate. "added" is what it costs at
+the median that the plugin is from outside; what this machine takes for a question to
+another process that asks nothing follows. A file that is too long for a plugin is
+halved until it is not, and goes as often as it takes for as many bytes. What a plugin
+cannot do is left out and said. No server is needed; the API, the log and the network
+are not in it.
 It writes to the plugin: give it settings of a place that may be changed.`,
 		Example: "  pfs plugin bench build/notes.so\n  pfs plugin bench --size 64MB --for 200ms build/*.so notes.wasm\n" +
 			"  pfs plugin bench --memory 1GB notes.wasm --json",

@@ -107,6 +107,7 @@ func Serve(f FileSystem) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", strconv.Itoa(n)) // or it goes in chunks
 		w.Write(b[:n])
 	})
 	if wr, ok := f.(Writer); ok {

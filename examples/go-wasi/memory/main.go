@@ -72,8 +72,17 @@ func (m *memory) Create(p string) error {
 	return nil
 }
 
+// maxFile is how long a file may be, in bytes: a longer one would not go into the
+// memory that a module has, and Go ends without any.
+const maxFile = 4 << 20
+
+var errNoSpace = errors.New("no space left on device")
+
 func (m *memory) Append(p string, data []byte) error {
 	n, err := m.find(p)
+	if err == nil && len(n.data)+len(data) > maxFile {
+		err = errNoSpace
+	}
 	if err == nil {
 		n.data, n.time = append(n.data, data...), time.Now()
 	}
