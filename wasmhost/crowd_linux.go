@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 )
 
 // crowd tells whether others wait for a processor of this machine.
@@ -23,22 +24,31 @@ func newCrowd() *crowd {
 	return &crowd{f, max(len(all), runtime.NumCPU())}
 }
 
-// waits reports whether more threads can run than there are processors; the fourth
-// figure of /proc/loadavg is how many can, see proc_loadavg(5).
-func (c *crowd) waits() bool {
+// look tells who else can run beside the thread that asks; the fourth figure of
+// /proc/loadavg is how many threads can, see proc_loadavg(5).
+func (c *crowd) look() company {
 	if c.f == nil {
-		return false
+		return alone
 	}
 	var room [80]byte
 	n, _ := c.f.ReadAt(room[:], 0) // shorter than the room: io.EOF
 	figures := bytes.Fields(room[:n])
 	if len(figures) < 4 {
-		return false
+		return alone
 	}
 	ready, _, _ := bytes.Cut(figures[3], []byte{'/'})
-	count, err := strconv.Atoi(string(ready))
-	return err == nil && count > c.processors
+	switch count, err := strconv.Atoi(string(ready)); {
+	case err != nil || count <= 1:
+		return alone
+	case count <= c.processors:
+		return beside
+	}
+	return crowded
 }
+
+// stepAside lets those run that wait for this thread's processor: the system, which
+// goes by its clock, would have them wait for some 4 ms, also beside idle processors.
+func stepAside() { _ = syscall.Nanosleep(&syscall.Timespec{Nsec: 1}, nil) } // a signal ends it, too
 
 func (c *crowd) close() {
 	if c.f != nil {

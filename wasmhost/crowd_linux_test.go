@@ -28,16 +28,17 @@ func crowdOf(t *testing.T, line string) *crowd {
 
 // What the kernel tells is understood; what it does not is no crowd.
 func TestCrowd(t *testing.T) {
-	for line, want := range map[string]bool{
-		"0.27 0.74 4.13 9999/61234 27746\n": true,
-		"9.27 0.74 4.13 2/61234 27746\n":    false,
-		"0.27 0.74 4.13 3/61234 27746\n":    true,
-		"0.27 0.74\n":                       false,
-		"0 0 0 x/y 1\n":                     false,
-		"":                                  false,
+	for line, want := range map[string]company{
+		"0.27 0.74 4.13 9999/61234 27746\n": crowded,
+		"9.27 0.74 4.13 2/61234 27746\n":    beside,
+		"9.27 0.74 4.13 1/61234 27746\n":    alone,
+		"0.27 0.74 4.13 3/61234 27746\n":    crowded,
+		"0.27 0.74\n":                       alone,
+		"0 0 0 x/y 1\n":                     alone,
+		"":                                  alone,
 	} {
 		c := crowdOf(t, line)
-		if got := c.waits(); got != want {
+		if got := c.look(); got != want {
 			t.Errorf("%q: %v", line, got)
 		}
 		c.close()
@@ -47,8 +48,8 @@ func TestCrowd(t *testing.T) {
 	if real.f == nil || real.processors < runtime.NumCPU() {
 		t.Errorf("the kernel tells of %d processors", real.processors)
 	}
-	if real.waits(); (&crowd{}).waits() {
-		t.Error("a crowd where there is no /proc")
+	if real.look(); (&crowd{}).look() != alone {
+		t.Error("company where there is no /proc")
 	}
 }
 

@@ -83,7 +83,7 @@ func (h *Host) compile(ctx context.Context, module []byte, l vfs.Limits, env gue
 		return nil, err
 	}
 	p.starts = s.starts
-	ctx = experimental.WithFunctionListenerFactory(ctx, &leaving{s.pause, h.crowd.waits})
+	ctx = experimental.WithFunctionListenerFactory(ctx, &leaving{s.pause, h.crowd.look})
 	config := wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithMemoryLimitPages(uint32(l.Memory / pageSize))
 	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := h.alone(func() (err error) {

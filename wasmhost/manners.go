@@ -11,10 +11,21 @@ import (
 // A module that computes runs in a thread of the server, which has all of the server's
 // weight, and beside it plugins in processes of their own have a tenth of that: on a
 // machine with two processors they wait for tens of milliseconds. So who computes for
-// long looks around, and lets others go first.
+// more than a moment looks around and steps aside, and who does for long lets others go
+// first.
 const (
-	ownTime  = 10 * time.Millisecond // that a module computes in one call before it does, without rests
-	lookTime = time.Millisecond      // between two looks, and for how long others go first
+	ownTime  = 10 * time.Millisecond  // that a module computes in one call before it does, without rests
+	lookTime = 250 * time.Microsecond // between two looks
+	restTime = time.Millisecond       // for how long others go first
+)
+
+// company is who can run on the machine beside a thread that computes.
+type company int
+
+const (
+	alone   company = iota
+	beside          // others, and each has a processor if they are spread well
+	crowded         // more than there are processors
 )
 
 // pace is that of one module.
@@ -35,14 +46,19 @@ func (p *pace) rest(do func()) {
 }
 
 // makeWay is called while it computes.
-func (p *pace) makeWay(crowded func() bool) {
+func (p *pace) makeWay(look func() company) {
 	now := time.Now()
-	if !p.poor && now.Sub(p.began) < ownTime || now.Sub(p.looked) < lookTime {
+	if now.Sub(p.looked) < lookTime || !p.poor && now.Sub(p.began) < lookTime {
 		return
 	}
-	if p.looked = now; crowded() {
-		time.Sleep(lookTime)
+	p.looked = now
+	switch who := look(); {
+	case who == alone:
+	case p.poor || who == crowded && now.Sub(p.began) >= ownTime:
+		time.Sleep(restTime)
 		p.looked = time.Now()
+	default:
+		stepAside()
 	}
 }
 
@@ -60,8 +76,8 @@ func paceOf(ctx context.Context) *pace {
 // leaving has the function that leaves a module leave it: for Go, whose runtime gets its
 // turn then.
 type leaving struct {
-	pause   uint32 // its index
-	crowded func() bool
+	pause uint32 // its index
+	look  func() company
 }
 
 // NewFunctionListener implements experimental.FunctionListenerFactory.
@@ -71,7 +87,7 @@ func (l *leaving) NewFunctionListener(f api.FunctionDefinition) experimental.Fun
 	}
 	return experimental.FunctionListenerFunc(func(ctx context.Context, _ api.Module, _ api.FunctionDefinition, _ []uint64, _ experimental.StackIterator) {
 		if p := paceOf(ctx); p != nil {
-			p.makeWay(l.crowded)
+			p.makeWay(l.look)
 		}
 	})
 }

@@ -11,10 +11,10 @@ import (
 func TestMakesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
-		looks, crowded := 0, false
+		looks, who := 0, alone
 		spent := func() time.Duration {
 			began := time.Now()
-			p.makeWay(func() bool { looks++; return crowded })
+			p.makeWay(func() company { looks++; return who })
 			return time.Since(began)
 		}
 		want := func(what string, n int, d time.Duration) {
@@ -24,21 +24,29 @@ func TestMakesWay(t *testing.T) {
 			}
 		}
 		p.begin(time.Now())
-		time.Sleep(ownTime - 1)
-		want("in its own time", 0, 0)
+		time.Sleep(lookTime - 1)
+		want("in its first moment", 0, 0)
 		time.Sleep(1)
 		want("with nobody else", 1, 0)
-		crowded = true
+		who = crowded
 		want("right after it has looked", 1, 0)
+		time.Sleep(ownTime - lookTime - 1)
+		want("in its own time", 2, 0)
 		time.Sleep(lookTime)
-		want("with others", 2, lookTime)
-		want("right after it has waited", 2, 0)
+		want("with others", 3, restTime)
+		want("right after it has waited", 3, 0)
+		who = beside
+		time.Sleep(lookTime)
+		want("with others who have processors", 4, 0)
+		who = crowded
 		time.Sleep(lookTime)
 		p.rest(func() { time.Sleep(lookTime) })
-		want("after a short rest", 3, lookTime)
+		want("after a short rest", 5, restTime)
 		p.rest(func() { time.Sleep(2 * ownTime) })
-		want("after a long one", 3, 0)
+		want("after a long one", 5, 0)
 		p.begin(time.Now())
-		want("in another call", 3, 0)
+		want("in another call", 5, 0)
+		p.poor, who = true, beside
+		want("in another call of a poor one", 6, restTime)
 	})
 }
