@@ -15,6 +15,7 @@ type fault struct {
 	fatal func(error)
 	armed atomic.Bool // off while opening and closing: errors are then returned
 	err   atomic.Pointer[error]
+	told  atomic.Bool
 }
 
 func newFault(fatal func(error)) *fault {
@@ -24,7 +25,11 @@ func newFault(fatal func(error)) *fault {
 	return &fault{fatal: fatal}
 }
 
-func (f *fault) arm()    { f.armed.Store(true) }
+func (f *fault) arm() {
+	f.armed.Store(true)
+	f.tell() // of what has failed in the background before
+}
+
 func (f *fault) disarm() { f.armed.Store(false) }
 
 func (f *fault) get() error {
@@ -35,7 +40,13 @@ func (f *fault) get() error {
 }
 
 func (f *fault) raise(err error) {
-	if f.err.CompareAndSwap(nil, &err) && f.armed.Load() {
+	f.err.CompareAndSwap(nil, &err)
+	f.tell()
+}
+
+// tell hands the failure on, once, if there is one and it is armed.
+func (f *fault) tell() {
+	if err := f.get(); err != nil && f.armed.Load() && f.told.CompareAndSwap(false, true) {
 		f.fatal(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
@@ -119,8 +120,10 @@ func TestDamageIsNeverAbsence(t *testing.T) {
 		}
 		if readAll(t, s) {
 			found++
-			if heard.Load() == 0 {
-				t.Fatalf("byte %d: a fault that Fatal did not hear of", at)
+			for began := time.Now(); heard.Load() == 0; time.Sleep(time.Millisecond) { // who met it first is about to tell
+				if time.Since(began) > time.Minute {
+					t.Fatalf("byte %d: a fault that Fatal did not hear of", at)
+				}
 			}
 		}
 		_ = s.Close()
@@ -173,6 +176,21 @@ func flip(t *testing.T, dir string, at int64) {
 		t.Fatal(err)
 	}
 	check(t, f.Close())
+}
+
+// What fails in the background before Open has returned is heard of once it has.
+func TestFaultBeforeArmed(t *testing.T) {
+	var heard []error
+	f := newFault(func(err error) { heard = append(heard, err) })
+	f.raise(errDisk)
+	if len(heard) > 0 {
+		t.Errorf("heard while it is opened: %v", heard)
+	}
+	f.arm()
+	f.raise(io.EOF) // a second one is not heard of
+	if len(heard) != 1 || !errors.Is(heard[0], errDisk) || !errors.Is(f.get(), errDisk) {
+		t.Errorf("heard %v, kept %v", heard, f.get())
+	}
 }
 
 func TestDefaultFatalPanics(t *testing.T) {

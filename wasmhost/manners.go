@@ -30,8 +30,8 @@ const (
 
 // pace is that of one module.
 type pace struct {
-	began, looked time.Time
-	poor          bool // it has no time of its own
+	began, looked, rested time.Time
+	poor                  bool // it has no time of its own
 }
 
 // begin says that it begins to compute, after it did not.
@@ -45,8 +45,8 @@ func (p *pace) rest(do func()) {
 	p.began = p.began.Add(min(2*time.Since(left), time.Since(p.began)))
 }
 
-// makeWay is called while it computes.
-func (p *pace) makeWay(look func() company) {
+// makeWay is called while it computes. In a crowd it rests every other restTime.
+func (p *pace) makeWay(look func() company, stepAside func()) {
 	now := time.Now()
 	if now.Sub(p.looked) < lookTime || !p.poor && now.Sub(p.began) < lookTime {
 		return
@@ -54,9 +54,10 @@ func (p *pace) makeWay(look func() company) {
 	p.looked = now
 	switch who := look(); {
 	case who == alone:
-	case p.poor || who == crowded && now.Sub(p.began) >= ownTime:
+	case who == crowded && (p.poor || now.Sub(p.began) >= ownTime) && now.Sub(p.rested) >= restTime:
 		time.Sleep(restTime)
 		p.looked = time.Now()
+		p.rested = p.looked
 	default:
 		stepAside()
 	}
@@ -87,7 +88,7 @@ func (l *leaving) NewFunctionListener(f api.FunctionDefinition) experimental.Fun
 	}
 	return experimental.FunctionListenerFunc(func(ctx context.Context, _ api.Module, _ api.FunctionDefinition, _ []uint64, _ experimental.StackIterator) {
 		if p := paceOf(ctx); p != nil {
-			p.makeWay(l.look)
+			p.makeWay(l.look, stepAside)
 		}
 	})
 }

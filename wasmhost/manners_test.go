@@ -11,10 +11,10 @@ import (
 func TestMakesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
-		looks, who := 0, alone
+		looks, aside, who := 0, 0, alone
 		spent := func() time.Duration {
 			began := time.Now()
-			p.makeWay(func() company { looks++; return who })
+			p.makeWay(func() company { looks++; return who }, func() { aside++ })
 			return time.Since(began)
 		}
 		want := func(what string, n int, d time.Duration) {
@@ -39,14 +39,19 @@ func TestMakesWay(t *testing.T) {
 		time.Sleep(lookTime)
 		want("with others who have processors", 4, 0)
 		who = crowded
-		time.Sleep(lookTime)
+		time.Sleep(restTime)
 		p.rest(func() { time.Sleep(lookTime) })
 		want("after a short rest", 5, restTime)
 		p.rest(func() { time.Sleep(2 * ownTime) })
 		want("after a long one", 5, 0)
 		p.begin(time.Now())
 		want("in another call", 5, 0)
-		p.poor, who = true, beside
+		p.poor = true
 		want("in another call of a poor one", 6, restTime)
+		time.Sleep(lookTime)
+		want("shortly after its rest", 7, 0)
+		if aside != 3 {
+			t.Errorf("it stepped aside %d times", aside)
+		}
 	})
 }
