@@ -33,7 +33,7 @@ type Libraries interface {
 	Trusts(code []byte) error
 	// Inspect tells what code is: its kind, its name and what it can do. Invalid
 	// says why it is no plugin.
-	Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error)
+	Inspect(ctx context.Context, code []byte, l vfs.Limits, g vfs.Grants) (vfs.Library, error)
 	// Isolation says what stands between this node and a plugin of a kind:
 	// "sandbox", "process", or "none".
 	Isolation(kind string) string
@@ -100,8 +100,10 @@ func (c *call) loadAsk() (a loadAsk, err error) {
 			*to = v
 		}
 	}
-	if v, ok := c.query.get("grant_network"); ok {
-		a.Grants.Network = v == "true"
+	for key, to := range map[string]*bool{"grant_network": &a.Grants.Network, "grant_processes": &a.Grants.Processes} {
+		if v, ok := c.query.get(key); ok {
+			*to = v == "true"
+		}
 	}
 	a.Sum, _ = c.query.get("sha256")
 	a.Place, _ = c.query.get("placement")
@@ -295,7 +297,7 @@ func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
 			return lib, err
 		}
 	}
-	if lib, err = c.s.cfg.Libraries.Inspect(c.context(), code, limits); err != nil {
+	if lib, err = c.s.cfg.Libraries.Inspect(c.context(), code, limits, a.Grants); err != nil {
 		return lib, err
 	}
 	if a.ABI < 0 || a.ABI > 2 || a.ABI > 0 && lib.Kind != "native" {

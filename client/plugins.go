@@ -58,6 +58,7 @@ type PluginTerms struct {
 	Write     []string // paths of the tree that a module may change, with all below
 	HTTP      []string // what a module may ask: [METHOD,… ][https://]HOST[:PORT]
 	Network   bool     // of the machine, for a program
+	Processes bool     // may be started by a program or a native library
 	Sum       string   // SHA-256 that the code must have, in hex; required of a URL
 	Placement string   // "any-reader": every node runs it, and nothing changes its mounts
 }
@@ -72,7 +73,7 @@ func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opt
 		limits[name] = v
 	}
 	body := map[string]any{"library_path": path, "limits": limits,
-		"grants": map[string]any{"read": t.Read, "write": t.Write, "http": t.HTTP, "network": t.Network}}
+		"grants": map[string]any{"read": t.Read, "write": t.Write, "http": t.HTTP, "network": t.Network, "processes": t.Processes}}
 	for name, v := range map[string]string{"sha256": t.Sum, "placement": t.Placement} {
 		if v != "" {
 			body[name] = v
@@ -89,7 +90,7 @@ func (c *Client) LoadPlugin(ctx context.Context, path string, t PluginTerms, opt
 func (c *Client) SendPlugin(ctx context.Context, name string, code []byte, t PluginTerms, opts ...Option) (LoadedPlugin, error) {
 	k := post("load", "/plugins/load", name)
 	k.query = url.Values{"name": {name}, "grant_read": t.Read, "grant_write": t.Write, "grant_http": t.HTTP,
-		"grant_network": {strconv.FormatBool(t.Network)}}
+		"grant_network": {strconv.FormatBool(t.Network)}, "grant_processes": {strconv.FormatBool(t.Processes)}}
 	for name, v := range t.texts() {
 		k.query.Set(name, v)
 	}

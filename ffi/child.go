@@ -79,7 +79,8 @@ func (h *Host) spawn(ctx context.Context, code []byte, set Settings, lib vfs.Lib
 	}
 	p, err := supervise.Start(supervise.Command{
 		Name: Program, Args: []string{lib.Name}, // the argument is for those who look at processes
-		Code: program, Env: []string{"GOTRACEBACK=none"}, Files: append([]*os.File{theirs}, lanes.files()...), Network: lib.Grants.Network, Log: log,
+		Code: program, Env: []string{"GOTRACEBACK=none"}, Files: append([]*os.File{theirs}, lanes.files()...), Log: log,
+		Network: lib.Grants.Network, Processes: lib.Grants.Processes,
 		Limits: supervise.Limits{
 			Memory: l.Memory + ownMemory + int64(l.Instances)*ownStack, Files: ownFiles, Processes: ownThreads + 2*l.Instances,
 		},
@@ -92,11 +93,7 @@ func (h *Host) spawn(ctx context.Context, code []byte, set Settings, lib vfs.Lib
 		return nil, d, vfs.Unavailable.Withf("%s does not start: %v", Program, err)
 	}
 	p.In.Close()
-	if lacks := p.Lacks(); len(lacks) > 0 {
-		h.lacks.Do(func() {
-			h.log.Warn("plugin runs with less around it than it should", "missing", lacks)
-		})
-	}
+	h.lacks.Tell(h.log, p)
 	c := &child{
 		Child: p, conn: ours, read: bufio.NewReaderSize(ours, 64<<10), log: log, gone: make(chan struct{}),
 		free: make(chan int, l.Instances), lanes: lanes, calls: map[uint64]*pending{},

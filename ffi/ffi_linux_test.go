@@ -97,11 +97,17 @@ func trap(t *testing.T, name string, flags ...string) []byte {
 // plugin makes a plugin of a library.
 func plugin(t testing.TB, h *Host, code []byte, l vfs.Limits, abi int) vfs.Plugin {
 	t.Helper()
-	lib, err := h.Inspect(t.Context(), code, l)
+	return granted(t, h, code, l, abi, vfs.Grants{})
+}
+
+// granted is plugin of a library that is granted something.
+func granted(t testing.TB, h *Host, code []byte, l vfs.Limits, abi int, g vfs.Grants) vfs.Plugin {
+	t.Helper()
+	lib, err := h.Inspect(t.Context(), code, l, g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lib.ABI = abi
+	lib.ABI, lib.Grants = abi, g
 	return h.Plugin(lib, func(context.Context, vfs.Chunks, vfs.Library) ([]byte, error) { return code, nil })
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -84,11 +85,12 @@ func (f *FS) MountState() vfs.MountState {
 var errStarted = vfs.Unavailable.With("the plugin is not started")
 
 // Stat describes the file at p.
-func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error) {
+func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (i vfs.Info, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	if f.at == nil {
 		return vfs.Info{}, errStarted
 	}
-	i, err := f.at.stat(ctx, p)
+	i, err = f.at.stat(ctx, p)
 	if err != nil {
 		return vfs.Info{}, err
 	}
@@ -100,11 +102,12 @@ func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (vfs.Info, error)
 }
 
 // List names what is in the directory at p.
-func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) ([]vfs.Info, error) {
+func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) (infos []vfs.Info, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	if f.at == nil {
 		return nil, errStarted
 	}
-	infos, err := f.at.list(ctx, p, after, limit)
+	infos, err = f.at.list(ctx, p, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +116,7 @@ func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, lim
 
 // ReadAt reads from the file at p.
 func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off int64) (n int, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	if f.at == nil {
 		return 0, errStarted
 	}
@@ -138,7 +142,8 @@ func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off i
 }
 
 // Do makes one change.
-func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
+func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	switch {
 	case f.at == nil:
 		return vfs.Result{}, errStarted
@@ -147,7 +152,7 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (vfs.Result, error) {
 	case len(op.Data) > maxPut:
 		return vfs.Result{}, errPut
 	}
-	r, err := f.at.do(ctx, op)
+	r, err = f.at.do(ctx, op)
 	if err != nil {
 		return vfs.Result{}, err
 	}

@@ -45,7 +45,7 @@ type Host struct {
 	quick   atomic.Int32  // calls that keep a thread waiting
 	socket  bool          // all calls take the socket
 	open    Open          // loads a library into this process; nil: mounts have processes
-	lacks   sync.Once     // what the machine does not let its processes be denied is told
+	lacks   supervise.Notices
 
 	mu      sync.Mutex
 	loading map[string]int // into this process, by the hash of the library
@@ -74,10 +74,11 @@ func (h *Host) Ready() error {
 }
 
 // Inspect tells what the library is: its name, its page and what it can do. It
-// loads the library for that, in a process that ends with it. Invalid says what
+// loads the library for that, in a process that ends with it and, of what is granted,
+// may start others. Invalid says what
 // keeps it from being a plugin. Sum, Size, Source, ABI and the place of the code are
 // the caller's to fill in.
-func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error) {
+func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits, g vfs.Grants) (vfs.Library, error) {
 	l, err := bounds().Fill(l)
 	if err != nil {
 		return vfs.Library{}, err
@@ -88,7 +89,7 @@ func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Libr
 	case <-ctx.Done():
 		return vfs.Library{}, ctx.Err()
 	}
-	c, d, err := h.spawn(ctx, code, Settings{Describe: true}, vfs.Library{Limits: l}, h.log)
+	c, d, err := h.spawn(ctx, code, Settings{Describe: true}, vfs.Library{Limits: l, Grants: vfs.Grants{Processes: g.Processes}}, h.log)
 	if err != nil {
 		if k := vfs.KindOf(err); k == vfs.Crashed || k == vfs.Timeout {
 			err = vfs.Invalid.Withf("the library does not load: %v", err)

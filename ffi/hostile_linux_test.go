@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pfs-project/pfs/supervise"
 	"github.com/pfs-project/pfs/vfs"
 )
 
@@ -34,13 +35,26 @@ func all(t *testing.T, f *FS, p vfs.Path) (string, error) {
 // reason to give its calls up.
 var patient = vfs.Limits{Call: 8 * time.Second, Memory: 64 << 20, Instances: 2}
 
+// mayStart is what a library is granted that leaves processes behind.
+var mayStart = vfs.Grants{Processes: true}
+
+// A wrong answer is kept back.
+func TestKeptBack(t *testing.T) {
+	t.Parallel()
+	f := mount(t, plugin(t, newHost(t), trap(t, "hostile"), patient, 0), nil)
+	began := time.Now()
+	if _, err := f.List(t.Context(), nil, "/list/slash", "", 0); vfs.KindOf(err) != vfs.Crashed || time.Since(began) < supervise.Moment {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
 // What a plugin does to its process ends the process, not the mount, and nothing
 // of another mount of it.
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	code := trap(t, "hostile")
-	p := plugin(t, h, code, vfs.Limits{Call: 5 * time.Second, Memory: 64 << 20, Instances: 2}, 0)
+	p := granted(t, h, code, vfs.Limits{Call: 5 * time.Second, Memory: 64 << 20, Instances: 2}, 0, mayStart)
 	other := mount(t, plugin(t, h, code, patient, 0), nil)
 	for path, want := range map[vfs.Path]struct {
 		kind vfs.Kind
@@ -51,7 +65,7 @@ func TestCrashes(t *testing.T) {
 		"/huge": {vfs.Crashed, ""}, "/hangup": {vfs.Crashed, ""},
 		"/bell": {vfs.Crashed, "no answer"}, "/bells": {vfs.Crashed, ""}, "/forge": {vfs.Crashed, ""},
 		"/forge2": {vfs.Crashed, ""}, "/fork": {vfs.Crashed, "exit status 4"}, "/wild": {vfs.Crashed, "signal: segmentation fault"}, "/low": {vfs.Crashed, "signal: segmentation fault"},
-		"/loop": {vfs.Timeout, "did not answer in time"}, "/bomb": {vfs.Timeout, "did not answer in time"}, "/trickle": {vfs.Timeout, "did not answer in time"},
+		"/loop": {vfs.Timeout, "did not answer in time"}, "/bomb": {vfs.Timeout, "did not answer in time"}, "/threads": {vfs.Timeout, "did not answer in time"}, "/trickle": {vfs.Timeout, "did not answer in time"},
 	} {
 		t.Run(string(path[1:]), func(t *testing.T) {
 			f := mount(t, p, nil)
@@ -124,10 +138,10 @@ func TestRounds(t *testing.T) {
 	}
 	h := newHost(t)
 	code := trap(t, "hostile")
-	p := plugin(t, h, code, vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20}, 0)
+	p := granted(t, h, code, vfs.Limits{Call: 2 * time.Second, Memory: 64 << 20}, 0, mayStart)
 	other := mount(t, plugin(t, h, code, patient, 0), nil)
 	traps := []vfs.Path{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/bell", "/bells", "/forge", "/forge2",
-		"/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
+		"/fork", "/bomb", "/threads", "/trickle", "/wild", "/low", "/loop", "/long", "/endless", "/list/wild", "/list/more", "/list/many", "/stat/wild", "/stat/name"}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -295,31 +309,31 @@ func TestLoads(t *testing.T) {
 		"wild name":  {trap(t, "hostile", "-DNAME=(char*)1"), "segmentation fault"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := h.Inspect(t.Context(), c.code, vfs.Limits{})
+			_, err := h.Inspect(t.Context(), c.code, vfs.Limits{}, vfs.Grants{})
 			if vfs.KindOf(err) != vfs.Invalid || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
 			}
 		})
 	}
 	for n := range 40 { // what the linker does not need may be missing
-		if _, err := h.Inspect(t.Context(), whole[:len(whole)*n/40], vfs.Limits{}); err != nil && vfs.KindOf(err) != vfs.Invalid {
+		if _, err := h.Inspect(t.Context(), whole[:len(whole)*n/40], vfs.Limits{}, vfs.Grants{}); err != nil && vfs.KindOf(err) != vfs.Invalid {
 			t.Errorf("%d of 40: %v", n, err)
 		}
 	}
 	// As the first of its process ids it may even outlive that; nobody else does.
-	if _, err := h.Inspect(t.Context(), trap(t, "hostile", "-DCONSTRUCTOR=kill(0,SIGKILL)"), vfs.Limits{}); err != nil && vfs.KindOf(err) != vfs.Invalid {
+	if _, err := h.Inspect(t.Context(), trap(t, "hostile", "-DCONSTRUCTOR=kill(0,SIGKILL)"), vfs.Limits{}, vfs.Grants{}); err != nil && vfs.KindOf(err) != vfs.Invalid {
 		t.Errorf("kills: %v", err)
 	}
-	if lib, err := h.Inspect(t.Context(), trap(t, "hostile", "-DNAME=NULL"), vfs.Limits{}); err != nil || lib.Name != "native-plugin" {
+	if lib, err := h.Inspect(t.Context(), trap(t, "hostile", "-DNAME=NULL"), vfs.Limits{}, vfs.Grants{}); err != nil || lib.Name != "native-plugin" {
 		t.Errorf("%q %v", lib.Name, err)
 	}
 	for _, l := range []vfs.Limits{{Memory: 1}, {Memory: 1 << 50}, {Call: time.Hour}, {Instances: 65}, {Instances: -1}} {
-		if _, err := h.Inspect(t.Context(), whole, l); vfs.KindOf(err) != vfs.Invalid {
+		if _, err := h.Inspect(t.Context(), whole, l, vfs.Grants{}); vfs.KindOf(err) != vfs.Invalid {
 			t.Errorf("%+v: %v", l, err)
 		}
 	}
 	none, _ := New(filepath.Join(t.TempDir(), "none"), nil)
-	if _, err := none.Inspect(t.Context(), whole, vfs.Limits{}); vfs.KindOf(err) != vfs.Unavailable {
+	if _, err := none.Inspect(t.Context(), whole, vfs.Limits{}, vfs.Grants{}); vfs.KindOf(err) != vfs.Unavailable {
 		t.Errorf("without the program: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -17,13 +18,17 @@ import (
 // kvfs that end, 6 streamfs, 7 s3fs, 8 httpfs, 9 streamrotatefs, 10 sqlfs,
 // 11 proxyfs, 12 sqlfs2, 13 the SQL backends of queuefs, 14 files of
 // streamrotatefs outside the log, 15 third-party plugins, 16 streams in memory,
-// 17 grants of modules, 18 the places of third-party plugins.
-const Level = 18
+// 17 grants of modules, 18 the places of third-party plugins, 19 their processes.
+const Level = 19
 
 // PlacementLevel is the feature level from which on mounts of third-party plugins
 // move to another node when theirs is away, and a library keeps its placement as
 // long as it is mounted.
 const PlacementLevel = 18
+
+// ProcessesLevel is the feature level from which on third-party plugins can be granted
+// to start processes; before, they may.
+const ProcessesLevel = 19
 
 // raise takes the cluster to a feature level. A version that does not know the
 // level stops: it could not fold what follows.
@@ -34,11 +39,26 @@ func (e *event) raise(to uint64) {
 	if to > e.m.o.Level {
 		panic(vfs.StoreFault{Err: tooOld(to, e.m.o.Level)})
 	}
+	before := getNum(e.tx, rowLevel)
 	e.tx.Put(sysKey(rowLevel), be64(to))
+	if before < ProcessesLevel && to >= ProcessesLevel {
+		e.keepProcesses()
+	}
 	for _, m := range e.table.Mounts() {
 		e.tellLevel(e.tx, m)
 	}
 }
+
+// keepProcesses grants to start processes to what was loaded before that was asked for.
+func (e *event) keepProcesses() {
+	for _, lib := range slices.Collect(Libraries(e.tx)) {
+		lib.Grants.Processes = runsProcesses(lib.Kind)
+		e.tx.Put(textKey(rowLibrary, lib.Name), mustJSON(lib))
+	}
+}
+
+// runsProcesses reports whether the plugins of a kind are processes of the machine.
+func runsProcesses(kind string) bool { return kind != "wasm" && kind != "wasi" }
 
 // tellLevel tells a mount, whose state is in tx, the feature level.
 func (e *event) tellLevel(tx vfs.Tx, m vfs.Mounted) {

@@ -31,6 +31,8 @@ func LibraryFits(lib vfs.Library, level uint64) error {
 		return vfs.Unsupported.With("grants: write and http: operation not supported until every member runs a version that knows them")
 	case (lib.Grants.Network || lib.Limits.Idle != 0 || lib.ABI != 0) && level < GrantsLevel:
 		return vfs.Unsupported.With("grants: network, limits: idle and abi: operation not supported until every member runs a version that knows them")
+	case lib.Grants.Processes && level < ProcessesLevel:
+		return vfs.Unsupported.With("grants: processes: operation not supported until every member runs a version that knows it")
 	case lib.Kind == "wasi" && level < GrantsLevel:
 		return vfs.Unsupported.With("loading modules that are programs: operation not supported until every member runs a version that knows it")
 	}

@@ -118,18 +118,22 @@ func TestLibraryRefuses(t *testing.T) {
 	early := libraryRig(t, LibraryLevel-1)
 	early.fails(vfs.Unsupported, "every member", LoadOp(pipeLibrary("ext", 1), []byte{1}, nil))
 	r := libraryRig(t, LibraryLevel)
-	for name, bend := range map[string]func(*vfs.Library){
-		"the tree": func(l *vfs.Library) { l.Grants.Write = []vfs.Path{"/w"} },
-		"the web":  func(l *vfs.Library) { l.Grants.HTTP = []string{"a"} },
-		"programs": func(l *vfs.Library) { l.Kind = "wasi" },
-		"network":  func(l *vfs.Library) { l.Grants.Network = true },
-		"idle":     func(l *vfs.Library) { l.Limits.Idle = time.Second },
-		"abi":      func(l *vfs.Library) { l.ABI = 2 },
+	for name, c := range map[string]struct {
+		since uint64
+		bend  func(*vfs.Library)
+	}{
+		"the tree":  {GrantsLevel, func(l *vfs.Library) { l.Grants.Write = []vfs.Path{"/w"} }},
+		"the web":   {GrantsLevel, func(l *vfs.Library) { l.Grants.HTTP = []string{"a"} }},
+		"programs":  {GrantsLevel, func(l *vfs.Library) { l.Kind = "wasi" }},
+		"network":   {GrantsLevel, func(l *vfs.Library) { l.Grants.Network = true }},
+		"idle":      {GrantsLevel, func(l *vfs.Library) { l.Limits.Idle = time.Second }},
+		"abi":       {GrantsLevel, func(l *vfs.Library) { l.ABI = 2 }},
+		"processes": {ProcessesLevel, func(l *vfs.Library) { l.Grants.Processes = true }},
 	} {
 		l := pipeLibrary("ext", 1)
-		bend(&l)
-		r.fails(vfs.Unsupported, "every member", LoadOp(l, []byte{1}, nil))
-		later := libraryRig(t, GrantsLevel)
+		c.bend(&l)
+		libraryRig(t, c.since-1).fails(vfs.Unsupported, "every member", LoadOp(l, []byte{1}, nil))
+		later := libraryRig(t, c.since)
 		later.must(LoadOp(l, []byte{1}, nil))
 		img := later.Image()
 		kept, _ := LibraryOf(img.View, "ext")
@@ -197,4 +201,47 @@ func TestMoves(t *testing.T) {
 	r.fails(vfs.Conflict, "mounted at /all", LoadOp(pinnedNow, []byte{1}, nil))
 	r.must(unmountOp("/all"))
 	r.must(LoadOp(pinnedNow, []byte{1}, nil))
+}
+
+// What was loaded before processes had to be granted may start them, on nodes of this
+// version too, and goes on doing so; what is loaded later may if that is granted.
+func TestLibraryProcesses(t *testing.T) {
+	made := map[string]bool{}
+	r := newRig(t, func(o *Options) {
+		o.Library = func(l vfs.Library) vfs.Plugin {
+			made[l.Name] = l.Grants.Processes
+			return pipePlugin(l.Name, l.Place, pipe{l.Name}, nil)
+		}
+	})
+	raise := func(level uint64) {
+		r.must(vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: "c", Level: level})})
+	}
+	load := func(name, kind string, may bool) {
+		l := pipeLibrary(name, 1)
+		l.Kind, l.Grants.Processes = kind, may
+		r.must(LoadOp(l, []byte{1}, nil))
+	}
+	check := func(name string, row, run bool) {
+		t.Helper()
+		img := r.Image()
+		defer img.Release()
+		if kept, _ := LibraryOf(img.View, name); kept.Grants.Processes != row {
+			t.Errorf("%s is kept with %v", name, kept.Grants)
+		}
+		if _, ok := r.library(name); !ok || made[name] != run {
+			t.Errorf("%s may start processes: %v", name, made[name])
+		}
+	}
+	raise(ProcessesLevel - 1)
+	load("old", "native", false)
+	load("module", "wasm", false)
+	check("old", false, true)
+	check("module", false, false)
+	raise(ProcessesLevel)
+	load("new", "http", false)
+	load("granted", "http", true)
+	check("old", true, true)
+	check("module", false, false)
+	check("new", false, false)
+	check("granted", true, true)
 }

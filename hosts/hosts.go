@@ -103,20 +103,20 @@ func (h *Hosts) Processors() int { return h.wasm.Processors() }
 // Close frees what the hosts have. No plugin may run any more.
 func (h *Hosts) Close(ctx context.Context) error { return h.wasm.Close(ctx) }
 
-// Inspect tells what the code of a plugin is. It runs it for that, without a
-// grant. Invalid says what keeps it from being a plugin. Sum, Size, Source and the
+// Inspect tells what the code of a plugin is. It runs it for that, without what is
+// granted but processes. Invalid says what keeps it from being a plugin. Sum, Size, Source and the
 // place of the code are the caller's to fill in.
-func (h *Hosts) Inspect(ctx context.Context, code []byte, limits vfs.Limits) (vfs.Library, error) {
+func (h *Hosts) Inspect(ctx context.Context, code []byte, limits vfs.Limits, g vfs.Grants) (vfs.Library, error) {
 	switch FormOf(code) {
 	case Program:
-		return h.procs.Inspect(ctx, code, limits)
+		return h.procs.Inspect(ctx, code, limits, g)
 	case Module:
 		if wasmhost.IsProgram(code) {
 			return h.procs.InspectModule(ctx, code, limits)
 		}
 		return h.wasm.Inspect(ctx, code, limits)
 	case Library:
-		return h.native.Inspect(ctx, code, limits)
+		return h.native.Inspect(ctx, code, limits, g)
 	}
 	return vfs.Library{}, vfs.Invalid.With("failed to detect plugin type: unsupported plugin type: unknown")
 }

@@ -47,7 +47,7 @@ func TestHosts(t *testing.T) {
 	for code, want := range map[string]string{
 		"\x00asm\x01\x00\x00\x00": "module", "#!/bin/false\n": "program", "\x7fELF": "", "text": "unknown",
 	} {
-		if _, err := h.Inspect(t.Context(), []byte(code), vfs.Limits{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := h.Inspect(t.Context(), []byte(code), vfs.Limits{}, vfs.Grants{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.10q: %v", code, err)
 		}
 	}

@@ -414,7 +414,7 @@ func TestInit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lib, err := New("1.2.3", nil, nil).Inspect(t.Context(), speaker(t, "if sys.argv[1:]: sys.exit(0)\n"+c.body), vfs.Limits{})
+			lib, err := New("1.2.3", nil, nil).Inspect(t.Context(), speaker(t, "if sys.argv[1:]: sys.exit(0)\n"+c.body), vfs.Limits{}, vfs.Grants{})
 			if err != nil {
 				if vfs.KindOf(err) != vfs.Invalid || !strings.Contains(err.Error(), c.want) {
 					t.Error(err)
@@ -446,7 +446,7 @@ def pack(v, out):
     else: old(v, out)
 S = Z
 `)
-	lib, err := New("1.2.3", nil, nil).Inspect(t.Context(), code, vfs.Limits{})
+	lib, err := New("1.2.3", nil, nil).Inspect(t.Context(), code, vfs.Limits{}, vfs.Grants{})
 	if err != nil || lib.Verbs != 0 || lib.Name != "gen0" {
 		t.Fatalf("%+v, %v", lib, err)
 	}
@@ -482,7 +482,7 @@ class L(Server):
         raise LookupError("plugin.lua:7: method not found: " + method)
 S = L
 `)
-	if lib, err = New("1.2.3", nil, nil).Inspect(t.Context(), code, vfs.Limits{}); err != nil || lib.Verbs != 0 || lib.Name != "lua-virtual-drive" {
+	if lib, err = New("1.2.3", nil, nil).Inspect(t.Context(), code, vfs.Limits{}, vfs.Grants{}); err != nil || lib.Verbs != 0 || lib.Name != "lua-virtual-drive" {
 		t.Fatalf("%+v, %v", lib, err)
 	}
 	if f, _, err = mounted(t, MessagePack, code, lib, vfs.Config{"drive": "Lua Virtual Drive"}); err != nil {
@@ -534,7 +534,7 @@ func TestSilentInit(t *testing.T) {
 	defer cancel()
 	own := fmt.Sprintf("%s/pfs-plugin-%d-*", os.TempDir(), os.Getpid())
 	before, _ := filepath.Glob(own)
-	c := supervise.Command{Code: []byte("#!/bin/sh\nsleep 1000\n"), Log: slog.New(slog.DiscardHandler)}
+	c := supervise.Command{Code: []byte("#!/bin/sh\nsleep 1000\n"), Processes: true, Log: slog.New(slog.DiscardHandler)}
 	if _, err := newF4(ctx, New("", nil, nil).starts(c), time.Minute, vfs.Env{}, time.Second, ""); vfs.KindOf(err) != vfs.Timeout {
 		t.Error(err)
 	}

@@ -152,6 +152,7 @@ func (f *FS) change(ctx context.Context, do func(context.Context, backend) error
 
 // Stat describes the file at p.
 func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (i vfs.Info, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	err = f.get(ctx, func(ctx context.Context, b backend) (err error) {
 		i, err = b.stat(ctx, p, f.began)
 		return err
@@ -161,6 +162,7 @@ func (f *FS) Stat(ctx context.Context, _ vfs.View, p vfs.Path) (i vfs.Info, err 
 
 // List names what is in the directory at p.
 func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, limit int) (out []vfs.Info, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	err = f.get(ctx, func(ctx context.Context, b backend) (err error) {
 		out, err = b.listAfter(ctx, p, after, limit, f.began)
 		return err
@@ -170,6 +172,7 @@ func (f *FS) List(ctx context.Context, _ vfs.View, p vfs.Path, after string, lim
 
 // ReadAt reads from the file at p.
 func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off int64) (n int, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	if off < 0 {
 		return 0, vfs.Invalid.With("negative offset")
 	}
@@ -182,6 +185,7 @@ func (f *FS) ReadAt(ctx context.Context, _ vfs.View, p vfs.Path, b []byte, off i
 
 // Do makes one change.
 func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	if !f.lib.Verbs.Has(op.Verb) || len(op.Refs) > 0 {
 		return vfs.Result{}, vfs.Unsupported
 	}
@@ -201,6 +205,7 @@ func (f *FS) Do(ctx context.Context, op vfs.Op) (r vfs.Result, err error) {
 // end first: a client that breaks off changes nothing, and a slow one keeps no other
 // change waiting.
 func (f *FS) Put(ctx context.Context, op vfs.Op, r io.Reader) (res vfs.Result, err error) {
+	defer supervise.KeepBack(ctx, &err)
 	if !f.lib.Verbs.Has(vfs.Write) || !f.whole {
 		return res, vfs.Unsupported
 	}

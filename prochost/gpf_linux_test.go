@@ -140,7 +140,7 @@ func TestCapabilities(t *testing.T) {
 		"endless": {"sys.stdout.write('x' * (2 << 20)); sys.exit(0)", "bytes of its capabilities"},
 		"exit":    {"sys.exit(1)", "says nothing"},
 	} {
-		if _, err := New("", nil, nil).Inspect(t.Context(), listener(c.body), vfs.Limits{}); vfs.KindOf(err) != vfs.Invalid || !strings.Contains(err.Error(), c.want) {
+		if _, err := New("", nil, nil).Inspect(t.Context(), listener(c.body), vfs.Limits{}, vfs.Grants{}); vfs.KindOf(err) != vfs.Invalid || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -408,7 +408,7 @@ func TestIdle(t *testing.T) {
 // A processor is mounted as files.
 func TestProcessor(t *testing.T) {
 	code := program(t, "upper")
-	lib, err := New("", nil, nil).Inspect(t.Context(), code, vfs.Limits{})
+	lib, err := New("", nil, nil).Inspect(t.Context(), code, vfs.Limits{}, vfs.Grants{})
 	if err != nil || lib.Name != "upper" || lib.Kind != HTTP {
 		t.Fatalf("%+v, %v", lib, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pfs-project/pfs/supervise"
@@ -42,7 +41,7 @@ type Host struct {
 	log     *slog.Logger
 	version string // of the server, for who asks
 	modules RunModule
-	lacks   sync.Once // what the machine does not let its processes be denied is told
+	lacks   supervise.Notices
 }
 
 // RunModule starts a module that is a program: with its pipes, so much memory in
@@ -82,9 +81,10 @@ func Runs(kind string) bool { return kind == HTTP || messages(kind) }
 func messages(kind string) bool { return kind == MessagePack || kind == Module }
 
 // Inspect tells what the program is: its protocol, its name and what it can do. It
-// runs it for that: first with the argument of the one protocol, then with the
-// first message of the other. Invalid says what keeps it from being a plugin.
-func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Library, error) {
+// runs it for that, first with the argument of the one protocol, then with the first
+// message of the other; of what is granted it may start processes. Invalid says what
+// keeps it from being a plugin.
+func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits, g vfs.Grants) (vfs.Library, error) {
 	l, err := bounded("", l)
 	if err != nil {
 		return vfs.Library{}, err
@@ -92,6 +92,7 @@ func (h *Host) Inspect(ctx context.Context, code []byte, l vfs.Limits) (vfs.Libr
 	lib := vfs.Library{Place: vfs.Pinned, Limits: l, Doc: unknownDoc}
 	env := vfs.Env{Log: h.log, Version: h.version}
 	c := h.command(code, lib, env)
+	c.Processes = g.Processes
 	o, err := capabilities(ctx, c, startTime)
 	switch {
 	case err == nil:
@@ -178,7 +179,8 @@ func nameOf(texts ...string) string {
 // command is how a plugin is run.
 func (h *Host) command(code []byte, lib vfs.Library, env vfs.Env) supervise.Command {
 	return supervise.Command{
-		Name: lib.Name, Code: code, Limits: supervise.Limits{Memory: lib.Limits.Memory}, Network: lib.Grants.Network, Log: env.Log,
+		Name: lib.Name, Code: code, Limits: supervise.Limits{Memory: lib.Limits.Memory}, Log: env.Log,
+		Network: lib.Grants.Network, Processes: lib.Grants.Processes,
 	}
 }
 
@@ -281,11 +283,9 @@ func (f *FS) startHTTP(ctx context.Context, c supervise.Command) (func(context.C
 	}, nil
 }
 
-// told notes what the machine does not keep processes from, once.
+// told notes what the machine does not keep processes from.
 func (f *FS) told(p supervise.Process) {
-	if c, ok := p.(*supervise.Child); ok && len(c.Lacks()) > 0 {
-		f.host.lacks.Do(func() {
-			f.host.log.Warn("plugin runs with less around it than it should", "missing", c.Lacks())
-		})
+	if c, ok := p.(*supervise.Child); ok {
+		f.host.lacks.Tell(f.host.log, c)
 	}
 }

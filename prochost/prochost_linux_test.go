@@ -44,7 +44,7 @@ func read(t testing.TB, name string) []byte {
 func plugin(t testing.TB, code []byte, l vfs.Limits) vfs.Plugin {
 	t.Helper()
 	h := New("1.2.3", nil, nil)
-	lib, err := h.Inspect(t.Context(), code, l)
+	lib, err := h.Inspect(t.Context(), code, l, vfs.Grants{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,17 +16,42 @@ import (
 	"time"
 )
 
+// Notices tells what machines do not let processes be denied: each of it once.
+type Notices struct {
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+// Tell logs what p lacks, unless that was told.
+func (n *Notices) Tell(log *slog.Logger, p *Child) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.told == nil {
+		n.told = map[string]bool{}
+	}
+	var missing []string
+	for _, what := range p.Lacks() {
+		if !n.told[what] {
+			n.told[what], missing = true, append(missing, what)
+		}
+	}
+	if len(missing) > 0 {
+		log.Warn("plugin runs with less around it than it should", "missing", missing)
+	}
+}
+
 // Command is a program to run.
 type Command struct {
-	Code    []byte     // the program: an executable of this machine, or a script with its #! line
-	Path    string     // where the program is, if Code is nil: one that came with the server
-	Name    string     // what it is called among the processes of the machine; "": where it is
-	Args    []string   // without that
-	Env     []string   // NAME=VALUE, beside PATH, HOME, TMPDIR and LANG
-	Files   []*os.File // what it has open from 3 on; they stay the caller's
-	Limits  Limits
-	Network bool         // it may use the network of the machine
-	Log     *slog.Logger // where its standard error goes; never nil
+	Code      []byte     // the program: an executable of this machine, or a script with its #! line
+	Path      string     // where the program is, if Code is nil: one that came with the server
+	Name      string     // what it is called among the processes of the machine; "": where it is
+	Args      []string   // without that
+	Env       []string   // NAME=VALUE, beside PATH, HOME, TMPDIR and LANG
+	Files     []*os.File // what it has open from 3 on; they stay the caller's
+	Limits    Limits
+	Network   bool         // it may use the network of the machine
+	Processes bool         // it may start processes, and not only threads
+	Log       *slog.Logger // where its standard error goes; never nil
 
 	without []string // controls that are left out, as by a machine that refuses them
 	groups  string   // below which its control group is made; "": where the server may make some

@@ -19,9 +19,10 @@ import (
 // when one of each wants a processor, the server has nine tenths of it.
 const niceness = 10
 
-// slice is for how long a plugin may have a processor at a time while others wait:
-// longer than that of the server (some 3 ms), which so gets the processor at once.
-const slice = 20 * time.Millisecond
+// slice is for how long a plugin may have a processor at a time while others wait. The
+// kernel lets it have that also if somebody with more of a right to it comes, and other
+// plugins come as often as it does.
+const slice = time.Millisecond
 
 // lower returns the nice value of plugins.
 func lower() int {
@@ -136,6 +137,9 @@ func (p *Child) controls(c Command) []control {
 
 // ownIDs is the control by which all that a process has started ends with it.
 const ownIDs = "process ids of its own"
+
+// noProcesses is the control by which a program starts only threads.
+const noProcesses = "no processes of its own"
 
 // ownUser is the control without which a program of a server that is root is root.
 const ownUser = "a user of its own"
@@ -262,7 +266,7 @@ func (p *Child) try(cmd *exec.Cmd, c Command, with []control) (*exec.Cmd, error)
 		return nil, err
 	}
 	p.group = cmd.Process.Pid
-	if err := p.limit(cmd, c.Limits.bounded()); err != nil {
+	if err := p.limit(cmd, c); err != nil {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 		return nil, err
@@ -271,8 +275,8 @@ func (p *Child) try(cmd *exec.Cmd, c Command, with []control) (*exec.Cmd, error)
 }
 
 // limit sets the limits of a process that, if it is traced, has not run yet.
-func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
-	pid := cmd.Process.Pid
+func (p *Child) limit(cmd *exec.Cmd, c Command) error {
+	pid, l := cmd.Process.Pid, c.Limits.bounded()
 	if cmd.SysProcAttr.Ptrace {
 		var st syscall.WaitStatus
 		if _, err := syscall.Wait4(pid, &st, syscall.WALL, nil); err != nil {
@@ -297,8 +301,7 @@ func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, nice); err != nil {
 		p.lacks = append(p.lacks, "a lower priority")
 	}
-	// Where slices can be set (Linux 6.12), who has a shorter one need not wait for the
-	// end of this one; elsewhere nothing changes.
+	// Slices can be set since Linux 6.12; elsewhere nothing changes.
 	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: int32(nice), Runtime: uint64(slice)}, 0)
 	for which, n := range limits { // they do not depend on each other
 		var old unix.Rlimit
@@ -311,8 +314,27 @@ func (p *Child) limit(cmd *exec.Cmd, l Limits) error {
 			return fmt.Errorf("limits: %w", err)
 		}
 	}
-	if cmd.SysProcAttr.Ptrace {
-		return syscall.PtraceDetach(pid)
+	if err := p.forbid(pid, cmd.SysProcAttr.Ptrace, c); err != nil || !cmd.SysProcAttr.Ptrace {
+		return err
+	}
+	return syscall.PtraceDetach(pid)
+}
+
+// forbid has the program start no processes if it may not: what it would take to try
+// without end is not bounded by their number.
+func (p *Child) forbid(pid int, stopped bool, c Command) error {
+	if c.Processes {
+		return nil
+	}
+	ok := false
+	if stopped && !slices.Contains(c.without, noProcesses) {
+		var err error
+		if ok, err = startsNone(pid); err != nil {
+			return fmt.Errorf("%s: %w", noProcesses, err)
+		}
+	}
+	if !ok {
+		p.lacks = append(p.lacks, noProcesses)
 	}
 	return nil
 }

@@ -4,8 +4,8 @@
 //
 // A Child is started from bytes whose hash was checked, not from a path: what is
 // checked is what runs. It has a process group and, where the machine allows, a
-// user, process ids and a network of its own; limits are set before its first
-// instruction; its environment is a short list; it dies with the server. What
+// user, process ids and a network of its own, and starts no processes; limits are set
+// before its first instruction; its environment is a short list; it dies with the server. What
 // could not be had is told once in the log. What it writes to its standard error
 // goes to the log, bounded, and its last lines into the report of its end.
 //

@@ -30,7 +30,7 @@ func TestChildUserEnds(t *testing.T) {
 		return
 	}
 	c, err := Start(Command{
-		Code: []byte("#!/bin/sh\nsetsid sh -c 'echo up; exec sleep 1000' & read line\n"), Log: slog.New(slog.DiscardHandler),
+		Code: []byte("#!/bin/sh\nsetsid sh -c 'echo up; exec sleep 1000' & read line\n"), Processes: true, Log: slog.New(slog.DiscardHandler),
 		without: []string{ownIDs}, groups: "/nowhere",
 	})
 	if err != nil {

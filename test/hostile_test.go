@@ -29,7 +29,7 @@ type hostilePlugin struct {
 
 var hostilePlugins = []hostilePlugin{
 	{"hostile", "hostile.so",
-		[]string{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/forge", "/forge2", "/fork", "/bomb", "/trickle", "/wild", "/low", "/loop", "list:/list/wild"},
+		[]string{"/segv", "/abort", "/exit", "/_exit", "/stack", "/twice", "/huge", "/hangup", "/forge", "/forge2", "/fork", "/bomb", "/threads", "/trickle", "/wild", "/low", "/loop", "list:/list/wild"},
 		[]string{"/null", "/minus", "/minus2", "/long", "/endless", "/print", "list:/list/more", "list:/list/many", "list:/list/slash", "list:/list/null"}},
 	{"hostile-py", "frames",
 		[]string{"/garbage", "/text", "/huge", "/deep", "/half", "/trickle", "/flood", "/asks", "/crash", "/exit", "/abort", "/close"},
@@ -98,6 +98,9 @@ func writeFiles(t *testing.T, dir string, files map[string][]byte) {
 	}
 }
 
+// mayStart are the grants of plugins that may start processes.
+const mayStart = `{"processes":true}`
+
 // hostileNode is a node with the plugins of hostilePlugins loaded, and three mounts
 // beside them: the log's, a library's and a program's.
 type hostileNode struct {
@@ -106,13 +109,14 @@ type hostileNode struct {
 	dir    string   // of the plugins
 	so     []byte   // of hostile.so
 	module []byte   // of hostile.wasm
+	grants string   // of the plugins, in JSON
 	others []string // files that must be served whatever happens
 	served atomic.Int64
 }
 
 const quietText = "left in peace"
 
-func newHostileNode(t *testing.T, crashes int) *hostileNode {
+func newHostileNode(t *testing.T, crashes int, grants string) *hostileNode {
 	t.Helper()
 	dir := t.TempDir()
 	nativeExamples(t, dir)
@@ -137,7 +141,7 @@ func newHostileNode(t *testing.T, crashes int) *hostileNode {
 	c := harness.Start(t, harness.Options{Config: func(int) string {
 		return fmt.Sprintf("external_plugins:\n  enabled: true\n  plugin_dir: %q\n  crashes: %d\nplugins:\n  memfs: {path: /memfs}\n", dir, crashes)
 	}})
-	h := &hostileNode{web: newWeb(t, c.Nodes[0]), node: c.Nodes[0], dir: dir, so: so, module: module, others: []string{"/memfs/f", "/native/f", "/program/f"}}
+	h := &hostileNode{web: newWeb(t, c.Nodes[0]), node: c.Nodes[0], dir: dir, so: so, module: module, grants: grants, others: []string{"/memfs/f", "/native/f", "/program/f"}}
 	for _, p := range hostilePlugins {
 		limits := `"call":"500ms","memory":"64MB"`
 		if strings.HasSuffix(p.file, ".wasm") {
@@ -197,7 +201,7 @@ func (h *hostileNode) loadSoon(file, limits string) {
 	var last answer
 	if !harness.Poll(60*time.Second, func() bool {
 		var err error
-		last, err = h.patient("POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"limits":{%s}}`, file, limits))
+		last, err = h.patient("POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"limits":{%s},"grants":%s}`, file, limits, h.grants))
 		return err == nil && last.status == 200
 	}) {
 		h.t.Fatalf("%s is not loaded: %d %s", file, last.status, last.body)
@@ -270,7 +274,7 @@ func TestHostilePlugins(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("PFS_SOAK_SEED=%d", seed)
-	h := newHostileNode(t, 1000)
+	h := newHostileNode(t, 1000, mayStart)
 	stop := h.keepAsking()
 	end, ok := t.Deadline()
 	var next, played atomic.Int64
@@ -300,7 +304,7 @@ func TestHostilePlugins(t *testing.T) {
 // What is no plugin, or one that does not get as far as being called, is refused with
 // a reason; beside it the node serves.
 func TestHostileLoads(t *testing.T) {
-	h := newHostileNode(t, 1000)
+	h := newHostileNode(t, 1000, mayStart)
 	files := refusedFiles(t, h.so, h.module)
 	writeFiles(t, h.dir, files)
 	stop := h.keepAsking()

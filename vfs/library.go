@@ -28,14 +28,15 @@ type Library struct {
 // Grants is what a third-party plugin may use beside its own memory. Zero:
 // nothing.
 type Grants struct {
-	Read    []Path   `json:"read,omitempty"`    // what of the tree it may read: these and all below
-	Network bool     `json:"network,omitempty"` // the network of the machine, for a process
-	Write   []Path   `json:"write,omitempty"`   // what of the tree a module may change: these and all below
-	HTTP    []string `json:"http,omitempty"`    // what a module may ask over HTTP, as [ParseWebGrant] reads it
+	Read      []Path   `json:"read,omitempty"`      // what of the tree it may read: these and all below
+	Network   bool     `json:"network,omitempty"`   // the network of the machine, for a process
+	Write     []Path   `json:"write,omitempty"`     // what of the tree a module may change: these and all below
+	HTTP      []string `json:"http,omitempty"`      // what a module may ask over HTTP, as [ParseWebGrant] reads it
+	Processes bool     `json:"processes,omitempty"` // a process may start others
 }
 
-// Changes reports whether more is granted than reading and, for a process, the
-// network: what feature level 17 brought.
+// Changes reports whether a module may change the tree or ask over HTTP: what feature
+// level 17 brought, with the network.
 func (g Grants) Changes() bool { return len(g.Write) > 0 || len(g.HTTP) > 0 }
 
 // MayRead reports whether p is among what may be read.

@@ -42,6 +42,7 @@ func (f *artefactFlags) add(c *cobra.Command) {
 	flags.StringArrayVar(&f.settings, "config", nil, "a setting of its mounts as key=value; may be given again")
 	addLimits(c, &f.terms)
 	flags.BoolVar(&f.terms.Network, "grant-network", false, "let a program use the network of this machine")
+	flags.BoolVar(&f.terms.Processes, "grant-processes", false, "let a program, or a native library, start other programs")
 	flags.BoolVar(&f.inProcess, "in-process", false, "load a native library into this process, as isolation none does; for a pfs built with -tags inprocess")
 	flags.BoolVar(&f.asJSON, "json", false, "the same as -o json")
 }
@@ -77,7 +78,8 @@ func (a *app) openArtefact(ctx context.Context, f *artefactFlags, path string) (
 	if p.hosts, err = hosts.New(set); err != nil {
 		return nil, err
 	}
-	if _, err := p.within(ctx, time.NewTimer(startTime), func() error { return p.inspect(ctx, code, limits) }); err != nil {
+	granted := vfs.Grants{Network: f.terms.Network, Processes: f.terms.Processes}
+	if _, err := p.within(ctx, time.NewTimer(startTime), func() error { return p.inspect(ctx, code, limits, granted) }); err != nil {
 		p.close()
 		return nil, a.failed(p, err)
 	}
@@ -85,18 +87,18 @@ func (a *app) openArtefact(ctx context.Context, f *artefactFlags, path string) (
 		p.close()
 		return nil, cli.Usage("--abi must be 1 or 2, of a native library")
 	}
-	p.lib.ABI, p.lib.Grants.Network = f.terms.ABI, f.terms.Network
+	p.lib.ABI = f.terms.ABI
 	return p, nil
 }
 
-func (p *artefact) inspect(ctx context.Context, code []byte, limits vfs.Limits) (err error) {
+func (p *artefact) inspect(ctx context.Context, code []byte, limits vfs.Limits, g vfs.Grants) (err error) {
 	if hosts.FormOf(code) == hosts.Unknown {
 		return errors.New("it is no plugin: neither a WASM module nor a native library nor a program")
 	}
-	if p.lib, err = p.hosts.Inspect(ctx, code, limits); err != nil {
+	if p.lib, err = p.hosts.Inspect(ctx, code, limits, g); err != nil {
 		return err
 	}
-	p.lib.Source, p.lib.Sum, p.lib.Size, p.lib.Data = p.path, hosts.Sum(code), int64(len(code)), code
+	p.lib.Source, p.lib.Sum, p.lib.Size, p.lib.Data, p.lib.Grants = p.path, hosts.Sum(code), int64(len(code)), code, g
 	return p.config.Vet(p.config.Named(p.lib.Params))
 }
 

@@ -105,6 +105,7 @@ Of a URL --sha256 says what must come.`,
 	f.StringArrayVar(&t.Write, "grant-write", nil, "path of the tree that a module may change, with all below; may be given again")
 	f.StringArrayVar(&t.HTTP, "grant-http", nil, "host that a module may ask, as https://api.example.com or 'GET,HEAD 10.0.0.7:8080'; may be given again")
 	f.BoolVar(&t.Network, "grant-network", false, "let a program use the network of its machine")
+	f.BoolVar(&t.Processes, "grant-processes", false, "let a program, or a native library, start other programs")
 	f.StringVar(&t.Sum, "sha256", "", "what the code must be; required of a URL")
 	f.StringVar(&t.Placement, "placement", "", "any-reader: every node runs it, and nothing changes its mounts")
 	return c

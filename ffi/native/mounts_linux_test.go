@@ -88,7 +88,7 @@ const memory = "../../examples/c-native/memory.c"
 
 func plugin(t testing.TB, h *ffi.Host, code []byte, l vfs.Limits) vfs.Plugin {
 	t.Helper()
-	lib, err := h.Inspect(t.Context(), code, l)
+	lib, err := h.Inspect(t.Context(), code, l, vfs.Grants{})
 	if err != nil {
 		t.Fatal(err)
 	}

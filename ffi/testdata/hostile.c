@@ -49,6 +49,8 @@ static int recurse(volatile int *n) {
 	return recurse(here) + here[0];
 }
 
+static void *rest(void *p) { for (;;) pause(); }
+
 /* bell says on every lane that an answer is there. */
 static void bell(int times) {
 	for (int fd = 6; fd < 200; fd += 2)
@@ -90,6 +92,8 @@ const char *FSRead(void *p, const char *path, int64_t off, int64_t size, int *le
 	}
 	if (IS("/bomb"))
 		for (;;) fork();
+	if (IS("/threads"))
+		for (pthread_t t;;) pthread_create(&t, NULL, rest, NULL);
 	if (IS("/trickle")) { /* a frame of which a byte comes every second */
 		char b[] = {0, 0, 0, 50};
 		for (int n = 0;; n++, sleep(1))

@@ -1,0 +1,33 @@
+package supervise
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"testing"
+)
+
+// A program of 32 bits, which has no filter, does not run unless it may start processes.
+func TestShortChild(t *testing.T) {
+	code := compiled(t, "short.c", "-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie")
+	for _, may := range []bool{true, false} {
+		c, err := Start(Command{Code: code, Processes: may, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			if may {
+				t.Logf("this machine does not run it: %v", err)
+			} else if !errors.Is(err, errShort) {
+				t.Error(err)
+			}
+			continue
+		}
+		b, err := io.ReadAll(c.Out)
+		end(c, 0)
+		if string(b) != "up\n" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+		if !may && !slices.Contains(c.Lacks(), "limits before the first instruction") {
+			t.Error("it runs, without a filter")
+		}
+	}
+}
