@@ -234,14 +234,15 @@ func (c *call) pluginLoad() error {
 	case len(code) > maxCode:
 		return vfs.TooLarge.Withf("the code of a plugin has at most %d bytes", maxCode)
 	}
-	if err := c.libraryLevel(vfs.Library{Grants: a.Grants, Place: placements[a.Place]}); err != nil {
-		return err
-	}
-	lib, err := c.inspect(a, code)
+	level, err := c.libraryLevel(vfs.Library{Grants: a.Grants, Place: placements[a.Place]})
 	if err != nil {
 		return err
 	}
-	if err := c.libraryLevel(lib); err != nil {
+	lib, err := c.inspect(a, code, level)
+	if err != nil {
+		return err
+	}
+	if lib.Level, err = c.libraryLevel(lib); err != nil {
 		return err
 	}
 	content, err := c.s.cfg.Node.Keep(c.context(), bytes.NewReader(code), maxCode)
@@ -282,7 +283,7 @@ func (c *call) stays() (bool, error) {
 }
 
 // inspect finds out what the code is, and describes it as it is to be loaded.
-func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
+func (c *call) inspect(a loadAsk, code []byte, level uint64) (lib vfs.Library, err error) {
 	sum := sha256.Sum256(code)
 	hash := hex.EncodeToString(sum[:])
 	if a.Sum != "" && a.Sum != hash { // before anything looks at it
@@ -297,7 +298,8 @@ func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
 			return lib, err
 		}
 	}
-	if lib, err = c.s.cfg.Libraries.Inspect(c.context(), code, limits, a.Grants); err != nil {
+	may := fsm.Kept(vfs.Library{Level: level, Grants: a.Grants}).Grants
+	if lib, err = c.s.cfg.Libraries.Inspect(c.context(), code, limits, may); err != nil {
 		return lib, err
 	}
 	if a.ABI < 0 || a.ABI > 2 || a.ABI > 0 && lib.Kind != "native" {
@@ -316,18 +318,19 @@ func (c *call) inspect(a loadAsk, code []byte) (lib vfs.Library, err error) {
 	return lib, nil
 }
 
-// libraryLevel returns nil once every member knows what a load of lib is.
-func (c *call) libraryLevel(lib vfs.Library) error {
+// libraryLevel returns the feature level, and no error once every member knows what a
+// load of lib is.
+func (c *call) libraryLevel(lib vfs.Library) (uint64, error) {
 	img, err := c.imageAt(vfs.Level{Linearizable: true})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer img.Release()
 	level := fsm.LevelOf(img.View)
 	if lib.Place == vfs.PerNode && level < fsm.PlacementLevel {
-		return vfs.Unsupported.With("placement: operation not supported until every member runs a version that knows it")
+		return level, vfs.Unsupported.With("placement: operation not supported until every member runs a version that knows it")
 	}
-	return fsm.LibraryFits(lib, level)
+	return level, fsm.LibraryFits(lib, level)
 }
 
 // answerLibrary commits a change of the libraries.
@@ -359,7 +362,7 @@ func (c *call) pluginUnload() error {
 	if c.s.cfg.Libraries == nil {
 		return errNoLibraries
 	}
-	if err := c.libraryLevel(vfs.Library{}); err != nil {
+	if _, err := c.libraryLevel(vfs.Library{}); err != nil {
 		return err
 	}
 	return c.answerLibrary(fsm.UnloadOp(sourceOf(in.Name)), "plugin unloaded successfully")

@@ -43,7 +43,7 @@ func (c *call) tryReload(lib vfs.Library, code vfs.Content) error {
 		return nil
 	}
 	lib.Data, lib.Refs = code.Data, code.Refs
-	plugin := c.s.cfg.Libraries.Plugin(lib)
+	plugin := c.s.cfg.Libraries.Plugin(fsm.Kept(lib))
 	for _, m := range mounts {
 		if m.Type != lib.Name || m.Place == vfs.Pinned && m.Node != c.s.cfg.Node.ID() {
 			continue

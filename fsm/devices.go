@@ -161,8 +161,5 @@ func (m *Machine) library(kind string) (vfs.Plugin, bool) {
 	if !ok {
 		return vfs.Plugin{}, false
 	}
-	if LevelOf(i.View) < ProcessesLevel {
-		lib.Grants.Processes = runsProcesses(lib.Kind)
-	}
 	return m.o.Library(lib), true
 }

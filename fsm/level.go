@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pfs-project/pfs/vfs"
 )
@@ -27,7 +26,7 @@ const Level = 19
 const PlacementLevel = 18
 
 // ProcessesLevel is the feature level from which on third-party plugins can be granted
-// to start processes; before, they may.
+// to start processes; what was loaded before may.
 const ProcessesLevel = 19
 
 // raise takes the cluster to a feature level. A version that does not know the
@@ -39,26 +38,11 @@ func (e *event) raise(to uint64) {
 	if to > e.m.o.Level {
 		panic(vfs.StoreFault{Err: tooOld(to, e.m.o.Level)})
 	}
-	before := getNum(e.tx, rowLevel)
 	e.tx.Put(sysKey(rowLevel), be64(to))
-	if before < ProcessesLevel && to >= ProcessesLevel {
-		e.keepProcesses()
-	}
 	for _, m := range e.table.Mounts() {
 		e.tellLevel(e.tx, m)
 	}
 }
-
-// keepProcesses grants to start processes to what was loaded before that was asked for.
-func (e *event) keepProcesses() {
-	for _, lib := range slices.Collect(Libraries(e.tx)) {
-		lib.Grants.Processes = runsProcesses(lib.Kind)
-		e.tx.Put(textKey(rowLibrary, lib.Name), mustJSON(lib))
-	}
-}
-
-// runsProcesses reports whether the plugins of a kind are processes of the machine.
-func runsProcesses(kind string) bool { return kind != "wasm" && kind != "wasi" }
 
 // tellLevel tells a mount, whose state is in tx, the feature level.
 func (e *event) tellLevel(tx vfs.Tx, m vfs.Mounted) {

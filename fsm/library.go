@@ -86,7 +86,25 @@ func decodeLibrary(b []byte) (lib vfs.Library) {
 	if json.Unmarshal(b, &lib) != nil || lib.Name == "" {
 		broken("library: %.40q", b)
 	}
+	return Kept(lib)
+}
+
+// Kept returns lib with the grant to start processes if it was loaded, or is to be, at a
+// level at which nobody is asked for that.
+func Kept(lib vfs.Library) vfs.Library {
+	if lib.Level < ProcessesLevel && lib.Kind != "wasm" && lib.Kind != "wasi" {
+		lib.Grants.Processes = true
+	}
 	return lib
+}
+
+// same reports whether the load of a library leaves old as it is, which keeps what it was
+// granted before that was asked for.
+func same(lib, old vfs.Library) bool {
+	if lib.Level = old.Level; old.Level < ProcessesLevel {
+		lib.Grants.Processes = old.Grants.Processes
+	}
+	return string(mustJSON(lib)) == string(mustJSON(old))
 }
 
 // enlist folds the load of a library. The same code again, with the same grants
@@ -108,12 +126,15 @@ func (e *event) enlist(op vfs.Op) (vfs.Result, error) {
 	for n := 1; e.compiledIn(lib.Name); n++ {
 		lib.Name, lib.Original = fmt.Sprintf("%s-%d", called, n), called
 	}
-	lib.Data, lib.Refs = op.Data, op.Refs
+	lib.Data, lib.Refs, lib.Level = op.Data, op.Refs, 0
+	if level := getNum(e.tx, rowLevel); level >= ProcessesLevel {
+		lib.Level = level
+	}
 	done := vfs.Result{Data: mustJSON(Loaded{lib.Name, lib.Original, lib.Original != "", lib.Sum})}
 	row := mustJSON(lib)
 	if old, ok := LibraryOf(e.tx, lib.Name); ok {
 		switch first := op.Flag&vfs.FlagExclusive != 0; {
-		case string(mustJSON(old)) == string(row), first && old.Sum == lib.Sum:
+		case same(lib, old), first && old.Sum == lib.Sum:
 			return done, nil
 		case first:
 			return vfs.Result{}, vfs.Exists.Withf("plugin %s is loaded, with other code", lib.Name)

@@ -41,13 +41,7 @@ func TestLibraries(t *testing.T) {
 	if got := load(pipeLibrary("box", 100), code); got.Name != "box-1" || got.Original != "box" || !got.Renamed {
 		t.Errorf("the name of a plugin that is compiled in: %+v", got)
 	}
-	sum := func() [32]byte {
-		s, err := r.Sums(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.State
-	}
+	sum := func() [32]byte { return sumsOf(r).State }
 	before := sum()
 	if load(pipeLibrary("ext", 100), code); sum() != before {
 		t.Error("what is loaded again changes the state")
@@ -203,45 +197,65 @@ func TestMoves(t *testing.T) {
 	r.must(LoadOp(pinnedNow, []byte{1}, nil))
 }
 
-// What was loaded before processes had to be granted may start them, on nodes of this
-// version too, and goes on doing so; what is loaded later may if that is granted.
+// What was loaded before processes had to be granted may start them, whatever the level
+// is now and also in another cluster; what is loaded later may if that is granted.
 func TestLibraryProcesses(t *testing.T) {
 	made := map[string]bool{}
-	r := newRig(t, func(o *Options) {
+	withLibraries := func(o *Options) {
+		o.Level = ProcessesLevel + 1
 		o.Library = func(l vfs.Library) vfs.Plugin {
 			made[l.Name] = l.Grants.Processes
 			return pipePlugin(l.Name, l.Place, pipe{l.Name}, nil)
 		}
-	})
-	raise := func(level uint64) {
+	}
+	raise := func(r *rig, level uint64) {
 		r.must(vfs.Op{Verb: vfs.Begin, Data: EncodeBegin(BeginSpec{Cluster: "c", Level: level})})
 	}
+	r := newRig(t, withLibraries)
 	load := func(name, kind string, may bool) {
 		l := pipeLibrary(name, 1)
 		l.Kind, l.Grants.Processes = kind, may
 		r.must(LoadOp(l, []byte{1}, nil))
 	}
-	check := func(name string, row, run bool) {
+	check := func(r *rig, name string, may bool) {
 		t.Helper()
-		img := r.Image()
-		defer img.Release()
-		if kept, _ := LibraryOf(img.View, name); kept.Grants.Processes != row {
-			t.Errorf("%s is kept with %v", name, kept.Grants)
-		}
-		if _, ok := r.library(name); !ok || made[name] != run {
+		if _, ok := r.library(name); !ok || made[name] != may {
 			t.Errorf("%s may start processes: %v", name, made[name])
 		}
 	}
-	raise(ProcessesLevel - 1)
+	again := func(name, kind string) {
+		t.Helper()
+		before := sumsOf(r).State
+		if load(name, kind, false); sumsOf(r).State != before {
+			t.Errorf("%s, loaded again, changes the state", name)
+		}
+	}
+	raise(r, ProcessesLevel-1)
 	load("old", "native", false)
 	load("module", "wasm", false)
-	check("old", false, true)
-	check("module", false, false)
-	raise(ProcessesLevel)
+	check(r, "old", true)
+	again("old", "native")
+	raise(r, ProcessesLevel)
 	load("new", "http", false)
 	load("granted", "http", true)
-	check("old", true, true)
-	check("module", false, false)
-	check("new", false, false)
-	check("granted", true, true)
+	again("old", "native")
+	again("module", "wasm")
+	raise(r, ProcessesLevel+1)
+	again("new", "http")
+	img := r.Image()
+	defer img.Release()
+	to := newRig(t, withLibraries)
+	raise(to, ProcessesLevel)
+	to.must(step(5, RestoreSpec{Step: StepBegin}))
+	parts := loadRows(to, img.View, 5)
+	to.must(step(5, RestoreSpec{Step: StepEnd, Parts: parts}))
+	for _, r := range []*rig{r, to} {
+		check(r, "old", true)
+		check(r, "module", false)
+		check(r, "new", false)
+		check(r, "granted", true)
+	}
+	r.must(UnloadOp("old"))
+	load("old", "native", false)
+	check(r, "old", false)
 }

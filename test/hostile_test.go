@@ -315,7 +315,7 @@ func TestHostileLoads(t *testing.T) {
 	}
 	for name := range files {
 		began := time.Now()
-		a := h.want(400, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q}`, name))
+		a := h.want(400, "POST", "/plugins/load", fmt.Sprintf(`{"library_path":%q,"grants":%s}`, name, h.grants))
 		t.Logf("%s: %v: %.200s", name, time.Since(began).Round(time.Millisecond), a.body)
 	}
 	stop()

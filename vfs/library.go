@@ -20,9 +20,10 @@ type Library struct {
 	Verbs    VerbSet    `json:"verbs"`
 	Grants   Grants     `json:"grants"`
 	Limits   Limits     `json:"limits"`
-	ABI      int        `json:"abi,omitempty"`  // of a native one: its generation, 0 if that is to be found out
-	Data     []byte     `json:"data,omitempty"` // its code, if it is short
-	Refs     []ChunkRef `json:"refs,omitempty"` // its code, otherwise
+	Level    uint64     `json:"level,omitempty"` // of the cluster when it was loaded, if that was one at which processes are granted
+	ABI      int        `json:"abi,omitempty"`   // of a native one: its generation, 0 if that is to be found out
+	Data     []byte     `json:"data,omitempty"`  // its code, if it is short
+	Refs     []ChunkRef `json:"refs,omitempty"`  // its code, otherwise
 }
 
 // Grants is what a third-party plugin may use beside its own memory. Zero:
