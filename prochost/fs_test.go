@@ -12,52 +12,48 @@ import (
 	"github.com/pfs-project/pfs/vfs"
 )
 
-// answers is a backend whose answers are all the same; nobody starts or ends it.
+// answers is a backend of which each path has its answer; nobody starts or ends it.
 type answers struct {
 	backend
-	err error
+	at map[vfs.Path]error
 }
 
 func (answers) Done() <-chan struct{} { return nil }
 func (answers) Close()                {}
 
-func (a *answers) stat(context.Context, vfs.Path, time.Time) (vfs.Info, error) {
-	return vfs.Info{}, a.err
+func (a answers) stat(_ context.Context, p vfs.Path, _ time.Time) (vfs.Info, error) {
+	return vfs.Info{}, a.at[p]
 }
 
-func (a *answers) do(context.Context, vfs.Op, time.Time) (vfs.Result, error) {
-	return vfs.Result{}, a.err
+func (a answers) do(_ context.Context, op vfs.Op, _ time.Time) (vfs.Result, error) {
+	return vfs.Result{}, a.at[op.Path]
 }
 
 // The answer of a plugin that is wrong is kept back while others are served.
 func TestKeptBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &answers{}
+		b := answers{at: map[vfs.Path]error{"/wrong": vfs.Crashed.With("the plugin is wrong"), "/none": vfs.NotFound.With("none")}}
 		f := &FS{write: make(chan struct{}, 1), reads: make(chan struct{}, 1), lib: vfs.Library{Verbs: vfs.Verbs(vfs.Write)},
 			keep: supervise.New(func(context.Context) (backend, error) { return b, nil }, supervise.Plan{Calls: 1}, slog.New(slog.DiscardHandler))}
 		defer f.Close()
-		wrong := vfs.Crashed.With("the plugin is wrong")
-		for name, run := range map[string]func(context.Context) error{
-			"stat": func(ctx context.Context) error { _, err := f.Stat(ctx, nil, "/f"); return err },
-			"do":   func(ctx context.Context) error { _, err := f.Do(ctx, vfs.Op{Verb: vfs.Write, Path: "/f"}); return err },
+		for name, run := range map[string]func(vfs.Path) error{
+			"stat": func(p vfs.Path) error { _, err := f.Stat(t.Context(), nil, p); return err },
+			"do":   func(p vfs.Path) error { _, err := f.Do(t.Context(), vfs.Op{Verb: vfs.Write, Path: p}); return err },
 		} {
-			takes := func(answer error, want time.Duration) {
+			takes := func(p vfs.Path, want time.Duration) {
 				began := time.Now()
-				if err := run(t.Context()); time.Since(began) != want || !errors.Is(err, answer) {
-					t.Errorf("%s: %v after %v, expected %v after %v", name, err, time.Since(began), answer, want)
+				if err := run(p); time.Since(began) != want || !errors.Is(err, b.at[p]) {
+					t.Errorf("%s of %s: %v after %v, expected after %v", name, p, err, time.Since(began), want)
 				}
 			}
-			b.err = vfs.NotFound.With("none")
-			takes(b.err, 0)
-			b.err = wrong
+			takes("/none", 0)
 			kept := make(chan struct{})
 			go func() {
 				defer close(kept)
-				takes(wrong, supervise.Moment)
+				takes("/wrong", supervise.Moment)
 			}()
 			synctest.Wait() // its answer is there
-			b.err = nil
-			takes(nil, 0)
+			takes("/f", 0)
 			<-kept
 		}
 	})
