@@ -20,6 +20,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// output returns what a child prints until it ends.
+func output(t *testing.T, c *Child) string {
+	t.Helper()
+	b, err := io.ReadAll(c.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // script starts a shell script.
 func script(t *testing.T, k *book, text string) *Child {
 	t.Helper()
@@ -87,11 +97,7 @@ func TestChildIsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer end(c, 0)
-	b, err := io.ReadAll(c.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := string(b)
+	out := output(t, c)
 	if strings.Contains(out, "secret") || !strings.Contains(out, "GIVEN=yes") || !strings.Contains(out, "HOME="+c.Dir()) {
 		t.Error(out)
 	}

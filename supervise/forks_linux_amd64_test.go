@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -23,11 +22,10 @@ func TestShortChild(t *testing.T) {
 			}
 			continue
 		}
-		b, err := io.ReadAll(c.Out)
-		end(c, 0)
-		if string(b) != "up\n" || err != nil {
-			t.Errorf("%q, %v", b, err)
+		if got := output(t, c); got != "up\n" {
+			t.Errorf("%q", got)
 		}
+		end(c, 0)
 		if !may && !slices.Contains(c.Lacks(), "limits before the first instruction") {
 			t.Error("it runs, without a filter")
 		}
